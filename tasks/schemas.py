@@ -1,0 +1,328 @@
+"""Every table of the corpus, declared once: one frozen dataclass a table, one described column a field.
+
+Invariant: a row's id is a hash of what determines the row (its `identity` columns and the
+fingerprint of the stage that made it), so making the same row twice gives the same id. The writer
+(infra/storage) adds the id and the four stamp columns; a step never sees them.
+
+A sample row of `rationales`, as stored:
+    rationale_id=9f0c..., problem_id=41aa..., parent_id=None, kind="long", candidate=2, round=0,
+    text="1) 3 + 4 = 7 ...", num_tokens=61, verdict="correct", run_id=..., stage_fingerprint=...
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import types
+from dataclasses import MISSING, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Union, get_args, get_origin, get_type_hints
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ID_LENGTH = 16  # hex characters, 64 bits: 1e-5 chance of one collision among 2e7 rows
+
+
+def content_id(*parts: object) -> str:
+    """Hash of `parts` (JSON-serialisable), 16 hex characters; equal parts give equal ids."""
+    text = json.dumps(parts, ensure_ascii=True, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
+
+
+def column(description: str, *, default: Any = MISSING) -> Any:
+    """A dataclass field that carries its column description into the Parquet schema."""
+    if default is MISSING:
+        return field(metadata={"description": description})
+    return field(default=default, metadata={"description": description})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """Base of all tables. `table` is its name, `key` its id column, `identity` what the id hashes."""
+
+    table: ClassVar[str] = ""
+    key: ClassVar[str] = ""
+    identity: ClassVar[tuple[str, ...]] = ()
+
+    def content_id(self, stage_fingerprint: str) -> str:
+        """The row's id within the stage `stage_fingerprint`."""
+        values = [getattr(self, name) for name in self.identity]
+        return content_id(self.table, stage_fingerprint, *values)
+
+
+# The stamp: what the writer adds to every row, after the id.
+STAMP: dict[str, tuple[type, str]] = {
+    "run_id": (str, "run whose recipe and inputs first made this row"),
+    "stage_fingerprint": (str, "hash of prompts, models, sampling and settings of the stage"),
+    "input_id": (str, "id of the record the stage read; resume is an anti-join on it"),
+    "created_at": (str, "UTC time of writing, ISO 8601 with microseconds"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem(Row):
+    table: ClassVar[str] = "problems"
+    key: ClassVar[str] = "problem_id"
+    identity: ClassVar[tuple[str, ...]] = ("question", "answer")
+
+    source: str = column("file or data set the problem came from")
+    question: str = column("the question, as a person would read it")
+    answer: str = column("gold answer")
+    answer_type: str = column("math | integer | choice | yes_no | date | text")
+    subject: str | None = column("topic, where the source names one", default=None)
+    line: int | None = column("line or row number in the source, from 1", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Membership(Row):
+    """Which problems a run works on: a problem may belong to many runs, a row of problems to none."""
+
+    table: ClassVar[str] = "memberships"
+    key: ClassVar[str] = "membership_id"
+    identity: ClassVar[tuple[str, ...]] = ("member_of", "problem_id", "split")
+
+    member_of: str = column("run_id the problem belongs to")
+    problem_id: str = column("the problem")
+    split: str = column("train | eval")
+    shard: int = column("shard number, from 0")
+    position: int = column("place in the run's order, from 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate(Row):
+    """A rationale somebody brought, before it was verified."""
+
+    table: ClassVar[str] = "candidates"
+    key: ClassVar[str] = "candidate_id"
+    identity: ClassVar[tuple[str, ...]] = ("problem_id", "candidate", "text")
+
+    problem_id: str = column("the problem it answers")
+    candidate: int = column("number among the problem's candidates, from 0")
+    text: str = column("the rationale, as brought")
+    model: str | None = column("who wrote it, where the source says so", default=None)
+    recorded_correct: bool | None = column("the source's own grading, if any", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What one or more requests cost; mixed into every generated row."""
+
+    num_requests: int = column("model requests paid for this row", default=0)
+    prompt_tokens: int = column("tokens sent, summed over the requests", default=0)
+    completion_tokens: int = column("tokens generated, summed over the requests", default=0)
+    latency_s: float = column("seconds waited for the model, summed over the requests", default=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rationale(Usage, Row):
+    table: ClassVar[str] = "rationales"
+    key: ClassVar[str] = "rationale_id"
+    identity: ClassVar[tuple[str, ...]] = ("problem_id", "parent_id", "kind", "candidate", "round")
+
+    problem_id: str = column("the problem it answers")
+    parent_id: str | None = column("the rationale it was made from", default=None)
+    kind: str = column("long | rewritten | compressed")
+    candidate: int = column("number among the samples of one prompt, from 0", default=0)
+    round: int = column("compression round, from 1; 0 where it was not compressed", default=0)
+    level: str | None = column("easy | medium | hard, for rewrites", default=None)
+    model: str = column("model that wrote it")
+    engine: str = column("engine that hosted the model")
+    text: str = column("the chain of thought, answer included")
+    num_tokens: int = column("length by the target model's tokenizer, tokens")
+    verdict: str = column("correct | wrong | no_answer | truncated | unverifiable")
+    extracted_answer: str | None = column("the answer read from the text", default=None)
+    recorded_correct: bool | None = column("the source's own grading, if any", default=None)
+    chosen: bool | None = column("for compressed: the round MACC kept", default=None)
+    stop_reason: str | None = column(
+        "for the last round: rebound | answer_changed | min_reduction | max_rounds", default=None
+    )
+    finish_reason: str = column("stop | length | imported")
+    prompt_sha: str | None = column("hash of the prompt file", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difficulty(Usage, Row):
+    table: ClassVar[str] = "difficulties"
+    key: ClassVar[str] = "difficulty_id"
+    identity: ClassVar[tuple[str, ...]] = ("problem_id",)
+
+    problem_id: str = column("the problem graded")
+    teacher_level: str | None = column("the teacher's verdict: easy | medium | hard", default=None)
+    type_score: float = column("share of wrong candidates among problems of this subject, 0..1")
+    step_score: float = column("step complexity of the rationale, 0..1")
+    error_rate: float = column("share of wrong answers among this problem's candidates, 0..1")
+    difficulty: float = column("blended score, 0..1")
+    level: str = column("easy | medium | hard")
+    model: str | None = column("model asked, if one was", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score(Row):
+    table: ClassVar[str] = "scores"
+    key: ClassVar[str] = "score_id"
+    identity: ClassVar[tuple[str, ...]] = ("rationale_id",)
+
+    rationale_id: str = column("the rationale scored")
+    problem_id: str = column("its problem")
+    student: str = column("model that scored it")
+    num_tokens: int = column("rationale length by the student's tokenizer, tokens")
+    num_answer_tokens: int = column("answer length, tokens")
+    ppl_rationale: float = column("perplexity of the rationale given the question")
+    ppl_answer: float = column("perplexity of the gold answer given the question alone")
+    ppl_answer_given_rationale: float = column("perplexity of the gold answer given both")
+    rd: float = column("Rationale Difficulty, lower is more helpful (MoRSD section 3)")
+    ifd: float | None = column("cross-entropy(r|q) / cross-entropy(r); drop above 1", default=None)
+    grape: float | None = column("mean log-probability of the rationale, higher better", default=None)
+    rsr: float | None = column("rank-surprisal ratio, lower is better", default=None)
+    naturalness: float | None = column("local naturalness, higher is better", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection(Row):
+    table: ClassVar[str] = "selections"
+    key: ClassVar[str] = "selection_id"
+    identity: ClassVar[tuple[str, ...]] = ("rationale_id", "condition")
+
+    rationale_id: str = column("the rationale judged")
+    problem_id: str = column("its problem")
+    condition: str = column("original | compressed: the use it was considered for")
+    kept: bool = column("whether it goes on to training")
+    filter: str = column("filter that decided: accuracy | diversity | difficulty | kept")
+    reason: str = column("snake_case reason, e.g. wrong_answer, near_duplicate, rd_above_threshold")
+    rank: int | None = column("place by RD among the survivors of the problem, from 1", default=None)
+    rd: float | None = column("Rationale Difficulty used", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example(Row):
+    table: ClassVar[str] = "examples"
+    key: ClassVar[str] = "example_id"
+    identity: ClassVar[tuple[str, ...]] = ("rationale_id", "condition")
+
+    rationale_id: str = column("the rationale taught")
+    problem_id: str = column("its problem")
+    condition: str = column("original | compressed; compressed prompts carry <compress>")
+    prompt: str = column("user message; the control token is added by the encoder, never here")
+    completion: str = column("what the student learns to write")
+    num_tokens: int = column("completion length, tokens")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejection(Usage, Row):
+    """A record that ends here, and why. Returned by a step instead of, or beside, rows."""
+
+    table: ClassVar[str] = "rejections"
+    key: ClassVar[str] = "rejection_id"
+    identity: ClassVar[tuple[str, ...]] = ("stage", "record_id", "reason")
+
+    record_id: str = column("id of the record refused")
+    problem_id: str | None = column("its problem, where there is one", default=None)
+    stage: str = column("stage that refused it")
+    reason: str = column("snake_case reason")
+    detail: str = column("one line for a person", default="")
+    model: str | None = column("model paid for, if any", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Usage, Row):
+    table: ClassVar[str] = "evaluations"
+    key: ClassVar[str] = "evaluation_id"
+    identity: ClassVar[tuple[str, ...]] = ("model_id", "problem_id", "compress", "sample")
+
+    model_id: str = column("model evaluated: a models.model_id, or the base's name")
+    role: str = column("base | trained | teacher")
+    benchmark: str = column("source of the held-out problems")
+    problem_id: str = column("the problem")
+    sample: int = column("sample number, from 0", default=0)
+    compress: bool = column("whether the prompt carried <compress>")
+    text: str = column("what the model wrote")
+    num_tokens: int = column("its length, tokens")
+    verdict: str = column("correct | wrong | no_answer | truncated | unverifiable")
+    extracted_answer: str | None = column("the answer read from the text", default=None)
+    finish_reason: str = column("stop | length")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(Row):
+    table: ClassVar[str] = "models"
+    key: ClassVar[str] = "model_id"
+    identity: ClassVar[tuple[str, ...]] = ("base", "data_fingerprint")
+
+    base: str = column("the model training started from")
+    recipe: str = column("recipe that trained it")
+    data_fingerprint: str = column("hash of the examples' ids, in order")
+    path: str = column("folder of the weights, relative to the corpus")
+    num_parameters: int = column("parameters, count")
+    num_examples: int = column("examples trained on")
+    num_steps: int = column("optimizer steps")
+    train_tokens: int = column("tokens seen, padding excluded")
+    train_loss: float = column("mean loss over the last epoch, nats a token")
+    train_seconds: float = column("wall time of training, seconds")
+    world_size: int = column("training ranks")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Row):
+    """One row a (resolved recipe, inputs): the same command again has the same run_id."""
+
+    table: ClassVar[str] = "runs"
+    key: ClassVar[str] = "run_id"
+    identity: ClassVar[tuple[str, ...]] = ("recipe", "resolved")
+
+    recipe: str = column("recipe name")
+    resolved: str = column("the resolved recipe, JSON; no secrets")
+    fingerprints: str = column("stage name -> stage_fingerprint, JSON")
+    versions: str = column("package name -> version, JSON")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invocation(Row):
+    """One row a time the command was run to its end (however it ended, short of kill -9)."""
+
+    table: ClassVar[str] = "invocations"
+    key: ClassVar[str] = "invocation_id"
+    identity: ClassVar[tuple[str, ...]] = ("started_at",)
+
+    started_at: str = column("UTC, ISO 8601")
+    finished_at: str = column("UTC, ISO 8601")
+    status: str = column("done | failed | interrupted")
+    stage_seconds: str = column("stage name -> wall seconds, JSON")
+    stage_rows: str = column("stage name -> new rows, JSON")
+    num_requests: int = column("model requests sent")
+    num_repeated: int = column("of these, requests sent before whose reply was lost")
+
+
+TABLES: dict[str, type[Row]] = {
+    cls.table: cls
+    for cls in (
+        Problem, Membership, Candidate, Rationale, Difficulty, Score, Selection, Example,
+        Rejection, Evaluation, Model, Run, Invocation,
+    )
+}  # fmt: skip
+
+
+def arrow_schema(row_type: type[Row]) -> pa.Schema:
+    """The Parquet schema of a table: id, the row's own columns, the stamp; descriptions attached."""
+    import pyarrow as pa
+
+    hints = get_type_hints(row_type)
+    described: list[tuple[str, Any, str]] = [(row_type.key, str, "content id of the row")]
+    described += [(f.name, hints[f.name], f.metadata["description"]) for f in fields(row_type)]
+    described += [(n, kind, text) for n, (kind, text) in STAMP.items() if n != row_type.key]
+    return pa.schema(
+        [
+            pa.field(name, _arrow_type(kind), metadata={"description": text})
+            for name, kind, text in described
+        ]
+    )
+
+
+def _arrow_type(kind: Any) -> pa.DataType:
+    import pyarrow as pa
+
+    if get_origin(kind) in (Union, types.UnionType):
+        (kind,) = [arg for arg in get_args(kind) if arg is not type(None)]
+    known: dict[Any, pa.DataType] = {
+        str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()
+    }  # fmt: skip
+    return known[kind]

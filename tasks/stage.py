@@ -1,0 +1,84 @@
+"""The contract of a step: a declaration and one coroutine; one generic runner drives them all.
+
+Invariant: `step` is a pure function of (record, replies of its ports, config): it may be run again
+after a crash and gives the same rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypedDict, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.ports import Completion, Ports, Role
+from tasks.schemas import Row
+
+Level = Literal["easy", "medium", "hard"]
+
+
+class StageConfig(BaseModel):
+    """Base of every table of a recipe: frozen, and a wrong key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prompt: str = "default"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """Base of what a stage reads: one row of sql/inputs/<reads>.sql, by column name."""
+
+    record_id: str
+    problem_id: str
+
+
+RecordT = TypeVar("RecordT", bound=Record)
+ConfigT = TypeVar("ConfigT", bound=StageConfig)
+Step = Callable[[Any, Ports, Any], Awaitable[Sequence[Row]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage(Generic[RecordT, ConfigT]):
+    """What a step reads, writes and asks of which models."""
+
+    name: str
+    reads: str  # the query sql/inputs/<reads>.sql
+    writes: type[Row]
+    record: type[RecordT]
+    config: type[ConfigT]
+    step: Callable[[RecordT, Ports, ConfigT], Awaitable[Sequence[Row]]]
+    roles: tuple[Role, ...] = ()
+    prompts: tuple[str, ...] = ()  # prompt files whose text enters the fingerprint
+    upstream: tuple[str, ...] = ()  # stages whose rows its query reads
+    is_global: bool = False  # needs every shard's rows: runs once, after all shards
+
+
+class UsageTotals(TypedDict):
+    """The Usage columns of a row, as keyword arguments."""
+
+    num_requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    latency_s: float
+
+
+def usage_of(requests: Iterable[Sequence[Completion]]) -> UsageTotals:
+    """Sum over requests; the candidates of one request share its prompt and its latency."""
+    total: UsageTotals = {
+        "num_requests": 0, "prompt_tokens": 0, "completion_tokens": 0, "latency_s": 0.0
+    }  # fmt: skip
+    for candidates in requests:
+        total["num_requests"] += 1
+        total["prompt_tokens"] += candidates[0].prompt_tokens
+        total["completion_tokens"] += sum(c.completion_tokens for c in candidates)
+        total["latency_s"] += max(c.latency_s for c in candidates)
+    return total
+
+
+def derive_seed(*parts: object) -> int:
+    """A 63-bit seed from `parts`: stable across processes, machines and Python versions."""
+    digest = hashlib.sha256("\x1f".join(map(str, parts)).encode(errors="replace")).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
