@@ -1,0 +1,5 @@
+"""The questions asked of a corpus: SQL files, and the one module that imports duckdb.
+
+Invariant: raw_<table> is what is stored, stg_<table> the rows of the selected run, a mart an answer
+to a question; only staging reads raw_*. See docs/sql.md.
+"""

@@ -122,8 +122,9 @@ class Grade:
 class Grader(Protocol):
     """Compares a text's last stated answer with the gold one, in a process with limits."""
 
-    async def grade(self, text: str, *, answer: str, answer_type: str, truncated: bool) -> Grade:
-        ...
+    async def grade(
+        self, text: str, *, answer: str, answer_type: str, truncated: bool
+    ) -> Grade: ...
 
 
 class TokenCounter(Protocol):

@@ -38,16 +38,20 @@ def column(description: str, *, default: Any = MISSING) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """Base of all tables. `table` is its name, `key` its id column, `identity` what the id hashes."""
+    """Base of all tables. `table` is its name, `key` its id column, `identity` what the id hashes.
+
+    `of_stage` False: the row is the same whichever stage met it (a problem, a membership).
+    """
 
     table: ClassVar[str] = ""
     key: ClassVar[str] = ""
     identity: ClassVar[tuple[str, ...]] = ()
+    of_stage: ClassVar[bool] = True
 
-    def content_id(self, stage_fingerprint: str) -> str:
+    def content_id(self, stage_fingerprint: str = "") -> str:
         """The row's id within the stage `stage_fingerprint`."""
         values = [getattr(self, name) for name in self.identity]
-        return content_id(self.table, stage_fingerprint, *values)
+        return content_id(self.table, stage_fingerprint if self.of_stage else "", *values)
 
 
 # The stamp: what the writer adds to every row, after the id.
@@ -64,6 +68,7 @@ class Problem(Row):
     table: ClassVar[str] = "problems"
     key: ClassVar[str] = "problem_id"
     identity: ClassVar[tuple[str, ...]] = ("question", "answer")
+    of_stage: ClassVar[bool] = False
 
     source: str = column("file or data set the problem came from")
     question: str = column("the question, as a person would read it")
@@ -80,6 +85,7 @@ class Membership(Row):
     table: ClassVar[str] = "memberships"
     key: ClassVar[str] = "membership_id"
     identity: ClassVar[tuple[str, ...]] = ("member_of", "problem_id", "split")
+    of_stage: ClassVar[bool] = False
 
     member_of: str = column("run_id the problem belongs to")
     problem_id: str = column("the problem")
@@ -95,6 +101,7 @@ class Candidate(Row):
     table: ClassVar[str] = "candidates"
     key: ClassVar[str] = "candidate_id"
     identity: ClassVar[tuple[str, ...]] = ("problem_id", "candidate", "text")
+    of_stage: ClassVar[bool] = False
 
     problem_id: str = column("the problem it answers")
     candidate: int = column("number among the problem's candidates, from 0")
@@ -172,7 +179,9 @@ class Score(Row):
     ppl_answer_given_rationale: float = column("perplexity of the gold answer given both")
     rd: float = column("Rationale Difficulty, lower is more helpful (MoRSD section 3)")
     ifd: float | None = column("cross-entropy(r|q) / cross-entropy(r); drop above 1", default=None)
-    grape: float | None = column("mean log-probability of the rationale, higher better", default=None)
+    grape: float | None = column(
+        "mean log-probability of the rationale, higher better", default=None
+    )
     rsr: float | None = column("rank-surprisal ratio, lower is better", default=None)
     naturalness: float | None = column("local naturalness, higher is better", default=None)
 
@@ -189,7 +198,9 @@ class Selection(Row):
     kept: bool = column("whether it goes on to training")
     filter: str = column("filter that decided: accuracy | diversity | difficulty | kept")
     reason: str = column("snake_case reason, e.g. wrong_answer, near_duplicate, rd_above_threshold")
-    rank: int | None = column("place by RD among the survivors of the problem, from 1", default=None)
+    rank: int | None = column(
+        "place by RD among the survivors of the problem, from 1", default=None
+    )
     rd: float | None = column("Rationale Difficulty used", default=None)
 
 
@@ -267,7 +278,8 @@ class Run(Row):
 
     table: ClassVar[str] = "runs"
     key: ClassVar[str] = "run_id"
-    identity: ClassVar[tuple[str, ...]] = ("recipe", "resolved")
+    identity: ClassVar[tuple[str, ...]] = ("recipe", "resolved", "fingerprints")
+    of_stage: ClassVar[bool] = False
 
     recipe: str = column("recipe name")
     resolved: str = column("the resolved recipe, JSON; no secrets")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypedDict, TypeVar
+from typing import Any, Generic, Literal, Self, TypedDict, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -34,10 +34,14 @@ class Record:
     record_id: str
     problem_id: str
 
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """Build from a query row, whose columns are the fields."""
+        return cls(**row)
+
 
 RecordT = TypeVar("RecordT", bound=Record)
 ConfigT = TypeVar("ConfigT", bound=StageConfig)
-Step = Callable[[Any, Ports, Any], Awaitable[Sequence[Row]]]
 
 
 @dataclass(frozen=True, kw_only=True)

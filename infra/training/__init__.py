@@ -1,0 +1,1 @@
+"""Student training: HF Trainer over DeepSpeed in a subprocess, one rank a device."""

@@ -1,0 +1,58 @@
+# Two commands to know: `make demo` and `make test`. Both make the environment (.venv) on demand.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+CORPUS ?= corpus
+# A folder of wheels (PIP_FIND_LINKS), if the machine has one, is passed on to uv.
+UV := UV_FIND_LINKS="$(PIP_FIND_LINKS)" $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt
+export RAY_USAGE_STATS_ENABLED := 0
+export DO_NOT_TRACK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo ui test test-fast test-gpu lint type bench nano clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.venv/base: pyproject.toml constraints.txt
+	@echo "making the environment in .venv ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(UV) -e .
+	@touch $@
+
+.venv/dev: .venv/base
+	@$(UV) -e '.[dev]'
+	@touch $@
+
+install: .venv/base ## make the environment
+
+demo: .venv/base ## the whole line on the embedded models: offline, CPU, under ten minutes
+	@HF_HUB_OFFLINE=1 $(BIN)/litecot run nano --corpus $(CORPUS)
+
+ui: .venv/base ## start a standing Prefect server; runs then show up in its UI
+	@$(BIN)/python -m flows.ui
+
+test: .venv/dev ## all tests but those that need a GPU
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/unit tests/integration
+
+test-fast: .venv/dev ## the unit tests
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/unit
+
+test-gpu: .venv/dev ## the tests that need a CUDA device; skipped with a reason without one
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/gpu
+
+lint: .venv/dev ## ruff
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+type: .venv/dev ## mypy, strict
+	@$(BIN)/mypy
+
+bench: .venv/dev ## measurements, as ratios (docs/benchmarks.md)
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/bench -s
+
+nano: .venv/base ## train the embedded models again from scratch (about an hour and a half)
+	@$(BIN)/python -m infra.nano.train && $(BIN)/python -m infra.nano.measure
+
+clean: ## remove the environment, the demo's corpus and caches
+	@rm -rf .venv corpus .litecot .pytest_cache .mypy_cache .ruff_cache build *.egg-info

@@ -1,0 +1,190 @@
+"""The command line `litecot`. Heavy libraries load inside the command that needs them.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted (run it again to go on).
+Invariant: what a person can mend is one line on stderr naming the thing and the remedy; a traceback
+is a bug of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.messages import EXIT_INTERRUPTED, exit_code, fail, one_line
+
+app = typer.Typer(
+    name="litecot",
+    help="Problems go in, a small fast reasoning model comes out; every row on the way can be "
+    "queried, resumed and traced. Start with `litecot run nano`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+CorpusOption = Annotated[
+    Path, typer.Option("--corpus", envvar="LITECOT_CORPUS", help="Corpus folder.")
+]
+DEFAULT_CORPUS = Path("corpus")
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """One line and an exit code for whatever a person can mend."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        fail("interrupted; what is finished is saved, run the same command again to go on",
+             code=EXIT_INTERRUPTED)  # fmt: skip
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
+    except Exception as error:
+        code = exit_code(error)
+        if code is None:
+            raise
+        fail(one_line(error), code=code)
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, or a TOML file.")],
+    corpus: CorpusOption = DEFAULT_CORPUS,
+    problems: Annotated[
+        list[str] | None,
+        typer.Option(help="JSONL, CSV or Parquet file, or hub id, of problems; repeatable."),
+    ] = None,
+    rationales: Annotated[
+        list[str] | None,
+        typer.Option(help="Problems that bring their own rationales (recipe morsd); repeatable."),
+    ] = None,
+    question_column: Annotated[
+        str | None, typer.Option(help="Column of the question.", rich_help_panel="Columns")
+    ] = None,
+    answer_column: Annotated[
+        str | None, typer.Option(help="Column of the gold answer.", rich_help_panel="Columns")
+    ] = None,
+    candidates_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column of a rationale, or of a list of them; dotted paths reach into objects; "
+            "repeatable.",
+            rich_help_panel="Columns",
+        ),
+    ] = None,
+    correct_column: Annotated[
+        list[str] | None,
+        typer.Option(help="The source's own grading, parallel to the candidates; repeatable.",
+                     rich_help_panel="Columns"),
+    ] = None,
+    answer_type: Annotated[
+        str | None,
+        typer.Option(help="math | integer | choice | yes_no | date | text; guessed if not given.",
+                     rich_help_panel="Columns"),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N problems.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of all sampling.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a setting, e.g. generate.num_candidates=8; repeatable."),
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would be done, and stop.")] = False,
+) -> None:
+    """Run a recipe: all its stages, training and evaluation. Run it again to resume.
+
+    Nothing that is done is done again: the same command twice makes no row the second time.
+    """
+    from flows.columns import column_overrides
+    from flows.launch import launch, show_plan
+    from flows.session import Order
+
+    columns = column_overrides(
+        question=question_column, answer=answer_column, candidates=candidates_column,
+        correct=correct_column, answer_type=answer_type,
+    )  # fmt: skip
+    with clear_errors():
+        order = Order(
+            recipe=recipe, corpus=str(corpus), problems=tuple(problems or ()),
+            rationales=tuple(rationales or ()), limit=limit, seed=seed,
+            overrides=(*(overrides or ()), *columns),
+        )  # fmt: skip
+        show_plan(order) if plan else launch(order)
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT over the corpus' relations.")],
+    corpus: CorpusOption = DEFAULT_CORPUS,
+    output: Annotated[str, typer.Option("--format", help="table | csv | json")] = "table",
+    run_id: Annotated[
+        str | None, typer.Option("--run", help="A run's id or its start; default: the latest.")
+    ] = None,
+) -> None:
+    """Ask a question of the corpus, read-only. Start with 'from funnel' or 'show tables'."""
+    from flows.display import print_result
+    from flows.readers import open_corpus
+    from sql.untrusted import query_untrusted
+
+    with clear_errors(), open_corpus(corpus, run_id=run_id, or_empty=True) as database:
+        print_result(query_untrusted(database, query), output)
+
+
+@app.command()
+def show(
+    record_id: Annotated[
+        str, typer.Argument(metavar="ID", help="Of a problem, rationale or example, or its start.")
+    ],
+    corpus: CorpusOption = DEFAULT_CORPUS,
+    run_id: Annotated[
+        str | None, typer.Option("--run", help="A run's id or its start; default: the latest.")
+    ] = None,
+) -> None:
+    """The whole lineage of a problem: question, candidates, rewrite, rounds, scores, example."""
+    from flows.display import print_lineage
+    from flows.readers import open_corpus
+    from sql.lineage import lineage
+
+    with clear_errors(), open_corpus(corpus, run_id=run_id) as database:
+        print_lineage(lineage(database, record_id))
+
+
+@app.command()
+def status(corpus: CorpusOption = DEFAULT_CORPUS) -> None:
+    """What the corpus holds: runs, rows, rejections, and how the last invocation ended."""
+    from flows.display import print_status
+    from flows.readers import open_corpus
+
+    with clear_errors(), open_corpus(corpus) as database:
+        print_status(database, corpus)
+
+
+@app.command()
+def recipes() -> None:
+    """The recipes that come with the package."""
+    from flows.display import print_recipes
+
+    with clear_errors():
+        print_recipes()
+
+
+@app.command()
+def doctor() -> None:
+    """What is installed, which engines work here, what is missing and how to get it."""
+    from flows.doctor import examine, print_findings
+
+    with clear_errors():
+        raise typer.Exit(print_findings(examine()))
+
+
+def main() -> None:
+    """Entry point."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""Prints what the reading commands found. Text a model wrote is never markup and never a control code.
+
+A sample: `print_result(Result(columns=("a",), types=("INTEGER",), rows=[(1,)]), "csv")`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from flows.messages import UsageError
+
+if TYPE_CHECKING:
+    from sql.database import Database, Result
+    from sql.lineage import Chain, Lineage
+
+FORMATS = ("table", "csv", "json")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def plain(value: object) -> str:
+    """Text safe for a terminal: control codes and direction overrides shown as their escapes."""
+    return _CONTROL.sub(lambda m: f"\\x{ord(m[0]):02x}", "" if value is None else str(value))
+
+
+def check_format(name: str) -> None:
+    """Raises UsageError."""
+    if name not in FORMATS:
+        raise UsageError(f"--format {name}: choose one of {', '.join(FORMATS)}")
+
+
+def print_result(result: Result, output: str, stream: TextIO | None = None) -> None:
+    """A query's result as a table for eyes, or as CSV or JSON for programs."""
+    stream = stream or sys.stdout
+    if output == "csv":
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(result.columns)
+        writer.writerows(result.rows)
+    elif output == "json":
+        json.dump(result.records(), stream, default=str, ensure_ascii=False, indent=2)
+        stream.write("\n")
+    else:
+        _print_table(result, stream)
+
+
+def _print_table(result: Result, stream: TextIO) -> None:
+    table = Table(header_style="bold")
+    for name, kind in zip(result.columns, result.types, strict=True):
+        is_number = any(word in kind for word in ("INT", "DOUBLE", "DECIMAL", "FLOAT"))
+        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+    for row in result.rows:
+        table.add_row(*(Text(plain(value)) for value in row))
+    console = Console(file=stream)
+    if not console.is_terminal:  # piped: as wide as the rows are
+        console = Console(file=stream, width=_width(result))
+    console.print(table)
+    console.print(f"{len(result.rows)} row{'s' * (len(result.rows) != 1)}", highlight=False)
+
+
+def _width(result: Result) -> int:
+    lines = [result.columns, *result.rows]
+    widths = [max(len(plain(row[i])) + 3 for row in lines) for i in range(len(result.columns))]
+    return min(max(80, sum(widths) + 1), 500)
+
+
+def print_lineage(lineage: Lineage) -> None:
+    """A problem from its question to its training examples."""
+    tree = Tree(Text(f"problem {lineage.problem_id}", style="bold"))
+    tree.add(_block(f"question ({lineage.source}, {', '.join(lineage.splits)})", lineage.question))
+    tree.add(Text(f"answer: {plain(lineage.answer)}"))
+    for graded in lineage.difficulties:
+        tree.add(Text(f"difficulty {graded.difficulty:.2f}: {graded.level} "
+                      f"(teacher says {graded.teacher_level or 'nothing'})"))  # fmt: skip
+    for chain in lineage.chains:
+        _add_chain(tree, chain)
+    for rejection in lineage.rejections:
+        tree.add(Text(f"rejected by {rejection.stage}: {rejection.reason}; {plain(rejection.detail)}"))
+    for answer in lineage.evaluations:
+        tree.add(Text(f"evaluated, {answer.role} {answer.model_id}: {answer.verdict}, "
+                      f"{answer.num_tokens} tokens"))  # fmt: skip
+    Console(soft_wrap=True).print(tree)
+
+
+def _block(title: str, text: str) -> Text:
+    return Text(f"{title}:\n{plain(text)}")
+
+
+def _add_chain(parent: Tree, chain: Chain) -> None:
+    branch = parent.add(_block(_chain_title(chain), chain.text))
+    for score in chain.scores:
+        branch.add(Text(f"score by {plain(score.student)}: RD {score.rd:.3f}"))
+    for selection in chain.selections:
+        decision = "kept" if selection.kept else f"dropped by {selection.reason}"
+        rank = f", rank {selection.rank}" if selection.rank else ""
+        branch.add(Text(f"selection as {selection.condition}: {decision}{rank}"))
+    for example in chain.examples:
+        branch.add(Text(f"training example {example.example_id}: {example.condition}, "
+                        f"{example.num_tokens} tokens", style="green"))  # fmt: skip
+    for rejection in chain.rejections:
+        branch.add(Text(f"rejected by {rejection.stage}: {rejection.reason}"))
+    for child in chain.children:
+        _add_chain(branch, child)
+
+
+def _chain_title(chain: Chain) -> str:
+    name = {
+        "long": f"long chain {chain.candidate}",
+        "rewritten": f"rewritten as {chain.level}",
+        "compressed": f"compressed, round {chain.round}",
+    }[chain.kind]
+    marks = [f"{chain.num_tokens} tokens", chain.verdict]
+    marks += ["kept round"] if chain.chosen else []
+    marks += [chain.stop_reason] if chain.stop_reason not in ("", "stop") else []
+    return f"{name} [{chain.rationale_id[:8]}, {', '.join(marks)}]"
+
+
+def print_status(database: Database, corpus: Path) -> None:
+    """Rows by table, runs, and how the latest invocation ended."""
+    from tasks.schemas import TABLES
+
+    console = Console()
+    console.print(f"corpus {corpus}", markup=False)
+    counts = Table("table", "rows", header_style="bold")
+    for table in TABLES:
+        rows = database.run(f"select count(*) from raw_{table}").rows[0][0]
+        counts.add_row(table, str(rows))
+    console.print(counts)
+    query = """
+        select r.recipe, r.run_id, i.started_at, i.status, i.num_requests, i.num_repeated
+        from raw_runs as r left join raw_invocations as i using (run_id)
+        order by i.started_at
+    """
+    runs = Table("recipe", "run", "started", "ended", "requests", "asked twice", header_style="bold")
+    for row in database.run(query).rows:
+        runs.add_row(*(plain(value) for value in row))
+    console.print(runs)
+
+
+def print_recipes() -> None:
+    """Name, what it does, which models it wants."""
+    from flows.recipe import load_recipe, shipped_recipes
+
+    table = Table("recipe", "what it does", "models", header_style="bold")
+    for name in shipped_recipes():
+        recipe = load_recipe(name)
+        roles: dict[str, Any] = {role: recipe.model_of(role) for role in ("teacher", "student")}
+        models = "\n".join(f"{role}: {m.model}" for role, m in roles.items() if m)
+        table.add_row(name, recipe.description, models)
+    Console().print(table)

@@ -1,0 +1,119 @@
+"""Starts a run from the command line: checks first, then Prefect's server, then the flow.
+
+Invariant: what can be refused is refused before a server or a model starts; a run against no server
+gets a temporary one of its own, with its database in the project's home.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from flows.messages import ServerError
+from flows.plan import run_plan
+from flows.recipe import Recipe
+from flows.session import Order, resolve_recipe, shown_on
+from flows.terminal import Terminal
+from infra.nano.files import resolve_nano
+from infra.settings import Settings
+from tasks.ingest import resolve_sources
+
+SERVER_FILE = "server.url"
+HEALTH_TIMEOUT_S = 2.0
+
+
+def check(order: Order) -> Recipe:
+    """Everything that can be known before anything starts. Raises the errors of flows.messages."""
+    recipe = resolve_recipe(order)
+    run_plan(recipe)
+    resolve_sources([resolve_nano(name) for name in recipe.problems], recipe.source)
+    return recipe
+
+
+def launch(order: Order) -> None:
+    """Run the order's flow to its end and print its report."""
+    recipe = check(order)
+    console = Console()
+    terminal = Terminal(console)
+    settle_environment(Settings())
+    terminal.say(f"recipe {recipe.name}, corpus {order.corpus}, {_server_line()}")
+    report = asyncio.run(_run(order, terminal))
+    from flows.report import print_report
+
+    print_report(report, console)
+
+
+async def _run(order: Order, terminal: Terminal):  # type: ignore[no-untyped-def]
+    from flows.liter import liter
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: saved, resumable
+    with shown_on(terminal), terminal.live():
+        return await liter(**order.parameters())
+
+
+def settle_environment(settings: Settings, *, find_server: bool = True) -> None:
+    """Prefect's and others' settings, where the user has none of their own. Raises ServerError."""
+    home = settings.home.resolve()
+    for name, value in {
+        "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+        "DO_NOT_TRACK": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }.items():
+        os.environ.setdefault(name, value)
+    Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
+    if not find_server:
+        return
+    if "PREFECT_API_URL" not in os.environ and (url := _standing_server(home)):
+        os.environ["PREFECT_API_URL"] = url
+    if (url := os.environ.get("PREFECT_API_URL")) and not server_answers(url):
+        raise ServerError(f"no Prefect server answers at {url}: start it with `make ui`, or unset "
+                          "PREFECT_API_URL to run with a temporary one")  # fmt: skip
+
+
+def _standing_server(home: Path) -> str | None:
+    """The API address `make ui` left, if that server still answers."""
+    file = home / SERVER_FILE
+    url = file.read_text().strip() if file.is_file() else ""
+    return url if url and server_answers(url) else None
+
+
+def server_answers(url: str) -> bool:
+    """Whether a Prefect API is healthy at `url`."""
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=HEALTH_TIMEOUT_S) as reply:
+            return bool(reply.status == 200)
+    except (OSError, ValueError, urllib.error.URLError):
+        return False
+
+
+def _server_line() -> str:
+    url = os.environ.get("PREFECT_API_URL")
+    if url is None:
+        return "temporary Prefect server (`make ui` starts a standing one with a UI)"
+    return f"watch it at {url.removesuffix('/api')}"
+
+
+def show_plan(order: Order) -> None:
+    """Stages, models and fingerprints of what would run."""
+    recipe = resolve_recipe(order)
+    plan = run_plan(recipe)
+    table = Table(title=f"recipe {recipe.name}, run {plan.run_id}", title_justify="left")
+    for column in ("stage", "models", "fingerprint"):
+        table.add_column(column)
+    for name, fingerprint in plan.fingerprints.items():
+        stage = plan.stages.get(name)
+        models = {role: config.model for role, config in stage.models.items()} if stage else {}
+        table.add_row(name, ", ".join(f"{r} {m}" for r, m in models.items()), fingerprint)
+    Console(file=sys.stdout).print(table, markup=False)

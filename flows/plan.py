@@ -1,0 +1,127 @@
+"""From a recipe and its inputs to a RunPlan: stages, models, fingerprints and the run's identity.
+
+Invariant: planning reads files (prompts, weights, inputs: their hashes) but starts nothing, so a
+missing file or model is one line before anything is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flows.recipe import Recipe, RecipeError
+from infra.engines import EngineConfig, check_model, model_fingerprint
+from infra.fingerprints import stage_fingerprint
+from infra.nano.files import resolve_nano
+from infra.run import RunPlan, StageRun
+from tasks import compress, difficulty, evaluate, generate, mix, rewrite, score, select, verify
+from tasks.prompts import prompt_file
+from tasks.schemas import Run as RunRow
+from tasks.schemas import content_id
+from tasks.sources import file_sha
+from tasks.stage import Stage
+
+AnyStage = Stage[Any, Any]
+STAGES: dict[str, AnyStage] = {
+    stage.name: stage
+    for stage in (
+        generate.STAGE, verify.STAGE, difficulty.STAGE, rewrite.STAGE, compress.STAGE,
+        score.STAGE, select.STAGE, mix.STAGE, *evaluate.STAGES,
+    )
+}  # fmt: skip
+TRAIN = "train"
+
+
+def input_files(recipe: Recipe) -> dict[str, str]:
+    """Input as named -> its hash (files) or the name itself (hub ids), train and eval alike."""
+    return {
+        name: file_sha(path) if (path := Path(resolve_nano(name))).exists() else name
+        for name in (*recipe.problems, *recipe.evaluate.problems)
+    }
+
+
+def run_plan(recipe: Recipe) -> RunPlan:
+    """Decide everything. Raises RecipeError, IngestError or ModelFilesError: one line each."""
+    if not recipe.problems:
+        raise RecipeError("no problems: give --problems FILE (or --rationales), or recipe.problems")
+    inputs = content_id(input_files(recipe), recipe.limit, recipe.source.model_dump(mode="json"))
+    fingerprints = {"ingest": inputs}
+    stages: dict[str, StageRun] = {}
+    for name in recipe.stages:
+        if name == TRAIN:
+            fingerprints[name] = _train_fingerprint(recipe, fingerprints)
+            continue
+        for stage in _stages_named(name, recipe):
+            stages[stage.name] = _stage_run(stage, name, recipe, fingerprints, inputs=inputs)
+            fingerprints[stage.name] = stages[stage.name].fingerprint
+    resolved = json.dumps({"recipe": recipe.model_dump(mode="json"), "inputs": inputs})
+    texts = {"resolved": resolved, "fingerprints": json.dumps(fingerprints, sort_keys=True)}
+    row = RunRow(recipe=recipe.name, versions="", **texts)
+    return RunPlan(
+        run_id=row.content_id(),
+        recipe=recipe.name,
+        resolved=resolved,
+        fingerprints=fingerprints,
+        stages=stages,
+        counter=recipe.models.student,
+        seed=recipe.seed,
+    )
+
+
+def _stages_named(name: str, recipe: Recipe) -> list[AnyStage]:
+    if name != "evaluate":
+        return [STAGES[name]]
+    wanted = [role for role in recipe.evaluate.models if role != "trained" or TRAIN in recipe.stages]
+    return [STAGES[f"evaluate-{role}"] for role in wanted]
+
+
+def _stage_run(
+    stage: AnyStage, table: str, recipe: Recipe, done: Mapping[str, str], *, inputs: str
+) -> StageRun:
+    config = getattr(recipe, table)
+    models = _models(stage, recipe)
+    for step in stage.prompts:
+        prompt_file(step, config.prompt)
+    return StageRun(
+        stage=stage,
+        config=config,
+        models=models,
+        fingerprint=stage_fingerprint(
+            stage.name,
+            config,
+            models=_identities({**models, "counter": recipe.models.student}),
+            prompts=stage.prompts,
+            upstream=[done[name] for name in stage.upstream if name in done],
+            seed=recipe.seed,
+            inputs=inputs if stage.is_global else "",
+        ),
+    )
+
+
+def _models(stage: AnyStage, recipe: Recipe) -> dict[str, EngineConfig]:
+    models = {role: recipe.model_of(role) for role in stage.roles}
+    for role, config in models.items():
+        if config is None:
+            raise RecipeError(f"stage {stage.name!r} needs models.{role}")
+        check_model(config)
+    return {role: config for role, config in models.items() if config is not None}
+
+
+def _identities(models: Mapping[str, EngineConfig]) -> dict[str, str]:
+    """Role -> what of its engine decides the rows: weights and arithmetic, not where or how many."""
+    return {
+        role: f"{model_fingerprint(config)} {config.engine} {config.dtype} {config.max_model_len}"
+        for role, config in models.items()
+    }
+
+
+def _train_fingerprint(recipe: Recipe, done: Mapping[str, str]) -> str:
+    check_model(recipe.models.student)
+    return stage_fingerprint(
+        TRAIN,
+        recipe.train,
+        models={"student": model_fingerprint(recipe.models.student)},
+        upstream=[done["mix"]] if "mix" in done else [],
+    )

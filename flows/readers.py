@@ -1,0 +1,16 @@
+"""Opens a corpus for the commands that only read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from infra.storage.corpus import Corpus
+from sql.database import Database, connect
+
+
+def open_corpus(path: Path, *, run_id: str | None = None, or_empty: bool = False) -> Database:
+    """The corpus with all views. `or_empty`: where there is none, empty relations. Raises CorpusError."""
+    corpus = Corpus(path)
+    if or_empty and not path.exists():
+        return connect({})
+    return connect(corpus.parts(), run_id=run_id)

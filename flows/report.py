@@ -1,0 +1,267 @@
+"""The end of a run in one page: for a stranger on the terminal, and as artifacts in Prefect's UI.
+
+Invariant: every number comes from a mart of sql/, so the same question asked with `litecot sql`
+gives the same answer.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+from rich.console import Console, Group
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from flows.session import Session
+    from sql.database import Database
+
+Records = list[dict[str, Any]]
+KINDS = ("long", "rewritten", "compressed")
+
+
+class Report(BaseModel):
+    """What a run came to."""
+
+    recipe: str
+    corpus: str
+    funnel: Records
+    tokens: Records
+    rounds: Records
+    selection: Records
+    rejections: Records
+    evaluation: Records
+    usage: Records
+    disagreements: int
+    stage_seconds: dict[str, float]
+    stage_rows: dict[str, int]
+    num_requests: int
+    num_repeated: int
+    total_seconds: float
+    example_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One figure of the summary."""
+
+    name: str
+    value: str
+    note: str = ""
+
+
+def make_report(opened: Session) -> Report:
+    """Ask the marts."""
+    from flows.session import invocation
+
+    opened.run.writer.flush()
+    database = opened.run.database()
+    now = invocation(opened)
+    return Report(
+        recipe=opened.recipe.name,
+        corpus=opened.order.corpus,
+        funnel=_mart(database, "funnel"),
+        tokens=_mart(database, "tokens_by_level"),
+        rounds=_mart(database, "compression_by_round"),
+        selection=_mart(database, "selection_by_filter"),
+        rejections=_mart(database, "rejections_by_reason"),
+        evaluation=_mart(database, "evaluation_summary"),
+        usage=_mart(database, "usage_by_model"),
+        disagreements=len(_mart(database, "verdict_disagreements")),
+        stage_seconds=json.loads(now.stage_seconds),
+        stage_rows=json.loads(now.stage_rows),
+        num_requests=now.num_requests,
+        num_repeated=now.num_repeated,
+        total_seconds=opened.elapsed_s(),
+        example_id=_example(database),
+    )
+
+
+def _mart(database: Database, name: str) -> Records:
+    return database.run(f"from {name}").records()
+
+
+def _example(database: Database) -> str | None:
+    query = """
+        select problem_id from stg_problems left join stg_examples using (problem_id)
+        where split = 'train' order by example_id is null, problem_id limit 1
+    """
+    rows = database.run(query).rows
+    return str(rows[0][0]) if rows else None
+
+
+def summary_lines(report: Report) -> list[Line]:
+    """The figures a stranger asks for, in the order of the line of production."""
+    funnel = {row["stage"]: row for row in report.funnel}
+    lines = [Line(name="problems", value=str(funnel["problems"]["num_problems"]))]
+    lines += _answered(report, funnel)
+    lines += _levels(report)
+    lines += _tokens(report)
+    lines += _rounds(report)
+    lines += _kept(report, funnel)
+    if report.disagreements:
+        note = "our verdict against the source's record: from verdict_disagreements"
+        lines.append(Line(name="disagreements", value=str(report.disagreements), note=note))
+    return lines
+
+
+def _answered(report: Report, funnel: dict[str, dict[str, Any]]) -> list[Line]:
+    chains = [row for row in report.tokens if row["kind"] == "long"]
+    total = sum(row["num_rationales"] for row in chains)
+    if not total:
+        return []
+    right = funnel["answered_correctly"]
+    note = f"{right['num_rows']} of {total} candidates, for {right['num_problems']} problems"
+    return [Line(name="answered correctly", value=f"{right['num_rows'] / total:.0%}", note=note)]
+
+
+def _levels(report: Report) -> list[Line]:
+    counts = {
+        row["level"]: row["num_problems"] for row in report.tokens if row["kind"] == "long"
+    }
+    graded = {level: n for level, n in counts.items() if level != "ungraded"}
+    if not graded:
+        return []
+    return [Line(name="levels", value=" · ".join(f"{n} {level}" for level, n in graded.items()))]
+
+
+def _mean_tokens(rows: Records) -> float:
+    total = sum(row["num_rationales"] for row in rows)
+    return float(sum(row["mean_tokens"] * row["num_rationales"] for row in rows) / total)
+
+
+def _tokens(report: Report) -> list[Line]:
+    by_kind = {
+        kind: rows
+        for kind in KINDS
+        if (rows := [row for row in report.tokens if row["kind"] == kind])
+    }
+    means = {kind: _mean_tokens(rows) for kind, rows in by_kind.items()}
+    if not means:
+        return []
+    value = " -> ".join(f"{mean:.0f} {kind}" for kind, mean in means.items())
+    return [Line(name="mean tokens", value=value)]
+
+
+def _rounds(report: Report) -> list[Line]:
+    if not report.rounds:
+        return []
+    chosen = " · ".join(
+        f"{row['num_chosen']} kept round {row['round']}" for row in report.rounds if row["num_chosen"]
+    )
+    rebounded = sum(row["num_rebounded"] for row in report.rounds)
+    chains = report.rounds[0]["num_chains"]
+    note = f"{rebounded} of {chains} chains ended at a rebound in length"
+    return [Line(name="compression", value=chosen or "nothing shorter", note=note)]
+
+
+def _kept(report: Report, funnel: dict[str, dict[str, Any]]) -> list[Line]:
+    total = sum(row["num_rationales"] for row in report.selection)
+    if not total:
+        return []
+    kept = sum(row["num_rationales"] for row in report.selection if row["filter"] == "kept")
+    note = f"{kept} of {total} rationales; {funnel['examples']['num_rows']} training examples"
+    return [Line(name="kept", value=f"{kept / total:.0%}", note=note)]
+
+
+def render(report: Report) -> Group:
+    """The page for a terminal."""
+    parts: list[Any] = [_summary_table(report)]
+    if report.evaluation:
+        parts.append(_evaluation_table(report))
+    if report.stage_seconds:
+        parts.append(_stage_table(report))
+    parts.append(_footer(report))
+    return Group(*parts)
+
+
+def _plain_table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", header_style="bold", title_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number == 0 else "right")
+    return table
+
+
+def _summary_table(report: Report) -> Table:
+    table = Table(
+        title=f"recipe {report.recipe}", title_justify="left", title_style="bold", show_header=False
+    )
+    for line in summary_lines(report):
+        table.add_row(line.name, line.value, line.note)
+    for row in report.rejections:
+        table.add_row("rejected", str(row["num_records"]), f"{row['stage']}: {row['reason']}")
+    return table
+
+
+def _evaluation_table(report: Report) -> Table:
+    table = _plain_table(
+        "held-out problems", "student", "prompt", "problems", "accuracy", "mean tokens", "seconds"
+    )
+    for row in report.evaluation:
+        table.add_row(
+            {"base": "before training", "trained": "after training"}.get(row["role"], row["role"]),
+            "with <compress>" if row["compress"] else "plain",
+            str(row["num_problems"]),
+            f"{row['accuracy']:.1%}",
+            f"{row['mean_tokens']:.0f}",
+            f"{row['mean_seconds']:.2f}",
+        )
+    return table
+
+
+def _stage_table(report: Report) -> Table:
+    table = _plain_table("this time", "stage", "new rows", "wall seconds")
+    for stage, seconds in report.stage_seconds.items():
+        table.add_row(stage, str(report.stage_rows.get(stage, 0)), f"{seconds:.1f}")
+    table.add_row("model requests", str(report.num_requests), "")
+    table.add_row("  of these, asked twice", str(report.num_repeated), "")
+    table.add_row("all", "", f"{report.total_seconds:.1f}")
+    return table
+
+
+def _footer(report: Report) -> str:
+    corpus = "" if report.corpus == "corpus" else f" --corpus {report.corpus}"
+    commands = [
+        f"litecot sql 'from compression_by_round'{corpus}",
+        f"litecot show {report.example_id or 'ID'}{corpus}",
+        f"litecot status{corpus}",
+    ]
+    lines = "\n".join(f"  {command}" for command in commands)
+    return f"the corpus is in {report.corpus}; try next:\n{lines}"
+
+
+def print_report(report: Report, console: Console) -> None:
+    """To a terminal, or a pipe, without markup in what models or files wrote."""
+    console.print(render(report), markup=False, highlight=False)
+
+
+def markdown(report: Report) -> str:
+    """The summary as an artifact."""
+    rows = [f"| {line.name} | {line.value} | {line.note} |" for line in summary_lines(report)]
+    text = [f"# {report.recipe}", "", "| | | |", "|---|---|---|", *rows, ""]
+    if report.evaluation:
+        text += ["## Held-out problems", "", _markdown_table(report.evaluation), ""]
+    if report.rejections:
+        text += ["## Rejected", "", _markdown_table(report.rejections), ""]
+    return "\n".join(text)
+
+
+def _markdown_table(rows: Records) -> str:
+    header = list(rows[0])
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(_cell(row[name]) for name in header) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+
+
+async def publish_report(report: Report) -> None:
+    """The funnel as a table artifact, the summary as markdown."""
+    from flows.artifacts import show_markdown, show_table
+
+    await show_table(f"{report.recipe}-funnel", report.funnel, "Problems and rows left by each stage")
+    await show_markdown(f"{report.recipe}-summary", markdown(report), f"What {report.recipe} made")

@@ -1,0 +1,174 @@
+"""The run a flow works on: opened by the outermost flow, shared by its sub-flows and tasks.
+
+Prefect passes plain values (an order, a stage's name, a shard's number); what they stand for is
+looked up here. Invariant: one open Run an order in this process, so one write lock.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from flows.plan import run_plan
+from flows.recipe import Recipe, RecipeError, load_recipe
+from flows.terminal import Terminal, silent_terminal
+from infra.run import Run
+from infra.settings import Settings
+from tasks.schemas import Invocation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What a person asked for: a recipe and how it differs from the shipped one."""
+
+    recipe: str = "nano"
+    corpus: str = "corpus"
+    problems: tuple[str, ...] = ()
+    rationales: tuple[str, ...] = ()
+    limit: int | None = None
+    seed: int | None = None
+    overrides: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Any]) -> Self:
+        """From flow parameters (other names in `parameters` are ignored)."""
+        names = [f.name for f in fields(cls)]
+        given: dict[str, Any] = {n: parameters[n] for n in names if parameters[n] is not None}
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+
+    def parameters(self) -> dict[str, Any]:
+        """As flow parameters."""
+        return {
+            "recipe": self.recipe, "corpus": self.corpus, "problems": list(self.problems),
+            "rationales": list(self.rationales), "limit": self.limit, "seed": self.seed,
+            "overrides": list(self.overrides),
+        }  # fmt: skip
+
+
+@dataclass
+class Timings:
+    """Wall seconds and new rows by stage, shards overlapping."""
+
+    first: dict[str, float] = field(default_factory=dict)
+    last: dict[str, float] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+
+    def start(self, stage: str) -> None:
+        self.first.setdefault(stage, time.monotonic())
+
+    def end(self, stage: str, num_rows: int) -> None:
+        self.last[stage] = time.monotonic()
+        self.rows[stage] = self.rows.get(stage, 0) + num_rows
+
+    def seconds(self) -> dict[str, float]:
+        """From a stage's first start to its last end, with work in it."""
+        return {stage: round(end - self.first[stage], 3) for stage, end in self.last.items()}
+
+
+@dataclass
+class Session:
+    """An open run with everything the flows need to know of it."""
+
+    order: Order
+    recipe: Recipe
+    run: Run
+    terminal: Terminal
+    timings: Timings = field(default_factory=Timings)
+    started_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
+    counts_before: tuple[int, int] = (0, 0)
+    started_s: float = field(default_factory=time.monotonic)
+
+    def elapsed_s(self) -> float:
+        """Seconds since the run was opened."""
+        return time.monotonic() - self.started_s
+
+
+_open: dict[Order, Session] = {}
+_terminals: list[Terminal] = []
+
+
+def resolve_recipe(order: Order) -> Recipe:
+    """The order's recipe with its changes applied. Raises RecipeError."""
+    recipe = load_recipe(
+        order.recipe,
+        overrides=order.overrides,
+        seed=order.seed,
+        limit=order.limit,
+        problems=[*order.problems, *order.rationales] or None,
+    )
+    wants_candidates = "verify" in recipe.stages
+    if order.rationales and not wants_candidates:
+        raise RecipeError(
+            f"recipe {recipe.name} writes its own rationales; --rationales goes with a recipe that "
+            "has the stage 'verify', e.g. morsd"
+        )
+    if wants_candidates:
+        source = recipe.source.model_copy(update={"candidates": "require"})
+        recipe = recipe.model_copy(update={"source": source})
+    return recipe
+
+
+@contextmanager
+def shown_on(terminal: Terminal) -> Iterator[None]:
+    """Sessions opened inside report to `terminal`."""
+    _terminals.append(terminal)
+    try:
+        yield
+    finally:
+        _terminals.remove(terminal)
+
+
+def session(order: Order) -> Session:
+    """The open session of `order`; a task asks for it."""
+    return _open[order]
+
+
+@contextmanager
+def open_session(order: Order) -> Iterator[Session]:
+    """Open the order's run, or join it where an outer flow has it open."""
+    if order in _open:
+        yield _open[order]
+        return
+    recipe = resolve_recipe(order)
+    terminal = _terminals[-1] if _terminals else silent_terminal()
+    with Run(run_plan(recipe), corpus=Path(order.corpus), settings=Settings()) as run:
+        opened = _open[order] = Session(order=order, recipe=recipe, run=run, terminal=terminal)
+        opened.counts_before = run.writer.counts()
+        status = "failed"
+        try:
+            yield opened
+            status = "done"
+        except BaseException as error:
+            status = "failed" if isinstance(error, Exception) else "interrupted"
+            raise
+        finally:
+            del _open[order]
+            _record(opened, status)
+
+
+def invocation(opened: Session, status: str = "done") -> Invocation:
+    """What this invocation has done so far."""
+    issued, repeated = opened.run.writer.counts()
+    issued_before, repeated_before = opened.counts_before
+    return Invocation(
+        started_at=opened.started_at,
+        finished_at=datetime.now(UTC).isoformat(),
+        status=status,
+        stage_seconds=json.dumps(opened.timings.seconds()),
+        stage_rows=json.dumps(opened.timings.rows),
+        num_requests=issued - issued_before,
+        num_repeated=repeated - repeated_before,
+    )
+
+
+def _record(opened: Session, status: str) -> None:
+    opened.run.write(opened.started_at, [invocation(opened, status)], stage="ingest")
+    opened.run.writer.compact()
+
+

@@ -1,0 +1,153 @@
+"""The Prefect tasks: one a (stage, shard), and one each for ingest and training.
+
+Invariant: a task gets plain values (an order, a stage's name, a shard's number), never rows; it can
+be tried again, because what it finished is in the corpus already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.states import State
+
+from flows.artifacts import StageProgress
+from flows.session import Order, Session, session
+from flows.terminal import StageCount
+from infra.intake import Intake, IntakeReport, is_taken_in, take_in
+from infra.runner import StageFailedError, StageReport, run_stage
+from infra.student import train_student
+from infra.training.config import TrainProgress
+
+RETRY_DELAYS_S: list[float] = [5, 30]
+TASK: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
+
+_counts: dict[tuple[Order, str], tuple[StageCount, StageProgress]] = {}
+
+
+def _count(order: Order, stage: str) -> tuple[StageCount, StageProgress]:
+    opened = session(order)
+    key = (order, stage)
+    if key not in _counts:
+        count = StageCount(num_shards=num_shards(opened) if stage in opened.run.stages else 1)
+        _counts[key] = (count, StageProgress(opened.recipe.name, stage))
+    return _counts[key]
+
+
+def num_shards(opened: Session) -> int:
+    """Shards of the run, from its memberships."""
+    query = "select coalesce(max(shard) + 1, 0) from stg_problems where split = 'train'"
+    return int(opened.run.database().run(query).rows[0][0])
+
+
+@task(name="ingest", task_run_name="ingest", tags=["ingest"], **TASK)
+async def ingest(order: Order) -> IntakeReport:
+    """Problems and memberships, once a run."""
+    opened = session(order)
+    recipe = opened.recipe
+    intake = Intake(
+        problems=recipe.problems,
+        eval_problems=recipe.evaluate.problems if "evaluate" in recipe.stages else (),
+        source=recipe.source,
+        limit=recipe.limit,
+        eval_limit=recipe.evaluate.limit,
+        shard_size=recipe.shard_size,
+    )
+    opened.timings.start("ingest")
+    report = await asyncio.to_thread(
+        take_in, opened.run, intake, lambda n: opened.terminal.advance("ingest", n, n)
+    )
+    opened.timings.end("ingest", report.num_problems + report.num_eval)
+    for note in report.notes[:20]:
+        opened.terminal.say(f"  {note}")
+    return report
+
+
+def taken_in(order: Order) -> bool:
+    """Whether ingest is complete for this order."""
+    return is_taken_in(session(order).run)
+
+
+async def _may_succeed_now(task: Any, task_run: Any, state: State[Any]) -> bool:
+    """Prefect's retries are for passing faults; a bug fails the same way again."""
+    error = await state.result(raise_on_failure=False)
+    return isinstance(error, StageFailedError) and error.is_transient
+
+
+@task(
+    task_run_name="{stage} · {place}", retries=len(RETRY_DELAYS_S),
+    retry_delay_seconds=RETRY_DELAYS_S, retry_jitter_factor=0.5,
+    retry_condition_fn=_may_succeed_now, **TASK,
+)  # fmt: skip
+async def stage_shard(order: Order, stage: str, shard: int | None, place: str) -> StageReport:
+    """Whatever is pending of one stage in one shard."""
+    opened = session(order)
+    count, progress = _count(order, stage)
+    changed = asyncio.Event()
+
+    def advance(done: int, pending: int) -> None:
+        count.update(shard, done, pending)
+        opened.terminal.advance(stage, *count.totals)
+        changed.set()
+
+    opened.timings.start(stage)
+    shown = asyncio.create_task(_keep_showing(count, progress, changed))
+    try:
+        report = await run_stage(opened.run, stage, shard=shard, on_progress=advance)
+    finally:
+        shown.cancel()
+    opened.timings.end(stage, report.num_rows + report.num_rejected)
+    await _show(count, progress, is_last=True)
+    opened.terminal.finished(
+        stage, shard=shard, num_rows=report.num_rows, num_rejected=report.num_rejected,
+        seconds=report.seconds,
+    )  # fmt: skip
+    return report
+
+
+async def _keep_showing(
+    count: StageCount, progress: StageProgress, changed: asyncio.Event
+) -> None:
+    while True:
+        await changed.wait()
+        changed.clear()
+        await _show(count, progress)
+        await asyncio.sleep(0.5)
+
+
+async def _show(count: StageCount, progress: StageProgress, *, is_last: bool = False) -> None:
+    done, pending = count.totals
+    await progress.show(count.share, f"{done} of {pending} records", is_last=is_last)
+
+
+@task(name="train", task_run_name="train the student", tags=["train"], **TASK)
+async def train(order: Order) -> bool:
+    """DeepSpeed training on the run's examples; whether it was done now."""
+    opened = session(order)
+    count, progress = _count(order, "train")
+    changed = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def advance(step: TrainProgress) -> None:
+        count.update(None, step.step, step.num_steps)
+        opened.terminal.advance("train", step.step, step.num_steps)
+        loop.call_soon_threadsafe(changed.set)
+
+    opened.timings.start("train")
+    shown = asyncio.create_task(_keep_showing(count, progress, changed))
+    try:
+        is_new = await asyncio.to_thread(
+            train_student, opened.run, opened.recipe.train,
+            base=opened.recipe.models.student, on_progress=advance,
+        )  # fmt: skip
+    finally:
+        shown.cancel()
+    opened.timings.end("train", int(is_new))
+    await progress.show(1.0, "done", is_last=True)
+    opened.terminal.finished(
+        "train", shard=None, num_rows=int(is_new), num_rejected=0,
+        seconds=opened.timings.seconds()["train"],
+    )  # fmt: skip
+    return is_new

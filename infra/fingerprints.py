@@ -1,0 +1,39 @@
+"""Stage fingerprints: a hash of everything that determines a stage's rows.
+
+Prompt files, models, settings, seed, the counting tokenizer and, through the fingerprints of the
+stages it reads, all of that upstream. Invariant: the same fingerprint and the same input record give
+the same rows; anything that could change them changes the fingerprint, so resume never mixes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from pydantic import BaseModel
+
+from tasks.prompts import prompt_sha
+from tasks.schemas import content_id
+
+
+def stage_fingerprint(
+    name: str,
+    config: BaseModel,
+    *,
+    models: Mapping[str, str],
+    prompts: Sequence[str] = (),
+    upstream: Sequence[str] = (),
+    seed: int = 0,
+    inputs: str = "",
+) -> str:
+    """16 hex characters. `models`: role -> model identity; `inputs`: hash of a global stage's problems."""
+    variant = getattr(config, "prompt", "")
+    return content_id(
+        name,
+        json.loads(config.model_dump_json()),
+        sorted(models.items()),
+        [prompt_sha(step, variant) for step in prompts],
+        sorted(upstream),
+        seed,
+        inputs,
+    )

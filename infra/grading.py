@@ -1,0 +1,130 @@
+"""The grader over worker processes: what a model wrote is compared where it can do no harm.
+
+Invariant: every call ends within its limits. Reading a text and comparing words and numbers is
+linear in a bounded tail and done here; symbolic comparison, which may ask for 9**9**9**9, gets two
+short strings in a worker with a wall-clock and a memory limit. A worker that exceeds one is killed
+and replaced, and the verdict is `unverifiable`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import resource
+import signal
+import threading
+from concurrent.futures import TimeoutError as TaskTimeoutError
+from pathlib import Path
+
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
+
+from tasks.answers.equality import undecided
+from tasks.answers.symbolic import same_symbolically, warm_up
+from tasks.answers.verdict import Comparison, read_answer
+from tasks.ports import Grade
+
+DEFAULT_TIME_LIMIT_S = 5.0
+DEFAULT_MEMORY_LIMIT_MIB = 1_536  # beyond what a worker has after its imports
+
+
+class ProcessGrader:
+    """`Grader` over at most `max_workers` processes, started at the first symbolic comparison.
+
+    Safe beside Ray, torch and asyncio: workers come from a fork server (or are spawned), never from
+    a fork of this process. Time counts from when a worker takes the comparison up, so a long queue
+    fails nobody. `close` ends the workers; the grader cannot be used afterwards.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_workers: int = 2,
+        time_limit_s: float = DEFAULT_TIME_LIMIT_S,
+        memory_limit_mib: int = DEFAULT_MEMORY_LIMIT_MIB,
+    ) -> None:
+        self._max_workers = max_workers
+        self._time_limit_s = time_limit_s
+        self._memory_limit_mib = memory_limit_mib
+        self._pool: ProcessPool | None = None
+        self._lock = threading.Lock()
+        self._is_closed = False
+
+    async def grade(self, text: str, *, answer: str, answer_type: str, truncated: bool) -> Grade:
+        """The verdict on `text`. Raises ValueError (unknown type), RuntimeError once closed."""
+        outcome = read_answer(text, answer=answer, answer_type=answer_type, truncated=truncated)
+        if isinstance(outcome, Grade):
+            return outcome
+        return outcome.settle(undecided) or await self._settle_elsewhere(outcome)
+
+    def close(self) -> None:
+        """End the workers; comparisons still waiting are dropped."""
+        with self._lock:
+            pool, self._pool, self._is_closed = self._pool, None, True
+        if pool is not None:
+            pool.stop()  # type: ignore[no-untyped-call]
+            pool.join()
+
+    async def _settle_elsewhere(self, comparison: Comparison) -> Grade:
+        future = self._schedule(comparison)
+        try:
+            grade: Grade = await asyncio.wrap_future(future)
+        except (TaskTimeoutError, ProcessExpired, MemoryError, RecursionError):
+            return Grade(verdict="unverifiable", extracted_answer=comparison.stated)
+        return grade
+
+    def _schedule(self, comparison: Comparison) -> ProcessFuture[Grade]:
+        with self._lock:
+            if self._is_closed:
+                raise RuntimeError("the grader is closed")
+            if self._pool is None or not self._pool.active:
+                self._pool = self._new_pool()
+            return self._pool.schedule(
+                settle_symbolically, args=(comparison,), timeout=self._time_limit_s
+            )
+
+    def _new_pool(self) -> ProcessPool:
+        return ProcessPool(
+            max_workers=self._max_workers,
+            initializer=prepare_worker,
+            initargs=(self._memory_limit_mib,),
+            context=_context(),
+        )
+
+
+def settle_symbolically(comparison: Comparison) -> Grade:
+    """Runs in a worker's main thread. Raises MemoryError, RecursionError."""
+    grade = comparison.settle(same_symbolically)
+    return grade or Grade(verdict="unverifiable", extracted_answer=comparison.stated)
+
+
+def prepare_worker(memory_limit_mib: int) -> None:
+    """In a new worker: import sympy, then limit the address space to `memory_limit_mib` more.
+
+    SIGTERM gets its default action back: a worker deep in a big-number power runs no Python handler
+    and would only fall to SIGKILL seconds later.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    warm_up()
+    limit = _address_space_bytes() + memory_limit_mib * 1024 * 1024
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+
+
+def _address_space_bytes() -> int:
+    """Virtual size of this process; 0 where the system does not tell: the limit is absolute then."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * resource.getpagesize()
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """A fork server where there is one: no threads, and sympy is imported once for all workers."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["math_verify"])
+    return context

@@ -1,0 +1,54 @@
+"""A chat model whose replies are kept until the record that asked for them is finished.
+
+Role: stands between a step and the engine. Invariant: a reply that arrived is never paid for again,
+whatever dies afterwards; a request whose reply was lost is counted when it is sent again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Protocol
+
+from tasks.ports import ChatModel, Completion, Prompt, Sampling
+from tasks.schemas import content_id
+
+
+class RequestJournal(Protocol):
+    """The durable side, kept by infra/storage."""
+
+    def issued(self, key: str) -> None: ...
+    def completed(self, key: str, payload: str) -> None: ...
+    def lookup(self, key: str) -> str | None: ...
+
+
+class ReplayedChat:
+    """ChatModel of one record. `keys` are the requests it made, to be forgotten with the record."""
+
+    def __init__(
+        self, model: ChatModel, *, name: str, fingerprint: str, journal: RequestJournal
+    ) -> None:
+        self._model = model
+        self._name = name
+        self._fingerprint = fingerprint
+        self._journal = journal
+        self.keys: list[str] = []
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def engine(self) -> str:
+        return self._model.engine
+
+    async def complete(self, prompt: Prompt, sampling: Sampling) -> list[Completion]:
+        """The kept reply if there is one, else the model's."""
+        key = content_id(self._fingerprint, asdict(prompt), asdict(sampling))
+        self.keys.append(key)
+        if (kept := self._journal.lookup(key)) is not None:
+            return [Completion(**fields) for fields in json.loads(kept)]
+        self._journal.issued(key)
+        completions = await self._model.complete(prompt, sampling)
+        self._journal.completed(key, json.dumps([asdict(c) for c in completions]))
+        return completions

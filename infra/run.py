@@ -1,0 +1,177 @@
+"""One run, open: its stages with their fingerprints, its corpus, and the models it may ask.
+
+Role: what the runner and the flows share. Invariants: models, worker processes and Ray start on
+first use only, so a run with nothing left to do loads nothing; one Run a corpus at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pydantic import BaseModel
+
+from infra.actors import ModelPool, RemoteModel, stop_ray
+from infra.engines import EngineConfig
+from infra.engines.token_counter import TokenizerCounter
+from infra.grading import ProcessGrader
+from infra.settings import Settings
+from infra.storage import Corpus, CorpusWriter
+from sql.database import Database, connect
+from sql.pending import count_pending, stream_pending
+from tasks.ports import Grader
+from tasks.schemas import Row
+from tasks.stage import Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRun:
+    """A stage as one run does it."""
+
+    stage: Stage[Any, Any]
+    config: Any
+    fingerprint: str
+    models: Mapping[str, EngineConfig] = field(default_factory=dict)  # role -> engine
+    names: Mapping[str, str] = field(default_factory=dict)  # role -> name in rows, if another
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlan:
+    """Everything decided before anything starts. Made by flows/plan from a recipe and its inputs."""
+
+    run_id: str
+    recipe: str
+    resolved: str  # JSON
+    fingerprints: Mapping[str, str]  # stage -> fingerprint
+    stages: Mapping[str, StageRun]
+    counter: EngineConfig  # whose tokenizer counts tokens
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pending:
+    """What a stage has left to do."""
+
+    count: int
+    records: Iterator[dict[str, Any]]
+
+
+class NotTrainedError(RuntimeError):
+    """A trained student was asked for before there is one."""
+
+
+class Run:
+    """Use as a context manager: it holds the corpus's one write lock."""
+
+    def __init__(self, plan: RunPlan, *, corpus: Path, settings: Settings) -> None:
+        self.plan = plan
+        self.run_id = plan.run_id
+        self.seed = plan.seed
+        self.stages = plan.stages
+        self.settings = settings
+        self.corpus = Corpus(corpus)
+        self.writer = CorpusWriter(corpus)
+        self.tokens = TokenizerCounter(plan.counter.model, revision=plan.counter.revision)
+        self._pool: ModelPool | None = None
+        self._grader: ProcessGrader | None = None
+
+    def __enter__(self) -> Self:
+        self.writer.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if self._grader is not None:
+                self._grader.close()
+            if self._pool is not None:
+                self._pool.close()
+                stop_ray()
+        finally:
+            self.writer.__exit__(kind, error, trace)
+
+    def stage(self, name: str) -> StageRun:
+        """The stage, its student being what this run trained where it evaluates that."""
+        stage = self.stages[name]
+        if name != "evaluate-trained":
+            return stage
+        weights = self.trained_weights()
+        if weights is None:
+            raise NotTrainedError("there is no trained student to evaluate: run the stage 'train'")
+        student = stage.models["student"].model_copy(update={"model": str(weights.resolve())})
+        return replace(stage, models={"student": student}, names={"student": weights.name})
+
+    def trained_weights(self, data_fingerprint: str | None = None) -> Path | None:
+        """Folder of the weights this run trained (on these examples), if they are there."""
+        found = self.database().run(
+            "select path, data_fingerprint from raw_models"
+            " where stage_fingerprint = fingerprint_of('train') order by created_at desc"
+        )
+        folders = [
+            self.corpus.path / path for path, data in found.rows if data_fingerprint in (None, data)
+        ]
+        return next((folder for folder in folders if folder.is_dir()), None)
+
+    @property
+    def grader(self) -> Grader:
+        """Started on first use."""
+        if self._grader is None:
+            self._grader = ProcessGrader(
+                max_workers=self.settings.grader_processes,
+                time_limit_s=self.settings.answer_timeout_s,
+            )
+        return self._grader
+
+    def model(self, config: EngineConfig) -> RemoteModel:
+        """The model of `config`; its actor starts with its first request."""
+        if self._pool is None:
+            self._pool = ModelPool()
+        return self._pool.model(config)
+
+    def database(self) -> Database:
+        """The corpus as it is now, this run selected."""
+        database = connect(self.corpus.parts())
+        database.set_run(self.run_id, dict(self.plan.fingerprints))
+        return database
+
+    def pending(self, stage: StageRun, shard: int | None) -> Pending:
+        """Inputs of `stage` in `shard` that have neither rows nor a rejection yet."""
+        database = self.database()
+        arguments: dict[str, Any] = {
+            "reads": stage.stage.reads,
+            "table": stage.stage.writes.table,
+            "fingerprint": stage.fingerprint,
+            "config": config_json(stage.config),
+            "shard": shard,
+        }
+        count = count_pending(database, **arguments)
+        return Pending(count=count, records=stream_pending(database, **arguments))
+
+    def write(self, input_id: str, rows: list[Row], *, stage: str) -> None:
+        """Rows made outside a step (ingest, training, the run itself)."""
+        self.writer.finish(
+            input_id,
+            rows,
+            stage_fingerprint=self.plan.fingerprints.get(stage, ""),
+            run_id=self.run_id,
+        )
+
+    @cached_property
+    def weights(self) -> Path:
+        """Folder of the models trained into this corpus."""
+        return self.corpus.path / "weights"
+
+
+def config_json(config: BaseModel) -> str:
+    """What a query sees of a stage's settings, through getvariable('config')."""
+    return config.model_dump_json()
+
+

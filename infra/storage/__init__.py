@@ -1,0 +1,15 @@
+"""Where rows live: a folder of Parquet parts, a journal of what is not folded yet, one manifest.
+
+Invariant: a record whose `finish` returned is never lost and never stored twice, whatever is
+killed whenever; readers see whole parts only, all of one moment.
+
+    corpus/_manifest.json            the live parts and how far the journal is folded
+    corpus/_journal/journal.sqlite   finished records on their way to parts, paid requests
+    corpus/rationales/part-000000000001-9c0e12-3fa2c1.parquet
+"""
+
+from infra.storage.corpus import Corpus
+from infra.storage.errors import CorpusError
+from infra.storage.writer import CorpusWriter
+
+__all__ = ["Corpus", "CorpusError", "CorpusWriter"]

@@ -1,0 +1,49 @@
+"""What can be wrong with a corpus, said in one line: the thing, then the remedy.
+
+Invariant: no OSError or sqlite3.Error leaves infra.storage; a person reads `CorpusError`.
+Sample: "/data/corpus: no space left on its disk; free some and run the same command again".
+"""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+AGAIN = "run the same command again; nothing finished is lost"
+
+
+class CorpusError(ValueError):
+    """A corpus that cannot be used as asked: one line naming the thing and the remedy."""
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what the disk or SQLite says about `path` into a CorpusError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise CorpusError(f"{path}: {_sqlite_reason(error)}") from error
+    except OSError as error:
+        raise CorpusError(f"{path}: {_disk_reason(error)}") from error
+
+
+def _disk_reason(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"no space left on its disk; free some, then {AGAIN}"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "cannot be written by this user; change its permissions or pass another --corpus"
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return "is in the way: a file where a folder is needed; move it or pass another --corpus"
+    return f"{error.strerror or error}; repair the disk or the folder, then {AGAIN}"
+
+
+def _sqlite_reason(error: sqlite3.Error) -> str:
+    said = str(error)
+    if "full" in said:
+        return f"no space left on its disk; free some, then {AGAIN}"
+    if "readonly" in said or "unable to open" in said:
+        return "cannot be written by this user; change its permissions or pass another --corpus"
+    return f"journal: {said}; check the disk, then {AGAIN}"

@@ -1,0 +1,122 @@
+"""The truth of a corpus: which parts are live, and up to which record the journal is folded in.
+
+Invariant: `_manifest.json` is replaced whole (temporary file, fsync, rename, fsync of the folder),
+so a reader or a crash sees the old one or the new one; a part it does not name does not exist.
+
+    {"version": 1, "journal": "5f0c...", "folded": 128, "retired": [],
+     "parts": {"rationales": [{"name": "part-000000000128-9c0e12-3fa2c1.parquet", ...}]}}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from infra.storage.errors import CorpusError
+
+NAME = "_manifest.json"
+VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One Parquet file of a table. `bytes` is its size when written: a torn file differs."""
+
+    name: str
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retired:
+    """A part a compaction replaced; kept a while for readers that still hold the old manifest."""
+
+    table: str
+    name: str
+    at: float  # Unix time, seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """`journal` names the journal that `folded` counts in: another one starts from 0."""
+
+    journal: str
+    folded: int = 0
+    parts: Mapping[str, tuple[Part, ...]] = field(default_factory=dict)
+    retired: tuple[Retired, ...] = ()
+
+    def with_parts(self, added: Mapping[str, Part], *, folded: int) -> Manifest:
+        parts = dict(self.parts)
+        for table, part in added.items():
+            parts[table] = (*parts.get(table, ()), part)
+        return replace(self, parts=parts, folded=folded)
+
+    def with_merged(self, table: str, old: Sequence[Part], merged: Part, *, at: float) -> Manifest:
+        """`merged` in the place of `old`, which are neighbours."""
+        live = list(self.parts[table])
+        first = live.index(old[0])
+        live[first : first + len(old)] = [merged]
+        gone = tuple(Retired(table=table, name=part.name, at=at) for part in old)
+        parts = {**self.parts, table: tuple(live)}
+        return replace(self, parts=parts, retired=self.retired + gone)
+
+    def without(self, table: str, part: Part) -> Manifest:
+        live = tuple(kept for kept in self.parts[table] if kept != part)
+        return replace(self, parts={**self.parts, table: live})
+
+
+def load_manifest(corpus: Path) -> Manifest | None:
+    """The corpus' manifest, None where there is none. Raises CorpusError if it is unreadable."""
+    path = corpus / NAME
+    try:
+        read = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError as error:
+        raise CorpusError(f"{path}: not JSON ({error}); restore it from a backup") from error
+    if read.get("version") != VERSION:
+        raise CorpusError(f"{path}: written by another version of litecot; upgrade litecot")
+    return _decode(read)
+
+
+def _decode(read: dict[str, object]) -> Manifest:
+    tables: dict[str, list[dict[str, object]]] = read["parts"]  # type: ignore[assignment]
+    gone: list[dict[str, object]] = read["retired"]  # type: ignore[assignment]
+    return Manifest(
+        journal=str(read["journal"]),
+        folded=int(str(read["folded"])),
+        parts={name: tuple(Part(**p) for p in live) for name, live in tables.items()},  # type: ignore[arg-type]
+        retired=tuple(Retired(**r) for r in gone),  # type: ignore[arg-type]
+    )
+
+
+def save_manifest(corpus: Path, manifest: Manifest) -> None:
+    """Durable when it returns."""
+    body = json.dumps({"version": VERSION, **asdict(manifest)}, indent=1)
+    replace_file(corpus / NAME, body.encode())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write `content` beside `path`, then rename over it; durable when it returns."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+    publish_file(temporary, path)
+
+
+def publish_file(temporary: Path, path: Path) -> None:
+    """fsync, rename, fsync of the folder: after this `path` is whole, before it is absent."""
+    _sync(temporary)
+    os.replace(temporary, path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,260 @@
+"""A corpus seen through DuckDB: in memory, views only, one run selected.
+
+Invariant: nothing is read when connecting but the parts' footers, and nothing is ever written;
+`set_run` alone decides which rows the staging views, and so all marts and checks, show.
+
+    database = connect(corpus.parts())
+    database.run("select stage, num_problems from funnel").rows == [("problems", 200), ...]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import duckdb
+
+from tasks.schemas import STAMP, TABLES, Row
+
+SQL_FOLDER = Path(__file__).parent
+BATCH_ROWS = 1024
+Values = Sequence[Any] | Mapping[str, Any]
+
+_SETTINGS = {
+    "python_enable_replacements": "false",  # a name in a query is never a Python variable
+    "autoinstall_known_extensions": "false",  # no network, whatever is asked
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "temp_directory": os.path.join(tempfile.gettempdir(), f"litecot-sql-{os.getpid()}"),
+}
+_MACRO = "create macro fingerprint_of(stage) as getvariable('fingerprints')[stage]"
+_DUCKDB_TYPES = {str: "varchar", int: "bigint", float: "double", bool: "boolean"}
+# Started last or, while its first invocation still runs, stored last.
+_LATEST_RUN = """
+select run_id from (
+    select run_id, started_at as seen_at from raw_invocations
+    union all
+    select run_id, created_at as seen_at from raw_runs
+)
+where run_id in (select run_id from raw_runs)
+order by seen_at desc limit 1
+"""
+
+
+class UnknownRunError(ValueError):
+    """The run asked for is not in the corpus."""
+
+
+class QueryFailedError(ValueError):
+    """What DuckDB says about a query, in one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """`types` are DuckDB's names, e.g. BIGINT; `rows` are Python values in column order."""
+
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+    def records(self) -> list[dict[str, Any]]:
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+class Database:
+    """Made by `connect`. Queries are cursors of their own, so streams may overlap."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:
+        self._connection = connection
+        self._variables: dict[str, Any] = {}
+        self.files = tuple(files)
+        self.set_run("", {})
+
+    @property
+    def run_id(self) -> str:
+        """The selected run, empty where there is none."""
+        return str(self._variables["run_id"])
+
+    def set_run(self, run_id: str, fingerprints: Mapping[str, str]) -> None:
+        """Select a run, stored or not yet: all stg_ views and marts show its rows."""
+        self._variables |= {"run_id": run_id, "fingerprints": dict(fingerprints)}
+
+    def select_run(self, run_id: str | None = None) -> None:
+        """Select a stored run by id or unique prefix, by default the latest."""
+        if run_id is None:
+            latest = self.run(_LATEST_RUN).rows
+            if not latest:
+                return
+            run_id = str(latest[0][0])
+        query = "select run_id, fingerprints from raw_runs where starts_with(run_id, ?) limit 2"
+        found = self.run(query, [run_id]).rows
+        if len(found) != 1:
+            fault = "is the start of several runs" if found else "is no run of this corpus"
+            raise UnknownRunError(f"{run_id!r} {fault}; `litecot sql 'from raw_runs'` lists them")
+        self.set_run(found[0][0], json.loads(found[0][1]))
+
+    def set_variables(self, **values: str | int | float | bool | None) -> None:
+        """What queries see as getvariable('name')."""
+        self._variables |= values
+
+    def run(self, sql: str, params: Values | None = None) -> Result:
+        """All rows of a trusted query."""
+        cursor = self.cursor()
+        _execute(cursor, sql, params)
+        return fetch_all(cursor)
+
+    def run_file(
+        self,
+        kind: str,
+        name: str,
+        *,
+        params: Values | None = None,
+        variables: Mapping[str, str | int | float | bool | None] | None = None,
+    ) -> Result:
+        """All rows of sql/<kind>/<name>.sql, e.g. ("checks", "duplicate_ids")."""
+        self.set_variables(**variables or {})
+        return self.run(statement(kind, name), params)
+
+    def stream(
+        self, sql: str, params: Values | None = None, *, batch_rows: int = BATCH_ROWS
+    ) -> Iterator[dict[str, Any]]:
+        """Rows of a trusted query as column -> value, `batch_rows` in memory at a time."""
+        cursor = self.cursor()
+        _execute(cursor, sql, params)
+        columns = [column[0] for column in cursor.description or ()]
+        while batch := cursor.fetchmany(batch_rows):
+            for row in batch:
+                yield dict(zip(columns, row, strict=True))
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection to the same views, with the variables of now: each cursor has its own."""
+        cursor = self._connection.cursor()
+        for name, value in self._variables.items():
+            if isinstance(value, dict):
+                cursor.execute(
+                    f"set variable {name} = ?::json::map(varchar, varchar)", [json.dumps(value)]
+                )
+            else:
+                cursor.execute(f"set variable {name} = ?", [value])
+        return cursor
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def connect(
+    parts: Mapping[str, Sequence[str]],
+    *,
+    run_id: str | None = None,
+    memory_limit: str | None = None,
+    threads: int | None = None,
+) -> Database:
+    """The corpus made of `parts` (table -> files), with all views, and a run selected.
+
+    `run_id` is an id or its unique prefix, by default the latest; `memory_limit` e.g. "2GB".
+    Raises UnknownRunError.
+    """
+    limits = {"memory_limit": memory_limit, "threads": threads}
+    settings: dict[str, Any] = {**_SETTINGS, **{k: v for k, v in limits.items() if v is not None}}
+    connection = duckdb.connect(":memory:", config=settings)
+    database = Database(connection, [file for files in parts.values() for file in files])
+    cursor = database.cursor()
+    cursor.execute(_MACRO)
+    for table, row_type in TABLES.items():
+        cursor.execute(_raw_view(table, row_type, parts.get(table, ())))
+    for kind in ("staging", "marts"):
+        _create_views(cursor, {name: statement(kind, name) for name in names(kind)})
+    database.select_run(run_id)
+    return database
+
+
+def names(kind: str) -> list[str]:
+    """The queries of sql/<kind>, sorted."""
+    return sorted(path.stem for path in (SQL_FOLDER / kind).glob("*.sql"))
+
+
+def statement(kind: str, name: str) -> str:
+    """The text of sql/<kind>/<name>.sql."""
+    return (SQL_FOLDER / kind / f"{name}.sql").read_text()
+
+
+def one_line(error: duckdb.Error) -> str:
+    """The first line of what DuckDB says, without its class name."""
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def _execute(cursor: duckdb.DuckDBPyConnection, sql: str, params: Values | None) -> None:
+    try:
+        cursor.execute(sql, params)
+    except duckdb.ParserException as error:
+        raise QueryFailedError(f"{one_line(error)} in: {sql}") from error
+
+
+def fetch_all(cursor: duckdb.DuckDBPyConnection) -> Result:
+    """What an executed cursor has left."""
+    described = cursor.description or []
+    return Result(
+        columns=tuple(str(column[0]) for column in described),
+        types=tuple(str(column[1]) for column in described),
+        rows=cursor.fetchall(),
+    )
+
+
+def _create_views(cursor: duckdb.DuckDBPyConnection, waiting: dict[str, str]) -> None:
+    """Views may read one another: those whose sources are there come first."""
+    while waiting:
+        left: dict[str, str] = {}
+        fault: duckdb.CatalogException | None = None
+        for name, sql in waiting.items():
+            try:
+                cursor.execute(f"create view {name} as {sql}")
+            except duckdb.CatalogException as error:
+                left[name], fault = sql, error
+        if fault is not None and len(left) == len(waiting):
+            raise fault
+        waiting = left
+
+
+def _raw_view(table: str, row_type: type[Row], files: Sequence[str]) -> str:
+    """An empty relation with the declared types, and under it the files, by column name.
+
+    Files of one layout are read together: then DuckDB opens one of them to learn the columns, where
+    `union_by_name` would open all, every time a view is bound.
+    """
+    columns = ", ".join(f"null::{kind} as {name}" for name, kind in _columns(row_type).items())
+    selects = [f"select {columns} where false"]
+    for _, alike in groupby(sorted(files, key=_layout), key=_layout):
+        quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in alike)
+        selects.append(f"select * from read_parquet([{quoted}])")
+    return f"create view raw_{table} as " + " union all by name ".join(selects)
+
+
+def _layout(file: str) -> str:
+    """The third word of a part's name (infra/storage/parts.py): equal where the columns are."""
+    return "".join(Path(file).name.split("-")[2:3])
+
+
+def _columns(row_type: type[Row]) -> dict[str, str]:
+    hints = get_type_hints(row_type)
+    kinds: dict[str, Any] = {row_type.key: str, **{f.name: hints[f.name] for f in fields(row_type)}}
+    kinds |= {name: kind for name, (kind, _) in STAMP.items()}
+    return {name: _DUCKDB_TYPES[_plain(kind)] for name, kind in kinds.items()}
+
+
+def _plain(kind: Any) -> Any:
+    if get_origin(kind) in (Union, types.UnionType):
+        return next(arg for arg in get_args(kind) if arg is not type(None))
+    return kind

@@ -1,0 +1,8 @@
+-- grain: one row per brought candidate
+select
+    c.candidate_id as record_id, c.problem_id, p.answer, p.answer_type,
+    c.candidate, c.text, c.model, c.recorded_correct
+from stg_candidates as c
+join stg_problems as p using (problem_id)
+where p.split = 'train'
+order by p.position, c.candidate

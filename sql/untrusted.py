@@ -1,0 +1,108 @@
+"""Queries a person types: one read-only statement, nothing reachable but the corpus.
+
+Invariant: DuckDB itself is locked first (no file but the live parts, no setting can change, a
+read-only transaction); the check of the statement exists so that a refusal is said clearly.
+
+    query_untrusted(database, "copy problems to 'x.csv'")  ->  QueryRefusedError:
+    "COPY is not allowed: one SELECT, EXPLAIN, DESCRIBE or SHOW that only reads the corpus"
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from sql.database import BATCH_ROWS, Database, QueryFailedError, Result, fetch_all, one_line
+
+_ALLOWED = "one SELECT, EXPLAIN, DESCRIBE or SHOW that only reads the corpus"
+_EXPLAIN = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*explain\b(?:\s*\([^)]*\)|\s+analyze\b)?",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+class QueryRefusedError(ValueError):
+    """A statement that would do more than read the corpus."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowStream:
+    """A result read a batch at a time."""
+
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+    batches: Iterator[list[tuple[Any, ...]]]
+
+
+def query_untrusted(database: Database, text: str) -> Result:
+    """All rows of a person's query. Raises QueryRefusedError or QueryFailedError, one line each."""
+    cursor = _executed(database, text)
+    with _explained():
+        return fetch_all(cursor)
+
+
+def stream_untrusted(database: Database, text: str, *, batch_rows: int = BATCH_ROWS) -> RowStream:
+    """The same for results of any size: `batch_rows` rows in memory at a time."""
+    cursor = _executed(database, text)
+    described = cursor.description or []
+    return RowStream(
+        columns=tuple(str(column[0]) for column in described),
+        types=tuple(str(column[1]) for column in described),
+        batches=_batches(cursor, batch_rows),
+    )
+
+
+def lock_down(database: Database) -> None:
+    """From here on `database` reads its parts and nothing else; this cannot be taken back."""
+    cursor = database.cursor()
+    if cursor.execute("select current_setting('lock_configuration')").fetchall() == [(True,)]:
+        return
+    cursor.execute("set allowed_paths = ?", [list(database.files)])
+    cursor.execute("set enable_external_access = false")
+    cursor.execute("set lock_configuration = true")
+
+
+def check_statement(text: str) -> None:
+    """Raises QueryRefusedError unless `text` is one statement that only reads."""
+    with _explained():
+        statements = duckdb.extract_statements(text)
+    if len(statements) != 1:
+        raise QueryRefusedError(f"{len(statements)} statements given: {_ALLOWED}")
+    kind = statements[0].type.name
+    if kind == "EXPLAIN":  # EXPLAIN ANALYZE runs what it explains
+        check_statement(_EXPLAIN.sub("", text, count=1))
+    elif kind == "MULTI":
+        raise QueryRefusedError("PIVOT needs its values spelled out: pivot ... on column in (...)")
+    elif kind != "SELECT":
+        raise QueryRefusedError(f"{kind} is not allowed: {_ALLOWED}")
+
+
+def _executed(database: Database, text: str) -> duckdb.DuckDBPyConnection:
+    check_statement(text)
+    lock_down(database)
+    cursor = database.cursor()
+    with _explained():
+        # DuckDB takes "with x as (insert ...) select" for a SELECT; this transaction does not.
+        cursor.execute("begin transaction read only")
+        cursor.execute(text)
+    return cursor
+
+
+def _batches(cursor: duckdb.DuckDBPyConnection, size: int) -> Iterator[list[tuple[Any, ...]]]:
+    with _explained():
+        while batch := cursor.fetchmany(size):
+            yield batch
+
+
+class _explained:  # noqa: N801  a context manager, used like a function
+    """DuckDB's errors as one line."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, duckdb.Error):
+            raise QueryFailedError(one_line(error)) from error

@@ -1,0 +1,101 @@
+"""Short texts, yes or no, and the letters of multiple choice.
+
+Invariant: readings are canonical (`thursday`, `yes`, `B`), so equality of readings is equality of
+answers; case, punctuation, articles and quotes never decide.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox)\s?\{([^{}]{0,400})\}")
+_LEADING = re.compile(r"(?:that|it is|it's|it was|simply|just|indeed)\b[\s,:]{0,3}")
+_NOT_WORD = re.compile(r"[^\w]|_")
+_ARTICLES = {"a", "an", "the"}
+
+_YES = {"yes", "true", "yeah", "yep", "correct"}
+_NO = {"no", "false", "nope", "incorrect"}
+_WORD = re.compile(r"[a-z]{1,20}")
+
+
+def canonical_text(text: str) -> str:
+    """Folded text: NFKC, lower case, no punctuation, no articles, single spaces."""
+    folded = unicodedata.normalize("NFKC", _TEXT_COMMAND.sub(r"\1", text)).casefold().strip()
+    folded = unicodedata.normalize("NFKC", folded)
+    bare = _LEADING.sub("", folded, count=1)
+    words = _NOT_WORD.sub(" ", bare.replace("'", "")).split()
+    kept = [word for word in words if word not in _ARTICLES]
+    return " ".join(kept or words) or folded
+
+
+def read_yes_no(text: str) -> str | None:
+    """`yes` or `no` by the first word that says so; None where there is none."""
+    polarities = _polarities(text)
+    return polarities[0] if polarities else None
+
+
+def read_closing_yes_no(line: str) -> str | None:
+    """For a last line that announces nothing: its first or its last word must say it."""
+    words = _WORD.findall(line.lower())
+    for word in words[:1] + words[-1:]:
+        polarity = _polarities(word)
+        if polarity:
+            return polarity[0]
+    return None
+
+
+def _polarities(text: str) -> list[str]:
+    words = _WORD.findall(text.lower())
+    return ["yes" if word in _YES else "no" for word in words if word in _YES | _NO]
+
+
+_SEPARATED = re.compile(r"\(?[A-Ja-j]\)?(?:\s?(?:,|&|;|/|\band\b|\bor\b)\s?\(?[A-Ja-j]\)?){0,9}")
+_OPTION = re.compile(
+    r"(?:(?:option|choice|answer|letter)\s{1,3}){0,2}"
+    r"(?:\(([A-J])\)|\[([A-J])\]|([A-J])[).:]|([A-J])(?![\w']))",
+    re.IGNORECASE,
+)
+_CLOSING_OPTION = re.compile(
+    r"(?:\b(?:option|choice|answer)\s{1,3}(?:is\s)?\(?|\()([A-J])\)?(?![\w'])|\b([A-J])\)",
+    re.IGNORECASE,
+)
+_INDENT = re.compile(r"[\s\"'$]{1,10}")
+
+
+def read_letters(text: str) -> str | None:
+    """`B`, or `A,C` for several; None where the text names no option by letter."""
+    bare = _TEXT_COMMAND.sub(r"\1", text).strip(" .$\"'`*\t\n")
+    if _SEPARATED.fullmatch(bare):
+        letters = re.findall(r"\b[A-J]\b", bare.upper())
+        return ",".join(sorted(set(letters)))
+    match = _OPTION.match(_INDENT.sub("", bare, count=1) if bare[:1] in " \"'$" else bare)
+    if match is None:
+        return None
+    letter = next(group for group in match.groups() if group)
+    # Without a bracket, only a capital is a letter, and "A dog", "I think" are not options.
+    if match[4] and (not letter.isupper() or (letter in "AI" and bare[match.end() :].strip())):
+        return None
+    return letter.upper()
+
+
+def read_closing_letter(line: str) -> str | None:
+    """The last option a closing line names: `so option (C) fits`, or a line that is a letter."""
+    letters = read_letters(line) if len(line) < 20 else None
+    if letters is not None:
+        return letters
+    found = [match[1] or match[2] for match in _CLOSING_OPTION.finditer(line)]
+    return found[-1].upper() if found else None
+
+
+_LETTER_AND_TEXT = re.compile(r"\s{0,3}\(?([A-Ja-j])(?:\)|[.:])\s{1,3}(\S.{0,400})", re.DOTALL)
+
+
+def split_option(text: str) -> tuple[str | None, str]:
+    """Letter and text of an option: `(B) painting` is ("B", "painting"), `painting` (None, ...)."""
+    match = _LETTER_AND_TEXT.match(text)
+    if match:
+        return match[1].upper(), canonical_text(match[2])
+    bare = text.strip().strip("().:$ ")
+    is_letter = len(bare) == 1 and bare.upper() in "ABCDEFGHIJ"
+    return (bare.upper() if is_letter else None), canonical_text(text)

@@ -1,0 +1,99 @@
+"""Evaluation on held-out problems: accuracy and tokens, with and without `<compress>`.
+
+Invariant: a problem that was trained on is never evaluated on (ingest keeps the splits apart and
+sql/checks proves it). pass@1 is the mean over samples; every sample is a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+
+from tasks.ports import Ports, Sampling
+from tasks.schemas import Evaluation
+from tasks.stage import Record, Stage, StageConfig, derive_seed, usage_of
+from tasks.verify import grade_completion
+
+Evaluated = Literal["base", "trained"]
+
+
+class EvaluateConfig(StageConfig):
+    """Sampling of the evaluation: LiteCoT repository's values (METHODS 1.7)."""
+
+    problems: tuple[str, ...] = ()
+    limit: int | None = Field(default=None, ge=1)
+    models: tuple[Evaluated, ...] = ("base", "trained")
+    num_samples: int = Field(default=1, ge=1)
+    temperature: float = Field(default=0.6, ge=0)
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    max_tokens: int = Field(default=32_768, ge=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateRecord(Record):
+    question: str
+    answer: str
+    answer_type: str
+    source: str
+    compress: bool
+    sample: int
+
+
+async def evaluate(
+    record: EvaluateRecord, ports: Ports, config: EvaluateConfig, *, role: Evaluated
+) -> Sequence[Evaluation]:
+    """One Evaluation row a (problem, compress, sample) of the model in the role `student`."""
+    student = ports.chat["student"]
+    prompt = ports.prompts.render("generate", question=record.question, compress=record.compress)
+    sampling = Sampling(
+        temperature=config.temperature,
+        top_p=config.top_p,
+        max_tokens=config.max_tokens,
+        seed=derive_seed(ports.seed, "evaluate", record.record_id),
+    )
+    (completion,) = reply = await student.complete(prompt, sampling)
+    grade = await grade_completion(completion, record, ports)
+    return [
+        Evaluation(
+            model_id=student.name,
+            role=role,
+            benchmark=record.source,
+            problem_id=record.problem_id,
+            sample=record.sample,
+            compress=record.compress,
+            text=completion.text,
+            num_tokens=completion.completion_tokens,
+            verdict=grade.verdict,
+            extracted_answer=grade.extracted_answer,
+            finish_reason=completion.finish_reason,
+            **usage_of([reply]),
+        )
+    ]
+
+
+def evaluation_stage(role: Evaluated) -> Stage[EvaluateRecord, EvaluateConfig]:
+    """The stage that evaluates the base or the trained student."""
+
+    async def step(
+        record: EvaluateRecord, ports: Ports, config: EvaluateConfig
+    ) -> Sequence[Evaluation]:
+        return await evaluate(record, ports, config, role=role)
+
+    return Stage(
+        name=f"evaluate-{role}",
+        reads="evaluate",
+        writes=Evaluation,
+        record=EvaluateRecord,
+        config=EvaluateConfig,
+        step=step,
+        roles=("student",),
+        prompts=("generate",),
+        upstream=("train",) if role == "trained" else (),
+        is_global=True,
+    )
+
+
+STAGES = (evaluation_stage("base"), evaluation_stage("trained"))

@@ -1,0 +1,54 @@
+"""Training examples: original and compressed chains in one mixture (MACC 3).
+
+The compressed ones are asked for by the control token `<compress>`, which the encoder adds; the
+stored prompt never contains it. Invariant: one example a kept selection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tasks.ports import Ports
+from tasks.schemas import Example
+from tasks.stage import Record, Stage, StageConfig
+
+
+class MixConfig(StageConfig):
+    """`prompt` is the variant of the generation prompt the student is trained on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixRecord(Record):
+    rationale_id: str
+    question: str
+    condition: str
+    text: str
+
+
+async def mix(record: MixRecord, ports: Ports, config: MixConfig) -> Sequence[Example]:
+    """One Example a kept selection."""
+    prompt = ports.prompts.render("generate", question=record.question)
+    return [
+        Example(
+            rationale_id=record.rationale_id,
+            problem_id=record.problem_id,
+            condition=record.condition,
+            prompt=prompt.text,
+            completion=record.text,
+            num_tokens=ports.tokens.count(record.text),
+        )
+    ]
+
+
+STAGE = Stage(
+    name="mix",
+    reads="mix",
+    writes=Example,
+    record=MixRecord,
+    config=MixConfig,
+    step=mix,
+    prompts=("generate",),
+    upstream=("select",),
+    is_global=True,
+)

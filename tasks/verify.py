@@ -1,0 +1,81 @@
+"""Verdicts: does a text's last stated answer equal the gold one (MoRSD's accuracy filter, METHODS 5).
+
+Every step that makes text asks here; the stage `verify` does it for rationales somebody brought.
+Invariant: a verdict is stored beside the answer that was read, so a disagreement can be looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tasks.ports import Completion, Grade, Ports
+from tasks.schemas import Rationale
+from tasks.stage import Record, Stage, StageConfig
+
+
+class HasGold(Protocol):
+    """A record that knows its gold answer."""
+
+    @property
+    def answer(self) -> str: ...
+
+    @property
+    def answer_type(self) -> str: ...
+
+
+async def grade_completion(completion: Completion, record: HasGold, ports: Ports) -> Grade:
+    """Grade what a model wrote; a cut-off text without a stated answer is `truncated`."""
+    return await ports.grader.grade(
+        completion.text,
+        answer=record.answer,
+        answer_type=record.answer_type,
+        truncated=completion.finish_reason == "length",
+    )
+
+
+class VerifyConfig(StageConfig):
+    """No settings yet; the answer types are those of METHODS section 5."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyRecord(Record):
+    answer: str
+    answer_type: str
+    candidate: int
+    text: str
+    model: str | None
+    recorded_correct: bool | None
+
+
+async def verify(record: VerifyRecord, ports: Ports, config: VerifyConfig) -> Sequence[Rationale]:
+    """One Rationale (kind "long", finish_reason "imported") a brought candidate."""
+    grade = await ports.grader.grade(
+        record.text, answer=record.answer, answer_type=record.answer_type, truncated=False
+    )
+    return [
+        Rationale(
+            problem_id=record.problem_id,
+            kind="long",
+            candidate=record.candidate,
+            model=record.model or "brought",
+            engine="imported",
+            text=record.text,
+            num_tokens=ports.tokens.count(record.text),
+            verdict=grade.verdict,
+            extracted_answer=grade.extracted_answer,
+            recorded_correct=record.recorded_correct,
+            finish_reason="imported",
+        )
+    ]
+
+
+STAGE = Stage(
+    name="verify",
+    reads="verify",
+    writes=Rationale,
+    record=VerifyRecord,
+    config=VerifyConfig,
+    step=verify,
+)

@@ -1,0 +1,149 @@
+"""Two real DeepSpeed ranks on CPU: learning, determinism, failure, sudden death."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infra.training.config import (
+    TrainConfig,
+    TrainingError,
+    TrainingExample,
+    TrainProgress,
+    TrainResult,
+)
+from infra.training.launch import train
+from tests.tiny_models import save_tiny_model
+
+CONFIG = TrainConfig(
+    zero="zero2-cpu",
+    dtype="float32",
+    epochs=5,
+    learning_rate=1e-2,
+    per_rank_batch_size=4,
+    max_length=64,
+    rope_theta=100_000,
+)
+EXAMPLES = [
+    TrainingExample(
+        prompt=f"1) right {number % 9}",
+        completion=f"3 + {number % 9} = 7",
+        condition="compressed" if number % 2 else "original",
+    )
+    for number in range(32)
+]
+TOO_LONG = TrainingExample(prompt="x" * 200, completion="y")
+SOURCE_ROOT = Path(__file__).resolve().parents[2]
+TRAIN_IN_ANOTHER_PROCESS = """
+import sys
+from pathlib import Path
+from infra.training.launch import train
+from tests.integration.test_training import CONFIG, EXAMPLES
+train(CONFIG.model_copy(update={"epochs": 10_000}), base=Path(sys.argv[1]), examples=EXAMPLES,
+      output=Path(sys.argv[2]), on_progress=lambda step: print(step.step, flush=True))
+"""
+
+
+def weights_hash(folder: Path) -> str:
+    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_model(tmp_path_factory.mktemp("base"), width=64)
+
+
+@pytest.fixture(scope="module")
+def trained(
+    base: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, TrainResult, list[TrainProgress]]:
+    steps: list[TrainProgress] = []
+    output = tmp_path_factory.mktemp("models") / "first"
+    result = train(
+        CONFIG, base=base, examples=[*EXAMPLES, TOO_LONG], output=output, on_progress=steps.append
+    )
+    return output, result, steps
+
+
+def test_the_loss_falls_and_every_step_is_reported(
+    trained: tuple[Path, TrainResult, list[TrainProgress]],
+) -> None:
+    _, result, steps = trained
+    assert [step.step for step in steps] == list(range(1, 21))
+    assert {step.num_steps for step in steps} == {20}
+    assert steps[-1].loss < steps[0].loss / 2
+    assert result.num_steps == 20
+    assert result.world_size == 2
+    assert (result.num_examples, result.num_too_long) == (32, 1)
+    assert result.train_loss == pytest.approx(sum(step.loss for step in steps[-4:]) / 4)
+    assert result.train_tokens > 0
+    assert result.train_seconds > 0
+
+
+def test_the_output_is_a_complete_model(
+    base: Path, trained: tuple[Path, TrainResult, list[TrainProgress]]
+) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    output, result, _ = trained
+    model = AutoModelForCausalLM.from_pretrained(output)
+    assert model.num_parameters() == result.num_parameters
+    assert model.config.rope_parameters["rope_theta"] == 100_000
+    assert model.config.use_cache
+    tokenizer = AutoTokenizer.from_pretrained(output)
+    assert "<compress>" in tokenizer.all_special_tokens
+    assert weights_hash(output) != weights_hash(base)
+    assert not [path for path in output.iterdir() if path.suffix in {".bin", ".pt", ".pkl"}]
+    assert [path.name for path in output.parent.iterdir()] == ["first"]
+
+
+def test_a_killed_run_leaves_no_model_and_the_next_run_gives_the_same_weights(
+    base: Path, trained: tuple[Path, TrainResult, list[TrainProgress]], tmp_path: Path
+) -> None:
+    output = tmp_path / "model"
+    command = [sys.executable, "-c", TRAIN_IN_ANOTHER_PROCESS, str(base), str(output)]
+    with subprocess.Popen(command, cwd=SOURCE_ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"1\n"
+        descendants = psutil.Process(process.pid).children(recursive=True)
+        assert len(descendants) >= 3  # torchrun and two ranks
+        process.send_signal(signal.SIGKILL)
+    _, alive = psutil.wait_procs(descendants, timeout=20)
+    assert alive == []
+    assert not output.exists()
+
+    train(CONFIG, base=base, examples=[*EXAMPLES, TOO_LONG], output=output)
+    assert weights_hash(output) == weights_hash(trained[0])
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_failure_is_one_clear_line_and_keeps_what_was_there(base: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for file in base.iterdir():
+        if file.suffix != ".safetensors":
+            (broken / file.name).write_bytes(file.read_bytes())
+    output = tmp_path / "model"
+    output.mkdir()
+    (output / "older").touch()
+    started = time.monotonic()
+    with pytest.raises(TrainingError) as raised:
+        train(CONFIG, base=broken, examples=EXAMPLES, output=output)
+    assert time.monotonic() - started < 120
+    first, *log = str(raised.value).splitlines()
+    assert "no file named model.safetensors" in first
+    assert log
+    assert "Traceback" in (tmp_path / "model.failed.log").read_text()
+    assert [path.name for path in output.iterdir()] == ["older"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "broken",
+        "model",
+        "model.failed.log",
+    ]

@@ -1,0 +1,321 @@
+"""Ingest row by row: what becomes a problem, what a rejection, and that nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.ingest import (
+    ColumnMapping,
+    IngestedProblem,
+    IngestError,
+    SourceConfig,
+    read_problems,
+)
+from tasks.schemas import Rejection, content_id
+from tasks.values import align, lookup, normalise, read_flag, to_text
+
+GOOD = {"question": "What is 3 + 4?", "answer": "7"}
+
+
+def ingest(path: Path, **config: Any) -> list[IngestedProblem | Rejection]:
+    return list(read_problems(path, SourceConfig(**config)))
+
+
+def write_rows(folder: Path, rows: Sequence[Any], name: str = "sums.jsonl") -> Path:
+    path = folder / name
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def after_good(folder: Path, *rows: Any, **config: Any) -> list[IngestedProblem | Rejection]:
+    """The items of `rows`, written after one good row."""
+    return ingest(write_rows(folder, [GOOD, *rows]), **config)[1:]
+
+
+def rejection(items: Sequence[IngestedProblem | Rejection]) -> Rejection:
+    (item,) = items
+    assert isinstance(item, Rejection)
+    return item
+
+
+def problem(items: Sequence[IngestedProblem | Rejection]) -> IngestedProblem:
+    (item,) = items
+    assert isinstance(item, IngestedProblem)
+    return item
+
+
+def test_a_row_becomes_a_problem_with_its_source_and_line(tmp_path: Path) -> None:
+    item = problem(ingest(write_rows(tmp_path, [{**GOOD, "subject": " Sums "}])))
+    found = item.problem
+    assert (found.source, found.line, found.subject) == ("sums.jsonl", 1, "Sums")
+    assert (found.question, found.answer) == ("What is 3 + 4?", "7")
+    assert found.answer_type == "integer"
+    assert (item.candidates, item.warnings, item.is_new) == ([], (), True)
+
+
+def test_gold_is_read_out_of_a_worked_solution(tmp_path: Path) -> None:
+    rows = [{"question": "Ducks?", "answer": "16 - 7 = 9\nso 18\n#### 18"}]
+    assert problem(ingest(write_rows(tmp_path, rows))).problem.answer == "18"
+
+
+@pytest.mark.parametrize(
+    ("cell", "answer"),
+    [
+        (18, "18"),
+        (51.0, "51"),
+        (0.5, "0.5"),
+        (True, "yes"),
+        (False, "no"),
+        (["3", 4], "3, 4"),
+        ([18], "18"),
+        ("  7\u00a0 apples ", "7 apples"),
+        ("cafe\u0301", "caf\u00e9"),
+    ],
+)
+def test_answers_become_text(tmp_path: Path, cell: Any, answer: str) -> None:
+    row = {"question": "How many?", "answer": cell}
+    found = problem(after_good(tmp_path, row, answer_type="text"))
+    assert found.problem.answer == answer
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"question": "Q?"}, "missing_answer"),
+        ({"question": "Q?", "answer": None}, "missing_answer"),
+        ({"question": "Q?", "answer": "  "}, "missing_answer"),
+        ({"question": "Q?", "answer": float("nan")}, "missing_answer"),
+        ({"question": "Q?", "answer": float("inf")}, "missing_answer"),
+        ({"question": "Q?", "answer": "NaN"}, "missing_answer"),
+        ({"question": "Q?", "answer": []}, "missing_answer"),
+        ({"question": "Q?", "answer": {"value": 7}}, "answer_not_text"),
+        ({"question": "Q?", "answer": "7" * 100_001}, "answer_too_long"),
+        ({"answer": "7"}, "empty_question"),
+        ({"question": "", "answer": "7"}, "empty_question"),
+        ({"question": "\0 \n\t", "answer": "7"}, "empty_question"),
+        ({"question": {"stem": "Q?"}, "answer": "7"}, "question_not_text"),
+        ({"question": "Q" * 100_001, "answer": "7"}, "question_too_long"),
+        ({"question": "What is  3 + 4?\n", "answer": " 7"}, "duplicate_problem"),
+        ({"question": "What is 3 + 4?", "answer": "8"}, "conflicting_answer"),
+        ([1, 2], "not_an_object"),
+        ("text", "not_an_object"),
+        (None, "not_an_object"),
+    ],
+)
+def test_a_bad_row_is_rejected_with_its_reason(tmp_path: Path, row: Any, reason: str) -> None:
+    found = rejection(after_good(tmp_path, row))
+    assert (found.stage, found.reason) == ("ingest", reason)
+    assert found.record_id == content_id("sums.jsonl", 2)
+    assert found.detail.startswith("sums.jsonl:2: ")
+    assert "\n" not in found.detail
+
+
+def test_a_duplicate_names_the_problem_it_repeats(tmp_path: Path) -> None:
+    first, again, other = ingest(write_rows(tmp_path, [GOOD, GOOD, {**GOOD, "answer": "8"}]))
+    assert isinstance(first, IngestedProblem)
+    assert isinstance(again, Rejection)
+    assert isinstance(other, Rejection)
+    assert again.problem_id == other.problem_id == first.problem.content_id("")
+
+
+def test_duplicates_are_told_across_files(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    paths = [write_rows(tmp_path / folder, [GOOD]) for folder in ("a", "b")]
+    first, second = read_problems(paths)
+    assert isinstance(first, IngestedProblem)
+    assert first.problem.source == "a/sums.jsonl"
+    assert isinstance(second, Rejection)
+    assert second.detail.startswith("b/sums.jsonl:1: ")
+
+
+def test_candidates_carry_number_model_and_label(tmp_path: Path) -> None:
+    row = {**GOOD, "code": ["= 7", "", "= 8"], "score": [True, None, 0], "model": "big"}
+    item = problem(ingest(write_rows(tmp_path, [row])))
+    assert item.warnings == ("empty_candidate",)
+    assert [(c.candidate, c.text, c.model, c.recorded_correct) for c in item.candidates] == [
+        (0, "= 7", "big", True),
+        (2, "= 8", "big", False),
+    ]
+    assert {c.problem_id for c in item.candidates} == {item.problem.content_id("")}
+
+
+def test_a_duplicate_brings_only_its_new_candidates(tmp_path: Path) -> None:
+    rows = [{**GOOD, "code": code} for code in (["a", "b"], ["b", "c"], "c", ["d"], None)]
+    first, second, third, fourth, fifth = ingest(write_rows(tmp_path, rows))
+    assert isinstance(first, IngestedProblem)
+    assert first.is_new
+    for item, expected in ((second, [(2, "c")]), (fourth, [(3, "d")])):
+        assert isinstance(item, IngestedProblem)
+        assert not item.is_new
+        assert [(c.candidate, c.text) for c in item.candidates] == expected
+        assert item.candidates[0].problem_id == first.problem.content_id("")
+    for item in (third, fifth):
+        assert isinstance(item, Rejection)
+        assert item.reason == "duplicate_problem"
+
+
+def test_labels_that_do_not_line_up_are_dropped_with_a_warning(tmp_path: Path) -> None:
+    rows = [{**GOOD, "code": ["a", "b"], "score": [1]}]
+    config = {"columns": ColumnMapping(candidates=("code",), correct=("score",))}
+    item = problem(ingest(write_rows(tmp_path, rows), **config))
+    assert item.warnings == ("labels_do_not_line_up",)
+    assert [c.recorded_correct for c in item.candidates] == [None, None]
+
+
+def test_an_unreadable_label_is_a_warning(tmp_path: Path) -> None:
+    config = {"columns": ColumnMapping(candidates=("code",), correct=("score",))}
+    path = write_rows(tmp_path, [{**GOOD, "code": ["a", "b"], "score": [0.5, "true"]}])
+    item = problem(ingest(path, **config))
+    assert item.warnings == ("unreadable_label",)
+    assert [c.recorded_correct for c in item.candidates] == [None, True]
+
+
+@pytest.mark.parametrize("token", ["<|im_end|>", "<compress>", "<|endoftext|>"])
+def test_control_text_stays_text_with_a_warning(tmp_path: Path, token: str) -> None:
+    row = {"question": f"What is {token}?", "answer": "7", "code": f"a {token}"}
+    item = problem(ingest(write_rows(tmp_path, [row])))
+    assert item.problem.question == f"What is {token}?"
+    assert item.candidates[0].text == f"a {token}"
+    assert item.warnings == ("control_text_in_question", "control_text_in_candidate")
+
+
+def test_lone_surrogates_and_nuls_are_cleaned_with_a_warning(tmp_path: Path) -> None:
+    row = {"question": "A\ud800B\0C \U0001f600?", "answer": "\udfff7", "code": "x\0\ud83d"}
+    item = problem(after_good(tmp_path, row, answer_type="text"))
+    assert item.problem.question == "A\ufffdBC \U0001f600?"
+    assert item.problem.answer == "\ufffd7"
+    assert item.candidates[0].text == "x\ufffd"
+    assert set(item.warnings) == {"nul_removed", "surrogate_replaced"}
+
+
+def test_answer_type_is_set_by_config_then_column_then_inference(tmp_path: Path) -> None:
+    rows = [
+        {**GOOD, "answer_type": "text"},
+        {"question": "Q2", "answer": "7", "answer_type": "nonsense"},
+    ]
+    path = write_rows(tmp_path, rows)
+    by_column, inferred = ingest(path)
+    assert isinstance(by_column, IngestedProblem)
+    assert isinstance(inferred, IngestedProblem)
+    assert by_column.problem.answer_type == "text"
+    assert inferred.problem.answer_type == "integer"
+    assert inferred.warnings == ("unknown_answer_type",)
+    for item in ingest(path, answer_type="math"):
+        assert isinstance(item, IngestedProblem)
+        assert item.problem.answer_type == "math"
+
+
+def test_several_question_columns_are_joined(tmp_path: Path) -> None:
+    path = write_rows(tmp_path, [{"Body": "A dvd costs 5.", "Question": "Two?", "Answer": 10.0}])
+    columns = ColumnMapping(question=("Body", "Question"))
+    item = problem(ingest(path, columns=columns))
+    assert (item.problem.question, item.problem.answer) == ("A dvd costs 5.\nTwo?", "10")
+
+
+def test_no_usable_row_at_all_is_an_error_after_the_rejections(tmp_path: Path) -> None:
+    items: list[IngestedProblem | Rejection] = []
+    stream = read_problems(write_rows(tmp_path, [{"question": "Q?", "answer": None}] * 3))
+    with pytest.raises(IngestError, match=r"no row is a usable problem \(3 missing_answer\)") as e:
+        items.extend(stream)
+    assert len(items) == 3
+    assert "sums.jsonl:1" in str(e.value)
+
+
+def test_normalise_keeps_lines_and_indentation() -> None:
+    text = "  def f():\r\n    return  1 \r\r\r\n\u2003x  y\u00a0z"
+    assert normalise(text) == "def f():\n    return 1\n\n\u2003x y z"
+    assert normalise("a" + " " * 200_000 + "\nb" + " " * 200_000 + "c") == "a\nb c"
+
+
+@given(st.text())
+def test_normalise_is_idempotent(text: str) -> None:
+    assert normalise(normalise(text)) == normalise(text)
+
+
+def test_lookup_goes_into_objects_and_lists() -> None:
+    row: dict[str, Any] = {"a": {"b": 1}, "a.c": 2, "d": [{"e": 3}, {"e": 4}, 5], "n": None}
+    assert lookup(row, "a.b") == 1
+    assert lookup(row, "a.c") == 2
+    assert lookup(row, "d.e")[:2] == [3, 4]  # type: ignore[index]
+    assert lookup(row, "n") is None
+    assert to_text(lookup(row, "a.x.y")) is None
+    assert align(row, ("d",), (3,)) == row["d"]
+
+
+def test_read_flag() -> None:
+    values: dict[bool, list[Any]] = {
+        True: [True, 1, 1.0, "True", " yes", "correct"],
+        False: [False, 0, 0.0, "FALSE", "no", "wrong"],
+    }
+    for flag, spellings in values.items():
+        assert [read_flag(value) for value in spellings] == [flag] * len(spellings)
+    unreadable: list[Any] = [None, 2, 0.5, float("nan"), "maybe", []]
+    assert [read_flag(value) for value in unreadable] == [None] * len(unreadable)
+
+
+def test_importing_ingest_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, tasks.ingest; heavy = {'ray', 'torch', 'prefect', 'vllm', 'datasets',"
+        " 'pyarrow'}; print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+CELLS = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+    st.text(max_size=3), inner, max_size=2), max_leaves=5)  # fmt: skip
+ROWS = st.lists(
+    CELLS
+    | st.fixed_dictionaries(
+        {"question": st.sampled_from(["Q1", "Q 1", "Q  1", "\ud800"]) | CELLS, "answer": CELLS},
+        optional={"code": CELLS, "score": CELLS, "model": CELLS, "answer_type": CELLS},
+    ),
+    max_size=12,
+)
+COLUMNS = ColumnMapping(
+    question="question", answer="answer", candidates=("code",), correct=("score",)
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(rows=ROWS, broken=st.lists(st.binary(max_size=20), max_size=3))
+def test_every_row_comes_out_once_in_order(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[Any], broken: list[bytes]
+) -> None:
+    path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
+    last = {"question": "last", "answer": 1, "code": ["x", "y"], "score": [1, 0]}
+    lines = [json.dumps(row).encode() for row in [*rows, last]]
+    bad = [b"{" + line.replace(b"\n", b"") for line in broken]
+    path.write_bytes(b"\n".join([*bad, *lines]))
+    items = ingest(path, columns=COLUMNS)
+    assert len(items) == len(lines) + len(bad)
+    seen: dict[str, str] = {}
+    for number, item in enumerate(items, start=1):
+        if isinstance(item, Rejection):
+            assert item.record_id == content_id("rows.jsonl", number)
+            assert item.reason == item.reason.lower()
+        else:
+            assert item.problem.line == number
+            check_accepted(item, seen)
+
+
+def check_accepted(item: IngestedProblem, seen: dict[str, str]) -> None:
+    found = item.problem
+    assert (found.question in seen) is not item.is_new
+    assert seen.setdefault(found.question, found.answer) == found.answer
+    assert found.question == normalise(found.question)
+    found.question.encode()
+    found.answer.encode()
+    assert all(c.problem_id == found.content_id("") for c in item.candidates)
+    assert all(c.text.strip() for c in item.candidates)

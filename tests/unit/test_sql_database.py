@@ -1,0 +1,121 @@
+"""Connecting: which run is shown, streams, variables; lineage of an id."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sql.database import Database, QueryFailedError, UnknownRunError, connect
+from sql.lineage import UnknownIdError, lineage
+from tests.unit import sample_corpus as sample
+from tests.unit.sample_corpus import LONG, LONG_WRONG, P0, P1, REJECTED, REWRITTEN, ROUND_1, ROUND_2
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    return sample.write_sample(tmp_path_factory.mktemp("it's [a] corpus*") / "sample")
+
+
+@pytest.fixture
+def database(parts: dict[str, list[str]]) -> Database:
+    return connect(parts)
+
+
+def test_latest_invocation_selects_the_run(database: Database) -> None:
+    assert database.run_id == sample.RUN_ID
+    query = "select getvariable('run_id'), fingerprint_of('score'), fingerprint_of('nothing')"
+    assert database.run(query).rows == [(sample.RUN_ID, "fp-score", None)]
+
+
+def test_run_is_chosen_by_prefix(parts: dict[str, list[str]]) -> None:
+    database = connect(parts, run_id=sample.OTHER_ID[:10])
+    assert database.run("select problem_id, num_tokens from stg_rationales").rows == [(P0, 999)]
+
+
+def test_unknown_run_is_one_line(parts: dict[str, list[str]]) -> None:
+    with pytest.raises(UnknownRunError, match="'zzz' is no run"):
+        connect(parts, run_id="zzz")
+
+
+def test_run_without_a_row_can_be_selected(database: Database) -> None:
+    database.set_run(sample.OTHER_ID, {"generate": "fp-generate"})
+    assert database.run("select count(*) from stg_rationales").rows == [(2,)]
+
+
+def test_empty_corpus_has_no_run() -> None:
+    assert connect({}).run_id == ""
+
+
+def test_stream_gives_records_while_other_queries_run(database: Database) -> None:
+    stream = database.stream("select range as n from range(5)", batch_rows=2)
+    first = next(stream)
+    database.run("from funnel")
+    assert [first, *stream] == [{"n": i} for i in range(5)]
+
+
+def test_variables_and_parameters(database: Database) -> None:
+    database.set_variables(shard=None, share=0.5)
+    query = "select getvariable('shard') is null, getvariable('share'), $more"
+    assert database.run(query, {"more": "it's"}).rows == [(True, 0.5, "it's")]
+
+
+def test_syntax_error_is_told(database: Database) -> None:
+    with pytest.raises(QueryFailedError, match="syntax error"):
+        database.run("selekt 1")
+
+
+def test_connecting_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, sql.database, sql.untrusted, sql.lineage, infra.storage\n"
+        "sql.database.connect({}).run('from funnel')\n"
+        "print(sorted({'pandas', 'pyarrow', 'numpy', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("row_id", [P0, LONG.id[:12], REWRITTEN.id, ROUND_2.id, f" {P0[:12].upper()} "])
+def test_lineage_of_any_row_is_that_of_its_problem(database: Database, row_id: str) -> None:
+    found = lineage(database, row_id)
+    assert (found.problem_id, found.answer, found.splits) == (P0, "1", ("train",))
+    assert [chain.rationale_id for chain in found.chains] == [LONG.id, LONG_WRONG.id]
+    (rewritten,) = found.chains[0].children
+    assert [chain.rationale_id for chain in rewritten.children] == [ROUND_1.id, ROUND_2.id]
+    assert [chain.stop_reason for chain in rewritten.children] == ["stop", "rebound"]
+    assert (rewritten.scores[0].rd, rewritten.selections[0].kept) == (0.5, True)
+    assert rewritten.examples[0].condition == "original"
+    assert found.difficulties[0].level == "easy"
+
+
+def test_lineage_shows_what_was_rejected_and_evaluated(database: Database) -> None:
+    rejected = lineage(database, P1).rejections
+    assert [(line.rejection_id, line.reason) for line in rejected] == [(REJECTED.id, "answer_changed")]
+    assert [line.role for line in lineage(database, sample.P3).evaluations] == [
+        "base", "trained", "trained"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row_id", "told"),
+    [
+        ("zz", "no row"), ("", "is needed"), ("%", "no row"), (sample.RUN_ID, "about no problem"),
+        (sample.OTHER_ID, "about no problem"),
+    ],
+)  # fmt: skip
+def test_lineage_refuses_in_one_line(database: Database, row_id: str, told: str) -> None:
+    with pytest.raises(UnknownIdError, match=told) as caught:
+        lineage(database, row_id)
+    assert "\n" not in str(caught.value)
+
+
+def test_ambiguous_and_foreign_ids_are_told(parts: dict[str, list[str]]) -> None:
+    database = connect(parts, run_id=sample.OTHER_ID)
+    with pytest.raises(UnknownIdError, match=f"first stored by run {sample.RUN_ID}"):
+        lineage(database, P1)
+    starts = {P0[0], P1[0], LONG.id[0], REWRITTEN.id[0], ROUND_1.id[0], REJECTED.id[0]}
+    with pytest.raises(UnknownIdError, match="several ids"):
+        for start in starts:
+            lineage(connect(parts), start)

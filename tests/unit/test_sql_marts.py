@@ -1,0 +1,137 @@
+"""Each query of sql/ binds on empty tables and gives the expected rows for the sample corpus."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sql.database import SQL_FOLDER, Database, connect, names, statement
+from tests.unit import sample_corpus as sample
+from tests.unit.sample_corpus import IMPORTED, LONG, P1
+
+CONFIG = (
+    '{"num_samples": 2, "source": "rewritten", "kinds": ["rewritten", "compressed"],'
+    ' "original_kinds": ["rewritten"], "with_compressed": true, "keep_fraction": 1.0}'
+)
+FILES = [(path.parent.name, path.stem) for path in sorted(SQL_FOLDER.glob("*/*.sql"))]
+OWN = ("staging", "marts", "analyses", "checks")
+
+GOLDEN: dict[str, list[tuple[Any, ...]]] = {
+    "funnel": [
+        (1, "problems", 3, 3, 1.0),
+        (2, "with_candidates", 3, 4, 1.0),
+        (3, "answered_correctly", 2, 2, 0.6667),
+        (4, "graded", 2, 2, 0.6667),
+        (5, "rewritten", 1, 1, 0.3333),
+        (6, "compressed", 1, 1, 0.3333),
+        (7, "scored", 1, 2, 0.3333),
+        (8, "kept", 1, 2, 0.3333),
+        (9, "examples", 1, 2, 0.3333),
+    ],
+    "rejections_by_reason": [
+        ("ingest", "not_json", 1, 0, "line 5"),
+        ("rewrite", "answer_changed", 1, 1, "said 3"),
+    ],
+    "tokens_by_level": [
+        ("easy", "long", 1, 2, 110.0, 110.0, 120, 0.5),
+        ("easy", "rewritten", 1, 1, 60.0, 60.0, 60, 1.0),
+        ("easy", "compressed", 1, 1, 30.0, 30.0, 30, 1.0),
+        ("hard", "long", 1, 1, 200.0, 200.0, 200, 1.0),
+        ("ungraded", "long", 1, 1, 50.0, 50.0, 50, 0.0),
+    ],
+    "compression_by_round": [
+        (1, 1, 30.0, 0.5, 1, 0, 0, 0, 0, 0.0),
+        (2, 1, 36.0, 0.6, 0, 1, 0, 0, 0, 1.0),
+    ],
+    "selection_by_filter": [
+        ("original", "kept", "kept", 1, 1, 0.5, 1.0),
+        ("compressed", "kept", "kept", 1, 1, 0.75, 1.0),
+    ],
+    "usage_by_model": [
+        ("teacher", 7, 9, 140, 438, 3.7, 118.4),
+        ("compressor", 2, 2, 20, 200, 1.0, 200.0),
+        ("base-student", 1, 1, 5, 80, 0.25, 320.0),
+        ("trained-student", 2, 2, 10, 80, 0.5, 160.0),
+    ],
+    "evaluation_summary": [
+        ("base", "base-student", "sample", False, 1, 1, 0.0, 80.0, 0.25, 0.0, 0.0),
+        ("trained", "trained-student", "sample", False, 1, 1, 1.0, 60.0, 0.25, 0.0, 0.0),
+        ("trained", "trained-student", "sample", True, 1, 1, 1.0, 20.0, 0.25, 0.0, 0.0),
+    ],
+    "verdict_disagreements": [
+        (IMPORTED.id, P1, "correct", False, "2", "math", "2", "brought", "1 + 1 = 2")
+    ],
+    "usage_by_stage": [
+        ("generate", "teacher", 3, 3, 30, 300, 1.5),
+        ("difficulty", "teacher", 2, 2, 40, 8, 0.2),
+        ("rewrite", "teacher", 2, 4, 70, 130, 2.0),
+        ("compress", "compressor", 2, 2, 20, 200, 1.0),
+        ("evaluate", "base-student", 1, 1, 5, 80, 0.25),
+        ("evaluate", "trained-student", 2, 2, 10, 80, 0.5),
+    ],
+    "find_id": [("rationales", LONG.id, sample.P0, sample.RUN_ID)],
+}
+# Row counts of what is too wide to spell out.
+NUM_ROWS = {
+    "stg_memberships": 4, "stg_problems": 4, "stg_candidates": 1, "stg_rationales": 7,
+    "stg_difficulties": 2, "stg_scores": 2, "stg_selections": 2, "stg_examples": 2,
+    "stg_rejections": 2, "stg_evaluations": 3, "stg_models": 1, "stg_runs": 1, "stg_invocations": 1,
+    "stg_stored_ids": 35, "stg_error_history": 1, "usage_events": 12, "lineage": 13,
+    "generate": 3, "verify": 1, "difficulty": 3, "rewrite": 2, "compress": 1, "score": 2,
+    "select": 1, "mix": 2, "train": 2, "evaluate": 4,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Database:
+    database = connect(sample.write_sample(tmp_path_factory.mktemp("corpus") / "sample"))
+    database.set_variables(id=LONG.id, config=CONFIG)
+    return database
+
+
+@pytest.fixture(scope="module")
+def empty() -> Database:
+    database = connect({})
+    database.set_variables(id="0", config=CONFIG)
+    return database
+
+
+@pytest.mark.parametrize(("kind", "name"), FILES)
+def test_binds_on_empty_tables(empty: Database, kind: str, name: str) -> None:
+    result = empty.run_file(kind, name)
+    assert result.columns
+    assert len(result.rows) == (9 if name == "funnel" else 0)
+
+
+@pytest.mark.parametrize(("kind", "name"), FILES)
+def test_gives_expected_rows(database: Database, kind: str, name: str) -> None:
+    result = database.run_file(kind, name)
+    if name in GOLDEN:
+        assert result.rows == GOLDEN[name]
+    else:
+        assert len(result.rows) == (0 if kind == "checks" else NUM_ROWS[name]), result.rows
+
+
+@pytest.mark.parametrize(("kind", "name"), FILES)
+def test_follows_house_rules(kind: str, name: str) -> None:
+    text = statement(kind, name)
+    code = re.sub(r"--[^\n]*|'[^']*'", "", text)
+    assert re.match(r"-- grain: (one|two) rows? per \w+", text)
+    assert code == code.lower()
+    assert ";" not in code
+    assert kind == "staging" or "raw_" not in code
+    assert max(map(len, text.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("table", sorted(sample.sample_tables()))
+def test_raw_views_have_the_columns_of_the_schema(empty: Database, table: str) -> None:
+    from tasks.schemas import TABLES, arrow_schema
+
+    assert list(empty.run(f"from raw_{table}").columns) == arrow_schema(TABLES[table]).names
+
+
+def test_every_table_has_a_staging_view() -> None:
+    assert {f"stg_{table}" for table in sample.sample_tables()} <= set(names("staging"))

@@ -1,0 +1,147 @@
+"""What a person types is answered or refused in one line, and reaches nothing but the corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sql.database import Database, QueryFailedError, connect
+from sql.untrusted import QueryRefusedError, query_untrusted, stream_untrusted
+from tests.unit import sample_corpus as sample
+
+READING = [
+    "select 1;",
+    "from funnel",
+    "with f as (from funnel) select count(*) from f",
+    "values (1)",
+    "describe funnel",
+    "show tables",
+    "summarize funnel",
+    "explain select 1",
+    "/* why */ explain analyze from funnel",
+    "pivot (select 1 as a, 2 as b) on a in (1) using sum(b)",
+]
+REFUSED = [
+    "",
+    "-- nothing",
+    "select 1; select 2",
+    "create table t (a int)",
+    "create view funnel as select 1",
+    "drop view funnel",
+    "copy (select 1) to '{folder}/stolen.csv'",
+    "explain analyze copy (select 1) to '{part}' (use_tmp_file false)",
+    "-- x\nexplain (analyze) copy (select 1) to '{folder}/stolen.csv'",
+    "insert into raw_runs values (1)",
+    "attach '{folder}/other.db'",
+    "install httpfs",
+    "load json",
+    "set threads = 1",
+    "set variable run_id = 'x'",
+    "reset threads",
+    "pragma version",
+    "call pragma_version()",
+    "export database '{folder}/stolen'",
+    "checkpoint",
+    "begin",
+    "prepare p as select 1",
+    "use memory",
+    "pivot (select 1 as a, 2 as b) on a using sum(b)",
+]
+FAILING = [
+    "selekt",
+    "select nothing",
+    "from nowhere",
+    "with x as (insert into raw_runs values (1)) from x",
+    "with x as (delete from funnel returning *) from x",
+    "select * from '{secret}'",
+    "from '{other}'",
+    "from read_csv('{secret}')",
+    "from read_text('{secret}')",
+    "from read_blob('{secret}')",
+    "from read_parquet('{other}')",
+    "from read_parquet('{folder}/*.parquet')",
+    "from glob('{folder}/*')",
+    "from query('copy (select 1) to ''{folder}/stolen.csv''')",
+    "from query_table('{secret}')",
+    "from 'https://localhost/x.csv'",
+    "select getenv('HOME')",
+    "from enable_logging('QueryLog')",
+    "from pandas_scan(1)",
+]
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    return sample.write_sample(tmp_path_factory.mktemp("it's [a] corpus*") / "sample")
+
+
+@pytest.fixture(scope="module")
+def database(parts: dict[str, list[str]]) -> Database:
+    return connect(parts)
+
+
+@pytest.mark.parametrize("query", READING)
+def test_reading_is_answered(database: Database, query: str) -> None:
+    assert query_untrusted(database, query).rows
+
+
+@pytest.fixture
+def places(tmp_path: Path, parts: dict[str, list[str]]) -> dict[str, str]:
+    secret, other = tmp_path / "secret.csv", tmp_path / "other.parquet"
+    secret.write_text("a,b\n1,2\n")
+    other.write_bytes(Path(parts["runs"][0]).read_bytes())
+    return {
+        "folder": str(tmp_path), "secret": str(secret), "other": str(other),
+        "part": parts["runs"][0].replace("'", "''"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("query", REFUSED)
+def test_doing_more_is_refused(database: Database, places: dict[str, str], query: str) -> None:
+    before = Path(places["part"].replace("''", "'")).read_bytes()
+    with pytest.raises(QueryRefusedError) as caught:
+        query_untrusted(database, query.format(**places))
+    assert "\n" not in str(caught.value)
+    assert Path(places["part"].replace("''", "'")).read_bytes() == before
+    assert {file.name for file in Path(places["folder"]).iterdir()} == {"secret.csv", "other.parquet"}
+
+
+@pytest.mark.parametrize("query", FAILING)
+def test_reaching_out_fails_in_one_line(
+    database: Database, places: dict[str, str], query: str
+) -> None:
+    with pytest.raises(QueryFailedError) as caught:
+        query_untrusted(database, query.format(**places))
+    assert "\n" not in str(caught.value)
+
+
+def test_python_variables_are_not_tables(database: Database) -> None:
+    rows = [1, 2]  # noqa: F841
+    with pytest.raises(QueryFailedError, match="rows"):
+        query_untrusted(database, "from rows")
+
+
+def test_large_results_come_in_batches(database: Database) -> None:
+    stream = stream_untrusted(database, "select range as n from range(5000)", batch_rows=1000)
+    assert (stream.columns, stream.types) == (("n",), ("BIGINT",))
+    assert [len(batch) for batch in stream.batches] == [1000] * 5
+
+
+def test_failure_while_streaming_is_one_line(database: Database) -> None:
+    query = "select if(range = 499999, error('too far'), range) from range(500000)"
+    stream = stream_untrusted(database, query)
+    with pytest.raises(QueryFailedError, match="too far"):
+        list(stream.batches)
+
+
+def test_relative_corpus_can_be_read(
+    parts: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(parts["runs"][0]).parents[1]
+    monkeypatch.chdir(folder.parent)
+    near = {
+        table: [str(Path(file).relative_to(folder.parent)) for file in files]
+        for table, files in parts.items()
+    }
+    assert query_untrusted(connect(near), "select count(*) from stg_rationales").rows == [(7,)]

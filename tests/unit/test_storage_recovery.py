@@ -1,0 +1,209 @@
+"""Whatever moment a writer dies at, the next one has every finished row exactly once.
+
+A copy of the folder taken while a writer is open is what `kill -9` leaves at that moment; files put
+back from before a fold are what it leaves between the steps of the fold.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from infra.storage import Corpus, CorpusWriter
+from tests.unit.test_storage import finish, questions
+
+JOURNAL = Path("_journal") / "journal.sqlite"
+
+
+def killed(corpus: Path, copy: Path) -> Path:
+    """What a kill at this moment leaves of `corpus`."""
+    return Path(shutil.copytree(corpus, copy))
+
+
+def test_killed_before_any_fold(tmp_path: Path) -> None:
+    with CorpusWriter(tmp_path / "c") as writer:
+        finish(writer, 1)
+        left = killed(tmp_path / "c", tmp_path / "left")
+    assert questions(left) == []
+    CorpusWriter(left).close()
+    assert questions(left) == ["q1"]
+
+
+def folded(folder: Path) -> tuple[Path, Path]:
+    """A corpus before a fold of two records and after it, as kills would leave them."""
+    with CorpusWriter(folder / "c") as writer:
+        finish(writer, 1)
+        writer.flush()
+        finish(writer, 2)
+        finish(writer, 3)
+        before = killed(folder / "c", folder / "before")
+        writer.flush()
+        after = killed(folder / "c", folder / "after")
+    return before, after
+
+
+def test_killed_between_writing_parts_and_the_manifest(tmp_path: Path) -> None:
+    before, after = folded(tmp_path)
+    shutil.copytree(after / "problems", before / "problems", dirs_exist_ok=True)
+    CorpusWriter(before).close()
+    assert questions(before) == ["q1", "q2", "q3"]
+    assert len(list((before / "problems").iterdir())) == 2
+
+
+def test_killed_between_the_manifest_and_trimming_the_journal(tmp_path: Path) -> None:
+    before, after = folded(tmp_path)
+    shutil.rmtree(after / "_journal")
+    shutil.copytree(before / "_journal", after / "_journal")
+    with CorpusWriter(after) as writer:
+        assert finish(writer, 3) == 0
+        assert finish(writer, 4) == 1
+    assert questions(after) == ["q1", "q2", "q3", "q4"]
+
+
+def test_killed_while_writing_a_part_or_the_manifest(tmp_path: Path) -> None:
+    before, _ = folded(tmp_path)
+    (before / "problems" / "part-000000000003-aaaaaa-bbbbbb.parquet.tmp").write_bytes(b"PAR1torn")
+    (before / "_manifest.json.tmp").write_bytes(b'{"ver')
+    CorpusWriter(before).close()
+    assert questions(before) == ["q1", "q2", "q3"]
+    assert not list(before.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("tear", ["truncate", "empty", "remove"])
+def test_torn_part_is_set_aside_and_its_rows_can_be_made_again(tmp_path: Path, tear: str) -> None:
+    _, after = folded(tmp_path)
+    part = Path(Corpus(after).parts()["problems"][1])
+    if tear == "remove":
+        part.unlink()
+    else:
+        part.write_bytes(part.read_bytes()[: 100 if tear == "truncate" else 0])
+    with CorpusWriter(after) as writer:
+        assert len(writer.warnings) == 1
+        assert "2 rows are made again" in writer.warnings[0]
+        assert [finish(writer, number) for number in (1, 2, 3)] == [0, 1, 1]
+    assert questions(after) == ["q1", "q2", "q3"]
+    assert len(list(after.glob("_quarantine/*"))) == (0 if tear == "remove" else 1)
+    CorpusWriter(after).close()
+
+
+@pytest.mark.parametrize("damage", ["garbage", "gone", "old"])
+def test_lost_journal_loses_only_what_was_not_folded(tmp_path: Path, damage: str) -> None:
+    before, after = folded(tmp_path)
+    with CorpusWriter(after) as writer:
+        finish(writer, 4)
+    for file in (after / "_journal").iterdir():
+        file.unlink()
+    if damage == "garbage":
+        (after / JOURNAL).write_bytes(b"not a database" * 1000)
+    if damage == "old":
+        shutil.copytree(before / "_journal", after / "_journal", dirs_exist_ok=True)
+    with CorpusWriter(after) as writer:
+        assert bool(writer.warnings) == (damage == "garbage")
+        assert [finish(writer, number) for number in (1, 2, 3, 4, 5)] == [0, 0, 0, 0, 1]
+    assert questions(after) == ["q1", "q2", "q3", "q4", "q5"]
+
+
+def test_foreign_journal_is_folded_once(tmp_path: Path) -> None:
+    before, after = folded(tmp_path)
+    with CorpusWriter(tmp_path / "other") as writer:
+        finish(writer, 2)
+        finish(writer, 9)
+        other = killed(tmp_path / "other", tmp_path / "copy")
+    shutil.rmtree(after / "_journal")
+    shutil.copytree(other / "_journal", after / "_journal")
+    CorpusWriter(after).close()
+    assert questions(after) == ["q1", "q2", "q3", "q9"]
+
+
+class Corpora(RuleBasedStateMachine):
+    """Any order of finishing, folding, compacting, killing and losing leftovers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.root = Path(tempfile.mkdtemp())
+        self.generation = 0
+        self.finished: list[str] = []
+        self.issued = 0
+        self.writer = CorpusWriter(self.corpus, fold_records=5, grace_s=0)
+
+    @property
+    def corpus(self) -> Path:
+        return self.root / f"corpus-{self.generation}"
+
+    @rule(number=st.integers(0, 40))
+    def finish(self, number: int) -> None:
+        self.writer.issued(str(number))
+        self.issued += 1
+        is_new = f"q{number}" not in self.finished
+        assert finish(self.writer, number) == is_new
+        if is_new:
+            self.finished.append(f"q{number}")
+
+    @rule()
+    def flush(self) -> None:
+        self.writer.flush()
+        assert questions(self.corpus) == self.finished
+
+    @rule()
+    def compact(self) -> None:
+        self.writer.compact()
+
+    @precondition(lambda self: self.finished)
+    @rule()
+    def kill(self) -> None:
+        self._settle()
+        left = killed(self.corpus, self.root / f"corpus-{self.generation + 1}")
+        self.writer.close()
+        shutil.rmtree(self.corpus)
+        self.generation += 1
+        (left / "problems").mkdir(exist_ok=True)
+        (left / "problems" / "part-000000000099-aaaaaa-cccccc.parquet").write_bytes(b"torn")
+        self.writer = CorpusWriter(left, fold_records=5, grace_s=0)
+
+    @rule()
+    def close(self) -> None:
+        self.writer.close()
+        self.writer = CorpusWriter(self.corpus, fold_records=5, grace_s=0)
+
+    def _settle(self) -> None:
+        """A copy is one moment only while no fold runs in the background."""
+        if self.writer._fold is not None:
+            self.writer._fold.result()
+
+    @invariant()
+    def reader_sees_a_beginning_of_it(self) -> None:
+        self._settle()
+        seen = questions(self.corpus)
+        assert seen == self.finished[: len(seen)]
+        assert self.writer.counts()[0] == self.issued
+
+    def teardown(self) -> None:
+        self.writer.close()
+        assert questions(self.corpus) == self.finished
+        assert not list(self.corpus.rglob("*.tmp"))
+        shutil.rmtree(self.root)
+
+
+TestCorpora = Corpora.TestCase
+TestCorpora.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
+
+
+def test_columns_added_later_are_null_in_older_parts(tmp_path: Path) -> None:
+    from sql.database import connect
+
+    with CorpusWriter(tmp_path / "c") as writer:
+        finish(writer, 1)
+        writer.flush()
+        (old,) = map(Path, writer.parts()["problems"])
+    name = old.name.replace(old.name.split("-")[2], "000000")  # an older layout
+    pq.write_table(pq.read_table(old).drop_columns(["subject"]), tmp_path / name)
+    files = [str(tmp_path / name), str(old)]
+    rows = connect({"problems": files}).run("select question, subject, line from raw_problems").rows
+    assert rows == [("q1", None, None)] * 2
