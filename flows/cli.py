@@ -79,13 +79,17 @@ def run(
     ] = None,
     correct_column: Annotated[
         list[str] | None,
-        typer.Option(help="The source's own grading, parallel to the candidates; repeatable.",
-                     rich_help_panel="Columns"),
+        typer.Option(
+            help="The source's own grading, parallel to the candidates; repeatable.",
+            rich_help_panel="Columns",
+        ),
     ] = None,
     answer_type: Annotated[
         str | None,
-        typer.Option(help="math | integer | choice | yes_no | date | text; guessed if not given.",
-                     rich_help_panel="Columns"),
+        typer.Option(
+            help="math | integer | choice | yes_no | date | text; guessed if not given.",
+            rich_help_panel="Columns",
+        ),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N problems.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of all sampling.")] = None,

@@ -1,4 +1,4 @@
-"""Column flags of the command line as recipe overrides, so that a run has one source of settings."""
+"""Column flags of the command line as recipe overrides: a run has one source of settings."""
 
 from __future__ import annotations
 

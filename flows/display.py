@@ -1,4 +1,4 @@
-"""Prints what the reading commands found. Text a model wrote is never markup and never a control code.
+"""Prints what the reading commands found. What a model wrote is never markup or a control code.
 
 A sample: `print_result(Result(columns=("a",), types=("INTEGER",), rows=[(1,)]), "csv")`.
 """
@@ -83,7 +83,8 @@ def print_lineage(lineage: Lineage) -> None:
     for chain in lineage.chains:
         _add_chain(tree, chain)
     for rejection in lineage.rejections:
-        tree.add(Text(f"rejected by {rejection.stage}: {rejection.reason}; {plain(rejection.detail)}"))
+        why = f"{rejection.reason}; {plain(rejection.detail)}"
+        tree.add(Text(f"rejected by {rejection.stage}: {why}"))
     for answer in lineage.evaluations:
         tree.add(Text(f"evaluated, {answer.role} {answer.model_id}: {answer.verdict}, "
                       f"{answer.num_tokens} tokens"))  # fmt: skip
@@ -139,7 +140,9 @@ def print_status(database: Database, corpus: Path) -> None:
         from raw_runs as r left join raw_invocations as i using (run_id)
         order by i.started_at
     """
-    runs = Table("recipe", "run", "started", "ended", "requests", "asked twice", header_style="bold")
+    runs = Table(
+        "recipe", "run", "started", "ended", "requests", "asked twice", header_style="bold"
+    )
     for row in database.run(query).rows:
         runs.add_row(*(plain(value) for value in row))
     console.print(runs)

@@ -54,7 +54,8 @@ def print_findings(findings: list[Finding]) -> int:
     table = Table("", "what", "found", "remedy", header_style="bold")
     for finding in findings:
         mark = "ok" if finding.is_well else ("MISSING" if finding.is_needed else "-")
-        table.add_row(mark, finding.name, finding.what, finding.remedy if not finding.is_well else "")
+        remedy = "" if finding.is_well else finding.remedy
+        table.add_row(mark, finding.name, finding.what, remedy)
     Console().print(table)
     return int(any(f.is_needed and not f.is_well for f in findings))
 

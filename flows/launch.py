@@ -13,6 +13,7 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -25,6 +26,9 @@ from flows.terminal import Terminal
 from infra.nano.files import resolve_nano
 from infra.settings import Settings
 from tasks.ingest import resolve_sources
+
+if TYPE_CHECKING:
+    from flows.report import Report
 
 SERVER_FILE = "server.url"
 HEALTH_TIMEOUT_S = 2.0
@@ -51,7 +55,7 @@ def launch(order: Order) -> None:
     print_report(report, console)
 
 
-async def _run(order: Order, terminal: Terminal):  # type: ignore[no-untyped-def]
+async def _run(order: Order, terminal: Terminal) -> Report:
     from flows.liter import liter
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: saved, resumable

@@ -73,7 +73,9 @@ def run_plan(recipe: Recipe) -> RunPlan:
 def _stages_named(name: str, recipe: Recipe) -> list[AnyStage]:
     if name != "evaluate":
         return [STAGES[name]]
-    wanted = [role for role in recipe.evaluate.models if role != "trained" or TRAIN in recipe.stages]
+    wanted = [
+        role for role in recipe.evaluate.models if role != "trained" or TRAIN in recipe.stages
+    ]
     return [STAGES[f"evaluate-{role}"] for role in wanted]
 
 
@@ -110,7 +112,7 @@ def _models(stage: AnyStage, recipe: Recipe) -> dict[str, EngineConfig]:
 
 
 def _identities(models: Mapping[str, EngineConfig]) -> dict[str, str]:
-    """Role -> what of its engine decides the rows: weights and arithmetic, not where or how many."""
+    """Role -> what of its engine decides the rows: weights and arithmetic, not where."""
     return {
         role: f"{model_fingerprint(config)} {config.engine} {config.dtype} {config.max_model_len}"
         for role, config in models.items()

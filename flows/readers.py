@@ -9,7 +9,10 @@ from sql.database import Database, connect
 
 
 def open_corpus(path: Path, *, run_id: str | None = None, or_empty: bool = False) -> Database:
-    """The corpus with all views. `or_empty`: where there is none, empty relations. Raises CorpusError."""
+    """The corpus with all views; `or_empty`: empty relations where there is none.
+
+    Raises CorpusError.
+    """
     corpus = Corpus(path)
     if or_empty and not path.exists():
         return connect({})

@@ -1,4 +1,4 @@
-"""Recipes: *what* to make. A TOML file, shipped (flows/recipes) or the user's own, parsed and frozen.
+"""Recipes: *what* to make. A TOML file, shipped (flows/recipes) or the user's own.
 
 Invariant: a wrong key, an unknown stage or a stage without its model is one clear line before any
 model loads; the resolved recipe (defaults filled in) is what the run stores and what identifies it.
@@ -118,10 +118,8 @@ def recipe_file(name: str) -> Path:
     raise RecipeError(f"no recipe {name!r}; shipped are {', '.join(shipped)}, or give a .toml file")
 
 
-def load_recipe(
-    name: str, *, overrides: Sequence[str] = (), **fields: Any
-) -> Recipe:
-    """Read, override (`key=value`, dotted, value in TOML) and check. `fields` that are None are unset.
+def load_recipe(name: str, *, overrides: Sequence[str] = (), **fields: Any) -> Recipe:
+    """Read, override (`key=value`, dotted, the value in TOML), set `fields` not None, and check.
 
     Raises RecipeError.
     """
@@ -173,7 +171,9 @@ def _lines(name: str, error: ValidationError) -> list[str]:
 def _known_keys(parents: tuple[int | str, ...]) -> str:
     model: Any = Recipe
     for parent in parents:
-        model = model.model_fields[str(parent)].annotation if hasattr(model, "model_fields") else None
+        model = (
+            model.model_fields[str(parent)].annotation if hasattr(model, "model_fields") else None
+        )
         candidates = [model, *get_args(model)]
         model = next((c for c in candidates if hasattr(c, "model_fields")), None)
         if model is None:

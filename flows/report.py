@@ -118,9 +118,7 @@ def _answered(report: Report, funnel: dict[str, dict[str, Any]]) -> list[Line]:
 
 
 def _levels(report: Report) -> list[Line]:
-    counts = {
-        row["level"]: row["num_problems"] for row in report.tokens if row["kind"] == "long"
-    }
+    counts = {row["level"]: row["num_problems"] for row in report.tokens if row["kind"] == "long"}
     graded = {level: n for level, n in counts.items() if level != "ungraded"}
     if not graded:
         return []
@@ -149,7 +147,9 @@ def _rounds(report: Report) -> list[Line]:
     if not report.rounds:
         return []
     chosen = " · ".join(
-        f"{row['num_chosen']} kept round {row['round']}" for row in report.rounds if row["num_chosen"]
+        f"{row['num_chosen']} kept round {row['round']}"
+        for row in report.rounds
+        if row["num_chosen"]
     )
     rebounded = sum(row["num_rebounded"] for row in report.rounds)
     chains = report.rounds[0]["num_chains"]
@@ -263,5 +263,7 @@ async def publish_report(report: Report) -> None:
     """The funnel as a table artifact, the summary as markdown."""
     from flows.artifacts import show_markdown, show_table
 
-    await show_table(f"{report.recipe}-funnel", report.funnel, "Problems and rows left by each stage")
+    await show_table(
+        f"{report.recipe}-funnel", report.funnel, "Problems and rows left by each stage"
+    )
     await show_markdown(f"{report.recipe}-summary", markdown(report), f"What {report.recipe} made")

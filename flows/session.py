@@ -40,7 +40,11 @@ class Order:
         """From flow parameters (other names in `parameters` are ignored)."""
         names = [f.name for f in fields(cls)]
         given: dict[str, Any] = {n: parameters[n] for n in names if parameters[n] is not None}
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+        frozen: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in given.items()
+        }
+        return cls(**frozen)
 
     def parameters(self) -> dict[str, Any]:
         """As flow parameters."""
@@ -108,10 +112,9 @@ def resolve_recipe(order: Order) -> Recipe:
             f"recipe {recipe.name} writes its own rationales; --rationales goes with a recipe that "
             "has the stage 'verify', e.g. morsd"
         )
-    if wants_candidates:
-        source = recipe.source.model_copy(update={"candidates": "require"})
-        recipe = recipe.model_copy(update={"source": source})
-    return recipe
+    candidates = "require" if wants_candidates else "ignore"
+    source = recipe.source.model_copy(update={"candidates": candidates})
+    return recipe.model_copy(update={"source": source})
 
 
 @contextmanager
@@ -170,5 +173,3 @@ def invocation(opened: Session, status: str = "done") -> Invocation:
 def _record(opened: Session, status: str) -> None:
     opened.run.write(opened.started_at, [invocation(opened, status)], stage="ingest")
     opened.run.writer.compact()
-
-

@@ -11,7 +11,7 @@ from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.states import State
+from prefect.client.schemas.objects import State
 
 from flows.artifacts import StageProgress
 from flows.session import Order, Session, session
@@ -72,7 +72,7 @@ def taken_in(order: Order) -> bool:
 
 async def _may_succeed_now(task: Any, task_run: Any, state: State[Any]) -> bool:
     """Prefect's retries are for passing faults; a bug fails the same way again."""
-    error = await state.result(raise_on_failure=False)
+    error = await state.aresult(raise_on_failure=False)
     return isinstance(error, StageFailedError) and error.is_transient
 
 
@@ -107,9 +107,7 @@ async def stage_shard(order: Order, stage: str, shard: int | None, place: str) -
     return report
 
 
-async def _keep_showing(
-    count: StageCount, progress: StageProgress, changed: asyncio.Event
-) -> None:
+async def _keep_showing(count: StageCount, progress: StageProgress, changed: asyncio.Event) -> None:
     while True:
         await changed.wait()
         changed.clear()

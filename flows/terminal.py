@@ -36,9 +36,7 @@ class StageCount:
     @property
     def share(self) -> float:
         """0..1 of the stage, a shard not yet begun counting as nothing done."""
-        shares = [
-            self.done[s] / self.pending[s] if self.pending[s] else 1.0 for s in self.pending
-        ]
+        shares = [self.done[s] / self.pending[s] if self.pending[s] else 1.0 for s in self.pending]
         return sum(shares) / max(self.num_shards, len(shares), 1)
 
 

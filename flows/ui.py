@@ -30,13 +30,15 @@ def main() -> int:
         return 1
     api = f"http://{host}:{port}/api"
     environment = {**os.environ, "PREFECT_UI_API_URL": api, "PREFECT_API_URL": api}
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
+    command = [sys.executable, "-m", "prefect", "server", "start"]
+    command += ["--host", host, "--port", str(port)]
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     file = settings.home / SERVER_FILE
     try:
         _wait_for(api, server)
         file.write_text(api)
-        print(f"Prefect UI: http://{host}:{port}\nruns started in this folder appear there; Ctrl-C ends it")
+        print(f"Prefect UI: http://{host}:{port}")
+        print("runs started in this folder appear there; Ctrl-C ends it", flush=True)
         return server.wait()
     except KeyboardInterrupt:
         return 0

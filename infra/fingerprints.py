@@ -1,8 +1,8 @@
 """Stage fingerprints: a hash of everything that determines a stage's rows.
 
 Prompt files, models, settings, seed, the counting tokenizer and, through the fingerprints of the
-stages it reads, all of that upstream. Invariant: the same fingerprint and the same input record give
-the same rows; anything that could change them changes the fingerprint, so resume never mixes.
+stages it reads, all of that upstream. Invariant: the same fingerprint and the same input record
+give the same rows; what could change them changes the fingerprint, so resume never mixes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ def stage_fingerprint(
     seed: int = 0,
     inputs: str = "",
 ) -> str:
-    """16 hex characters. `models`: role -> model identity; `inputs`: hash of a global stage's problems."""
+    """16 hex characters.
+
+    `models`: role -> model identity; `inputs`: hash of the problems a global stage looks across.
+    """
     variant = getattr(config, "prompt", "")
     return content_id(
         name,

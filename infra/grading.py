@@ -113,7 +113,7 @@ def prepare_worker(memory_limit_mib: int) -> None:
 
 
 def _address_space_bytes() -> int:
-    """Virtual size of this process; 0 where the system does not tell: the limit is absolute then."""
+    """Virtual size of this process; 0 where the system does not tell (an absolute limit then)."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
     except (OSError, ValueError, IndexError):

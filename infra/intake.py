@@ -1,8 +1,8 @@
 """Takes problems (and brought rationales) into the corpus, once a run.
 
-Invariant: an input row becomes a problem with its membership, or a rejection; a problem that is also
-an evaluation problem is never trained on. The run's own row is written last, so finding it means
-ingest is complete.
+Invariant: an input row becomes a problem with its membership, or a rejection; a problem that is
+also an evaluation problem is never trained on. The run's own row is written last, so finding it
+means ingest is complete.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ class IntakeReport:
     num_eval: int = 0
     num_candidates: int = 0
     num_rejected: int = 0
-    num_new: bool = True
+    is_new: bool = True
     notes: list[str] = field(default_factory=list)
 
 
 def take_in(run: Run, intake: Intake, on_progress: Callable[[int], None]) -> IntakeReport:
     """Read all inputs of the run, unless an earlier invocation did. Raises IngestError."""
     if is_taken_in(run):
-        return IntakeReport(num_new=False)
+        return IntakeReport(is_new=False)
     report = IntakeReport()
     held_out = _take_split(run, intake, "eval", report, set(), on_progress)
     _take_split(run, intake, "train", report, held_out, on_progress)
@@ -76,16 +76,12 @@ def _take_split(
 ) -> set[str]:
     names = intake.problems if split == "train" else intake.eval_problems
     limit = intake.limit if split == "train" else intake.eval_limit
-    config = intake.source
-    if split == "eval":
-        config = SourceConfig(candidates="ignore")
+    config = intake.source if split == "train" else SourceConfig(candidates="ignore")
     if not names:
         return set()
     taken: dict[str, int] = {}
     locations = [resolve_nano(name) for name in names]
-    for item in read_problems(
-        locations, config, on_resolved=lambda one: _note_guess(one, report)
-    ):
+    for item in read_problems(locations, config, on_resolved=lambda one: _note_guess(one, report)):
         if isinstance(item, IngestedProblem):
             problem_id = item.problem.content_id()
             if problem_id not in taken and limit is not None and len(taken) >= limit:
@@ -105,7 +101,8 @@ def _take_split(
 
 
 def _note_guess(resolved: Resolved, report: IntakeReport) -> None:
-    if resolved.guessed:
+    columns = resolved.columns.model_dump()
+    if any(columns[name] != name for name in resolved.guessed):
         report.notes.append(resolved.describe())
 
 

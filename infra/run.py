@@ -41,7 +41,7 @@ class StageRun:
 
 @dataclass(frozen=True, kw_only=True)
 class RunPlan:
-    """Everything decided before anything starts. Made by flows/plan from a recipe and its inputs."""
+    """Everything decided before anything starts; made by flows/plan from a recipe."""
 
     run_id: str
     recipe: str
@@ -173,5 +173,3 @@ class Run:
 def config_json(config: BaseModel) -> str:
     """What a query sees of a stage's settings, through getvariable('config')."""
     return config.model_dump_json()
-
-

@@ -1,4 +1,4 @@
-"""Settings: *where* the factory runs, from the environment (LITECOT_...); never part of a fingerprint.
+"""Settings: *where* the factory runs, from the environment (LITECOT_...); in no fingerprint.
 
 A sample: LITECOT_IN_FLIGHT=512 LITECOT_CORPUS=/data/corpus litecot run liter-7b
 """
@@ -21,6 +21,6 @@ class Settings(BaseSettings):
     ui_port: int = Field(default=4200, ge=1, le=65535, description="port of `make ui`")
     in_flight: int = Field(default=256, ge=1, description="records of one stage and shard at once")
     shards_at_once: int = Field(default=4, ge=1, description="shards that move at once")
-    max_attempts: int = Field(default=6, ge=1, description="tries of one request that may yet succeed")
+    max_attempts: int = Field(default=6, ge=1, description="tries of one request")
     grader_processes: int = Field(default=1, ge=1, description="processes that verify answers")
     answer_timeout_s: float = Field(default=5.0, gt=0, description="limit of one verification")

@@ -31,7 +31,10 @@ def train_student(
     base: EngineConfig,
     on_progress: Callable[[TrainProgress], None] | None = None,
 ) -> bool:
-    """Train unless it was done; whether it was done now. Raises NothingToTrainError, TrainingError."""
+    """Train unless it was done; whether it was done now.
+
+    Raises NothingToTrainError, TrainingError.
+    """
     rows = _examples(run.database())
     if not rows:
         raise NothingToTrainError(

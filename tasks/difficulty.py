@@ -1,7 +1,8 @@
 """Difficulty without human labels: the teacher's verdict and three measured signals (LiteCoT 1.2).
 
-Measured signals, each 0..1: problem type (share of wrong candidates in the subject), step complexity
-of the rationale, historical error rate of the problem (this run's candidates and earlier runs').
+Measured signals, each 0..1: problem type (share of wrong candidates in the subject), step
+complexity of the rationale, historical error rate of the problem (this run's candidates and
+earlier runs').
 Invariant: every component is stored beside the level it led to.
 """
 

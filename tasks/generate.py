@@ -18,7 +18,7 @@ from tasks.verify import grade_completion
 
 
 class GenerateConfig(StageConfig):
-    """Sampling of the long chains. Temperature and top-p: LiteCoT repository's evaluation values."""
+    """Sampling of the long chains. Temperature, top-p: the LiteCoT repository's values."""
 
     num_candidates: int = Field(default=4, ge=1)
     temperature: float = Field(default=0.6, ge=0)

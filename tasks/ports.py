@@ -1,4 +1,4 @@
-"""What a step may ask of the world: Protocols only, so a step knows no engine, path, clock or logger.
+"""What a step may ask of the world: Protocols only; a step knows no engine, path, clock or logger.
 
 Invariant: a reply depends on the request alone (prompt, sampling, seed), never on what else was
 in flight; `infra` implements these over Ray actors and worker processes.

@@ -1,7 +1,7 @@
 """DAP: the teacher rewrites a correct long chain by the template of its level, then verifies it.
 
-Invariant: a rewrite whose answer is not the gold one, or that the teacher rejects, is tried again up
-to `max_attempts` times and then rejected with its reason; it never enters the corpus (LiteCoT 3-4).
+Invariant: a rewrite whose answer is not the gold one, or that the teacher rejects, is tried again
+up to `max_attempts` times, then rejected with its reason; it never enters the corpus (LiteCoT 3-4).
 """
 
 from __future__ import annotations

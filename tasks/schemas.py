@@ -1,4 +1,4 @@
-"""Every table of the corpus, declared once: one frozen dataclass a table, one described column a field.
+"""Every table of the corpus, declared once: a frozen dataclass a table, a described column a field.
 
 Invariant: a row's id is a hash of what determines the row (its `identity` columns and the
 fingerprint of the stage that made it), so making the same row twice gives the same id. The writer
@@ -80,7 +80,7 @@ class Problem(Row):
 
 @dataclass(frozen=True, kw_only=True)
 class Membership(Row):
-    """Which problems a run works on: a problem may belong to many runs, a row of problems to none."""
+    """Which problems a run works on: a problem may belong to many runs."""
 
     table: ClassVar[str] = "memberships"
     key: ClassVar[str] = "membership_id"
@@ -314,7 +314,7 @@ TABLES: dict[str, type[Row]] = {
 
 
 def arrow_schema(row_type: type[Row]) -> pa.Schema:
-    """The Parquet schema of a table: id, the row's own columns, the stamp; descriptions attached."""
+    """The Parquet schema of a table: id, the row's own columns, the stamp; all described."""
     import pyarrow as pa
 
     hints = get_type_hints(row_type)

@@ -1,4 +1,4 @@
-"""Verdicts: does a text's last stated answer equal the gold one (MoRSD's accuracy filter, METHODS 5).
+"""Verdicts: does a text's last stated answer equal the gold one (MoRSD's accuracy filter).
 
 Every step that makes text asks here; the stage `verify` does it for rationales somebody brought.
 Invariant: a verdict is stored beside the answer that was read, so a disagreement can be looked at.

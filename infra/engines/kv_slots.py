@@ -41,6 +41,7 @@ class SlotCache(Cache):
             chosen = torch.tensor(sources, device=keys.device)
             self._keys[index] = _put(self._keys[index], keys[chosen], first_slot)
             self._values[index] = _put(self._values[index], values[chosen], first_slot)
+            self._width = max(self._width, keys.shape[2])
 
     def place(self, positions: torch.Tensor) -> None:
         """The column the next token of each active row is written to, [rows]."""
@@ -66,8 +67,7 @@ class SlotCache(Cache):
         for stored in (*self._keys, *self._values):
             source = torch.tensor(sources, device=stored.device)
             target = torch.tensor(targets, device=stored.device)
-            width = min(self._width, stored.shape[2])
-            stored[target, :, :width] = stored[source, :, :width]
+            stored[target, :, : self._width] = stored[source, :, : self._width]
 
 
 def _put(stored: torch.Tensor, rows: torch.Tensor, first: int) -> torch.Tensor:

@@ -20,7 +20,11 @@ from infra.engines.engine import EngineConfig
 
 NANO_PREFIX = "nano:"
 NANO_WEIGHTS = Path(__file__).parent.parent / "nano" / "weights"
-HASHED = ("*.safetensors", "*.json", "*.jinja", "merges.txt", "tokenizer.model")
+HASHED = (
+    "*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json",
+    "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
+    "*.jinja",
+)  # fmt: skip
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 FINGERPRINT_LENGTH = 16  # hex characters
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")

@@ -13,12 +13,12 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
-    PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
@@ -48,9 +48,7 @@ class Speaker:
     def __init__(self, folder: Path) -> None:
         self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
         self.tokenizer.padding_side = "left"
-        self.model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32
-        ).eval()
+        self.model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
     def ask(self, trials: list[Trial], temperature: float = 0.0) -> list[str]:
         """The replies, in the order of the trials; batches are of similar length."""
@@ -58,25 +56,21 @@ class Speaker:
         replies = [""] * len(trials)
         for first in range(0, len(order), BATCH):
             batch = order[first : first + BATCH]
-            for index, reply in zip(
-                batch, self._reply([trials[i] for i in batch], temperature), strict=True
-            ):
-                replies[index] = reply
+            answers = self._reply([trials[i] for i in batch], temperature)
+            for index, answer in zip(batch, answers, strict=True):
+                replies[index] = answer
         return replies
 
     @torch.inference_mode()
     def _reply(self, trials: list[Trial], temperature: float) -> list[str]:
         chats = [self._chat(trial) for trial in trials]
         inputs = self.tokenizer(chats, return_tensors="pt", padding=True, add_special_tokens=False)
-        how = (
-            {"do_sample": True, "temperature": temperature} if temperature else {"do_sample": False}
-        )
-        out = self.model.generate(**inputs, **how, max_new_tokens=MAX_NEW_TOKENS, top_k=0)
-        return list(
-            self.tokenizer.batch_decode(
-                out[:, inputs.input_ids.shape[1] :], skip_special_tokens=True
-            )
-        )
+        how: dict[str, Any] = {"do_sample": False}
+        if temperature:
+            how = {"do_sample": True, "temperature": temperature, "top_k": 0}
+        out = self.model.generate(**inputs, **how, max_new_tokens=MAX_NEW_TOKENS)
+        new = out[:, inputs.input_ids.shape[1] :]
+        return list(self.tokenizer.batch_decode(new, skip_special_tokens=True))
 
     def _chat(self, trial: Trial) -> str:
         message = [{"role": "user", "content": trial.prompt}]

@@ -77,7 +77,7 @@ def train_tokenizer() -> Qwen2Tokenizer:
     learned = json.loads(bpe.to_str())["model"]
     tokenizer = Qwen2Tokenizer(
         vocab=learned["vocab"],
-        merges=learned["merges"],
+        merges=[tuple(pair) for pair in learned["merges"]],  # type: ignore[misc]
         eos_token=IM_END,
         pad_token=END_OF_TEXT,
         extra_special_tokens=[IM_START, COMPRESS],

@@ -88,10 +88,8 @@ class Encoder:
         self._bpe = tokenizer.backend_tokenizer
         self.pad = self._ids(END_OF_TEXT)[0]
         self._end = self._ids(IM_END)
-        self._user, self._turn = (
-            self._ids(f"{IM_START}user\n"),
-            self._ids(f"{IM_END}\n{IM_START}assistant\n"),
-        )
+        self._user = self._ids(f"{IM_START}user\n")
+        self._turn = self._ids(f"{IM_END}\n{IM_START}assistant\n")
         self._compress = self._ids(COMPRESS)
 
     def _ids(self, text: str) -> list[int]:
@@ -102,11 +100,14 @@ class Encoder:
         head = self._user + (self._compress if lesson.compress else []) + self._ids(lesson.question)
         rest = self._ids(lesson.user.removeprefix(lesson.question))
         reply = self._ids(lesson.reply) + self._end
-        weight = WORD_WEIGHT if len(reply) == 2 else 1.0
-        weights = [0.0] * len(head) + [CHAIN_WEIGHT * lesson.chain_is_right] * len(rest)
-        return head + rest + self._turn + reply, weights + [0.0] * len(self._turn) + [weight] * len(
-            reply
+        spans = (
+            (head, 0.0),
+            (rest, CHAIN_WEIGHT * lesson.chain_is_right),
+            (self._turn, 0.0),
+            (reply, WORD_WEIGHT if len(reply) == 2 else 1.0),
         )
+        ids = [token for span, _ in spans for token in span]
+        return ids, [weight for span, weight in spans for _ in span]
 
 
 def draw_batches(
@@ -174,7 +175,7 @@ def save(model: Qwen2ForCausalLM, tokenizer: Qwen2Tokenizer, folder: Path) -> No
     """Write a checkpoint beside `folder`, then put it in its place."""
     fresh = folder.with_name(folder.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
-    model.generation_config = GenerationConfig(
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
         do_sample=True,

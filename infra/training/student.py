@@ -54,11 +54,10 @@ def add_control_token(model: Any, tokenizer: Any) -> int | None:
 
     Returns the new id, or None where the tokenizer has the token already.
     """
-    known = tokenizer.get_added_vocab().get(COMPRESS)
-    if known is not None and COMPRESS in tokenizer.all_special_tokens:
-        return None
-    num_known = len(tokenizer)
+    num_known, is_known = len(tokenizer), COMPRESS in tokenizer.get_added_vocab()
     tokenizer.add_special_tokens({"additional_special_tokens": [COMPRESS]})
+    if is_known:
+        return None  # what it means to the base stays
     token_id: int = tokenizer.convert_tokens_to_ids(COMPRESS)
     if token_id >= model.get_input_embeddings().num_embeddings:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)

@@ -186,7 +186,7 @@ def _compare_choices(gold: str, stated: str, symbolic: Leaf) -> bool | None:
         words.split_option(gold),
         words.split_option(stated),
     )
-    if not text:
+    if not any(map(str.isalnum, text)):
         raise UnreadableGoldError(gold)
     if text == other_text:
         return True

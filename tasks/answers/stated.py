@@ -15,6 +15,7 @@ from tasks.answers.symbols import plain, without_markup
 
 TAIL_CHARACTERS = 16_000
 MAX_ANSWER_CHARACTERS = 1_000  # what is longer is no final answer
+MAX_BOXES = 50  # the last ones; each costs a scan for its closing brace
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def _boxes(tail: str) -> list[Statement]:
     if "box" not in tail:
         return []
     found: list[tuple[int, int, str]] = []
-    for match in _BOX.finditer(tail):
+    for match in list(_BOX.finditer(tail))[-MAX_BOXES:]:
         if found and match.start() < found[-1][1]:
             continue  # nested in the box before, which is unwrapped below
         content, end = _braced(tail, match)

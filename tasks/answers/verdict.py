@@ -24,6 +24,7 @@ from tasks.answers.symbols import plain
 from tasks.ports import Grade
 
 _MAX_WORKED_SOLUTION = 200_000
+_PREAMBLE = 24  # characters: "So the final answer is"; further in, a phrase is part of the answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +82,9 @@ def gold_answer(text: str) -> str:
     """The answer of a gold text: after `####`, in a box, after "A:" or a phrase; else all."""
     bounded = plain(text[-_MAX_WORKED_SOLUTION:]).strip()
     statements = find_statements(tail_of(bounded))
-    if statements and ("\n" in bounded or statements[-1].is_marked or statements[-1].start == 0):
+    if statements and (
+        "\n" in bounded or statements[-1].is_marked or statements[-1].start < _PREAMBLE
+    ):
         return statements[-1].value
     return bounded
 

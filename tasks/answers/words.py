@@ -16,6 +16,7 @@ _ARTICLES = {"a", "an", "the"}
 
 _YES = {"yes", "true", "yeah", "yep", "correct"}
 _NO = {"no", "false", "nope", "incorrect"}
+_OPENERS = {"so", "thus", "hence", "therefore", "then"}
 _WORD = re.compile(r"[a-z]{1,20}")
 
 
@@ -37,7 +38,7 @@ def read_yes_no(text: str) -> str | None:
 
 def read_closing_yes_no(line: str) -> str | None:
     """For a last line that announces nothing: its first or its last word must say it."""
-    words = _WORD.findall(line.lower())
+    words = [word for word in _WORD.findall(line.lower()) if word not in _OPENERS]
     for word in words[:1] + words[-1:]:
         polarity = _polarities(word)
         if polarity:
@@ -74,7 +75,9 @@ def read_letters(text: str) -> str | None:
         return None
     letter = next(group for group in match.groups() if group)
     # Without a bracket, only a capital is a letter, and "A dog", "I think" are not options.
-    if match[4] and (not letter.isupper() or (letter in "AI" and bare[match.end() :].strip())):
+    if match[4] and (
+        not letter.isupper() or (letter in "AI" and re.match(r"\s\w", bare[match.end() :]))
+    ):
         return None
     return letter.upper()
 

@@ -75,7 +75,8 @@ def member(problem_id: str, *, split: str = "train", run_id: str = RUN_ID) -> Ma
 
 def rationale(stage: str, problem_id: str, **columns: Any) -> Made:
     defaults: dict[str, Any] = {
-        "kind": "long", "model": "teacher", "engine": "test", "text": "1 + 1 = 2", "verdict": "correct",
+        "kind": "long", "model": "teacher", "engine": "test", "text": "1 + 1 = 2",
+        "verdict": "correct",
         "num_tokens": 100, "finish_reason": "stop", "num_requests": 1, "prompt_tokens": 10,
         "completion_tokens": 100, "latency_s": 0.5,
     }  # fmt: skip
@@ -123,7 +124,9 @@ IMPORTED = rationale(
     finish_reason="imported", num_requests=0, prompt_tokens=0, completion_tokens=0, latency_s=0.0,
 )  # fmt: skip
 UNANSWERED = rationale("generate", P2, num_tokens=50, verdict="no_answer")
-REWRITTEN = rationale("rewrite", P0, kind="rewritten", parent_id=LONG.id, level="easy", num_tokens=60)
+REWRITTEN = rationale(
+    "rewrite", P0, kind="rewritten", parent_id=LONG.id, level="easy", num_tokens=60
+)
 ROUND_1 = rationale(
     "compress", P0, kind="compressed", parent_id=REWRITTEN.id, level="easy", round=1, num_tokens=30,
     chosen=True, model="compressor",
@@ -157,7 +160,8 @@ MODEL = Made(
     "train",
     Model(
         base="student", recipe="sample", data_fingerprint="d", path="weights/m", num_parameters=1,
-        num_examples=2, num_steps=3, train_tokens=4, train_loss=0.5, train_seconds=6.0, world_size=1,
+        num_examples=2, num_steps=3, train_tokens=4, train_loss=0.5, train_seconds=6.0,
+        world_size=1,
     ),
 )  # fmt: skip
 INVOCATION = Made(
@@ -171,8 +175,10 @@ EVERYTHING: tuple[Made, ...] = (
     Made("run", RUN), *(problem(i) for i in range(4)),
     *(member(problem_id) for problem_id in (P0, P1, P2)), member(P3, split="eval"),
     Made("ingest", Candidate(problem_id=P1, candidate=0, text="2", recorded_correct=False)),
-    LONG, LONG_WRONG, IMPORTED, UNANSWERED, difficulty(P0, "easy", 0.25), difficulty(P1, "hard", 0.75),
-    REWRITTEN, REJECTED, UNREADABLE, ROUND_1, ROUND_2, score(REWRITTEN.id, 0.5), score(ROUND_1.id, 0.75),
+    LONG, LONG_WRONG, IMPORTED, UNANSWERED,
+    difficulty(P0, "easy", 0.25), difficulty(P1, "hard", 0.75),
+    REWRITTEN, REJECTED, UNREADABLE, ROUND_1, ROUND_2,
+    score(REWRITTEN.id, 0.5), score(ROUND_1.id, 0.75),
     selection(REWRITTEN.id, "original"), selection(ROUND_1.id, "compressed", rd=0.75),
     example(REWRITTEN.id, "original"), example(ROUND_1.id, "compressed"), MODEL,
     evaluation("base", compress=False, verdict="wrong", num_tokens=80),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.engines.chat import (
@@ -22,6 +22,7 @@ TOKENIZER = tiny_tokenizer()
 CONTROL = {TOKENIZER.convert_tokens_to_ids(token) for token in SPECIALS}
 START, END, COMPRESS = (TOKENIZER.convert_tokens_to_ids(token) for token in SPECIALS[1:])
 
+UNTIMED = settings(deadline=None)  # a busy machine is no failure
 hostile_text = st.lists(
     st.one_of(st.text(max_size=8), st.sampled_from([*SPECIALS, "<|im_", "end|>", "\n", " "])),
     max_size=6,
@@ -32,6 +33,7 @@ def control_tokens(ids: list[int]) -> list[int]:
     return [index for index in ids if index in CONTROL]
 
 
+@UNTIMED
 @given(question=hostile_text, completion=hostile_text, compress=st.booleans())
 def test_text_never_becomes_a_control_token(
     question: str, completion: str, compress: bool
@@ -43,12 +45,14 @@ def test_text_never_becomes_a_control_token(
     assert control_tokens(ids) == [START, *asked, END, START]
 
 
+@UNTIMED
 @given(question=hostile_text)
 def test_text_comes_back_whole(question: str) -> None:
     encoder = chat_encoder(TOKENIZER)
     assert encoder.decode(encoder.encode_text(question)) == question
 
 
+@UNTIMED
 @given(question=hostile_text, completion=hostile_text)
 def test_a_text_has_the_same_tokens_wherever_it_stands(question: str, completion: str) -> None:
     alone = chat_encoder(TOKENIZER).encode_text(completion)
@@ -56,6 +60,7 @@ def test_a_text_has_the_same_tokens_wherever_it_stands(question: str, completion
     assert inside[len(inside) - len(alone) :] == alone
 
 
+@UNTIMED
 @given(question=hostile_text, completion=hostile_text)
 def test_training_learns_the_completion_and_where_it_ends(question: str, completion: str) -> None:
     example = encode_example(TOKENIZER, Prompt(text=question), completion)

@@ -54,6 +54,8 @@ def test_repeated_rows_are_found(tmp_path: Path) -> None:
 
 
 def test_lost_selection_is_found_once_examples_exist(tmp_path: Path) -> None:
-    forgotten = sample.rationale("rewrite", sample.P1, kind="rewritten", parent_id=sample.IMPORTED.id)
+    forgotten = sample.rationale(
+        "rewrite", sample.P1, kind="rewritten", parent_id=sample.IMPORTED.id
+    )
     parts = sample.write_rows(tmp_path / "c", [*sample.EVERYTHING, forgotten])
     assert failing_checks(parts) == {"unaccounted_candidates"}

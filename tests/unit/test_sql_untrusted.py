@@ -104,7 +104,10 @@ def test_doing_more_is_refused(database: Database, places: dict[str, str], query
         query_untrusted(database, query.format(**places))
     assert "\n" not in str(caught.value)
     assert Path(places["part"].replace("''", "'")).read_bytes() == before
-    assert {file.name for file in Path(places["folder"]).iterdir()} == {"secret.csv", "other.parquet"}
+    assert {file.name for file in Path(places["folder"]).iterdir()} == {
+        "secret.csv",
+        "other.parquet",
+    }
 
 
 @pytest.mark.parametrize("query", FAILING)

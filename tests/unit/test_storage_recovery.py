@@ -111,7 +111,7 @@ def test_lost_journal_loses_only_what_was_not_folded(tmp_path: Path, damage: str
 
 
 def test_foreign_journal_is_folded_once(tmp_path: Path) -> None:
-    before, after = folded(tmp_path)
+    _, after = folded(tmp_path)
     with CorpusWriter(tmp_path / "other") as writer:
         finish(writer, 2)
         finish(writer, 9)

@@ -1,0 +1,162 @@
+"""Runs a recipe, kills its whole process tree at random moments, runs it again to the end.
+
+python -m tests.integration.crash --kills 5
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from infra.storage import Corpus
+from sql.database import connect
+from tasks.schemas import TABLES
+
+# What a kill may change: when a row was written and how long its model took.
+TIMES = {"created_at", "latency_s", "train_seconds", "versions"}
+PER_INVOCATION = {"invocations"}
+POLL_S = 0.05
+LONGEST_PAUSE_S = 1.5  # random time after the request at which the kill is due
+
+
+@dataclass
+class CrashReport:
+    """What the kills came to."""
+
+    killed_after_requests: list[int] = field(default_factory=list)
+    num_requests: int = 0
+    num_repeated: int = 0
+    differing_tables: list[str] = field(default_factory=list)
+    duplicate_ids: dict[str, int] = field(default_factory=dict)
+    leftovers: list[str] = field(default_factory=list)
+    rows: dict[str, int] = field(default_factory=dict)
+
+
+def start(corpus: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    """`litecot run` in a process of its own."""
+    command = [sys.executable, "-m", "flows.cli", "run", *arguments, "--corpus", str(corpus)]
+    log = corpus.with_suffix(".log").open("ab")
+    return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+
+
+def finish(corpus: Path, arguments: Sequence[str]) -> None:
+    """Run to the end; what it printed where it fails."""
+    if start(corpus, arguments).wait() != 0:
+        raise RuntimeError(corpus.with_suffix(".log").read_text()[-4000:])
+
+
+def kill_tree(pid: int) -> None:
+    """SIGKILL to the process and everything it started."""
+    root = psutil.Process(pid)
+    for process in [root, *root.children(recursive=True)]:
+        try:
+            process.send_signal(signal.SIGKILL)
+        except psutil.NoSuchProcess:
+            continue
+
+
+def num_issued(corpus: Path) -> int:
+    """Requests sent so far over the corpus' life."""
+    journal = corpus / "_journal" / "journal.sqlite"
+    if not journal.exists():
+        return 0
+    try:
+        with sqlite3.connect(f"file:{journal}?mode=ro", uri=True, timeout=1) as connection:
+            row = connection.execute("select coalesce(sum(issued), 0) from requests").fetchone()
+        return int(row[0])
+    except sqlite3.Error:
+        return 0
+
+
+def kill_after(corpus: Path, arguments: Sequence[str], *, requests: int, pause_s: float) -> bool:
+    """Start, wait for the request, wait a little longer, kill; False where it ended before."""
+    process = start(corpus, arguments)
+    while process.poll() is None and num_issued(corpus) < requests:
+        time.sleep(POLL_S)
+    deadline = time.monotonic() + pause_s
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    if process.poll() is not None:
+        return False
+    kill_tree(process.pid)
+    process.wait()
+    return True
+
+
+def rows(corpus: Path) -> dict[str, list[str]]:
+    """Table -> its rows as sorted JSON, times left out."""
+    database = connect(Corpus(corpus).parts())
+    found = {}
+    for table in TABLES.keys() - PER_INVOCATION:
+        records = database.run(f"from raw_{table}").records()
+        kept = [{k: v for k, v in record.items() if k not in TIMES} for record in records]
+        found[table] = sorted(json.dumps(record, sort_keys=True) for record in kept)
+    return found
+
+
+def crash_and_compare(
+    folder: Path, arguments: Sequence[str], *, kills: int, seed: int
+) -> CrashReport:
+    """The whole experiment."""
+    rng = random.Random(seed)
+    calm, struck = folder / "calm", folder / "struck"
+    finish(calm, arguments)
+    report = CrashReport()
+    total = num_issued(calm)
+    for moment in sorted(rng.randrange(1, total) for _ in range(kills)):
+        pause_s = rng.uniform(0, LONGEST_PAUSE_S)
+        if kill_after(struck, arguments, requests=moment, pause_s=pause_s):
+            report.killed_after_requests.append(num_issued(struck))
+    finish(struck, arguments)
+    expected, found = rows(calm), rows(struck)
+    report.rows = {table: len(found[table]) for table in sorted(found)}
+    report.differing_tables = sorted(t for t in found if found[t] != expected[t])
+    database = connect(Corpus(struck).parts())
+    for table, row_type in TABLES.items():
+        query = f"select count(*) - count(distinct {row_type.key}) from raw_{table}"
+        if table != "invocations" and (count := database.run(query).rows[0][0]):
+            report.duplicate_ids[table] = count
+    report.leftovers = leftovers(struck)
+    report.num_requests, report.num_repeated = num_issued(struck), num_issued(struck) - total
+    return report
+
+
+def leftovers(corpus: Path) -> list[str]:
+    """Temporary or staging files that a finished run has no use for."""
+    marks = (".tmp", ".training", ".staging", "failed.log")
+    return [
+        str(path.relative_to(corpus))
+        for path in corpus.rglob("*")
+        if any(mark in path.name for mark in marks)
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("arguments", nargs="*", default=["nano"])
+    options = parser.parse_args()
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    options.folder.mkdir(parents=True, exist_ok=True)
+    report = crash_and_compare(
+        options.folder, options.arguments, kills=options.kills, seed=options.seed
+    )
+    print(json.dumps(vars(report) | {"seed": options.seed}, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+"""The grader over real worker processes, and its agreement with recorded correctness of real rationales.
+
+The data lies beside the repository (shared/data) and is skipped where it is absent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from pebble import ProcessPool
+
+from infra.grading import ProcessGrader, prepare_worker
+from tasks.answers import grade
+from tasks.ports import Grade
+
+REPOSITORY = Path(__file__).parents[2]
+DATA = REPOSITORY.parent / "shared/data"
+TIME_LIMIT_S = 2.0
+SLACK_S = 25.0  # a loaded machine may take this long to start a worker
+
+
+@pytest.fixture(scope="module")
+def grader() -> Iterator[ProcessGrader]:
+    grader = ProcessGrader(max_workers=1, time_limit_s=TIME_LIMIT_S)
+    yield grader
+    grader.close()
+
+
+async def grade_math(grader: ProcessGrader, stated: str, gold: str) -> Grade:
+    text = f"Hence \\boxed{{{stated}}}."
+    return await grader.grade(text, answer=gold, answer_type="math", truncated=False)
+
+
+async def test_symbolic_comparison_happens_in_a_worker(grader: ProcessGrader) -> None:
+    assert (await grade_math(grader, "2\\sqrt{3}", "\\sqrt{12}")).verdict == "correct"
+    assert (await grade_math(grader, "2\\sqrt{5}", "\\sqrt{12}")).verdict == "wrong"
+    assert (await grade_math(grader, "x", "\\frac{")).verdict == "unverifiable"
+
+
+async def test_cheap_comparisons_start_no_worker() -> None:
+    grader = ProcessGrader()
+    cases = [("The answer is 5.", "5", "integer"), ("The answer is Thursday.", "Thursday", "text")]
+    for text, gold, kind in cases:
+        outcome = await grader.grade(text, answer=gold, answer_type=kind, truncated=False)
+        assert outcome.verdict == "correct"
+    assert grader._pool is None
+    grader.close()
+
+
+@pytest.mark.parametrize(
+    "hostile", ["9^{9^{9^{9}}}", "(99999999!)!", "x^{1000000} + (x+1)^{100000}", "2^{2^{2^{60}}}"]
+)
+async def test_endless_expressions_end(grader: ProcessGrader, hostile: str) -> None:
+    started = time.monotonic()
+    outcome = await grade_math(grader, hostile, "x+y")
+    assert outcome.verdict in {"unverifiable", "wrong"}
+    assert time.monotonic() - started < TIME_LIMIT_S + SLACK_S
+    # The worker was replaced: the next comparison is answered.
+    assert (await grade_math(grader, "2\\sqrt{3}", "\\sqrt{12}")).verdict == "correct"
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "\\boxed{9**9**9**9}", "\\boxed{" + "{" * 100_000 + "5" + "}" * 100_000 + "}",
+        "\\boxed{" + "{" * 450 + "5x" + "}" * 450 + "}", "[" * 100_000, "\\boxed{" * 100_000,
+        "The answer is " + "1" * 1_000_000 + ".", "1," * 500_000, "The answer is " * 80_000,
+        "answer " * 100_000 + "is", "<answer>" * 100_000, "####\n" * 100_000, "$" * 100_000 + "5",
+        "\\(" * 100_000, "\\text{" * 100_000, "The answer is \x00\u202e\ud800.", " " * 1_000_000,
+        "Answer: " + "(" * 900, "Answer: " + "-" * 900, "Answer: " + "\\frac{" * 150, "\n" * 1_000_000,
+    ],
+    ids=lambda text: text[:12].encode("unicode_escape").decode(),
+)  # fmt: skip
+async def test_hostile_texts_end(grader: ProcessGrader, hostile: str) -> None:
+    for kind, gold in (("math", "5x"), ("integer", "5"), ("date", "1/1/2001"), ("text", "Monday")):
+        started = time.monotonic()
+        outcome = await grader.grade(hostile, answer=gold, answer_type=kind, truncated=False)
+        assert time.monotonic() - started < TIME_LIMIT_S + SLACK_S
+        (outcome.extracted_answer or "").encode()
+
+
+async def test_the_event_loop_goes_on_while_a_worker_computes(grader: ProcessGrader) -> None:
+    slow = asyncio.create_task(grade_math(grader, "9^{9^{9^{9}}}", "x+y"))
+    ticks = 0
+    while not slow.done():
+        await asyncio.sleep(0.05)
+        ticks += 1
+    assert ticks > 10
+
+
+async def test_workers_run_in_the_main_thread_within_a_memory_limit() -> None:
+    """math-verify's signals need the main thread; 3 GiB do not fit into 1 GiB more than the start."""
+    pool = ProcessPool(
+        max_workers=1,
+        initializer=prepare_worker,
+        initargs=(1_024,),
+        context=multiprocessing.get_context("spawn"),
+    )
+    with pool:
+        assert pool.schedule(_is_main_thread).result(timeout=120)
+        assert pool.schedule(len, args=(b"",)).result(timeout=60) == 0
+        with pytest.raises(MemoryError):
+            pool.schedule(_allocate, args=(3 << 30,)).result(timeout=60)
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _allocate(num_bytes: int) -> int:
+    return len(bytearray(num_bytes))
+
+
+async def test_a_killed_worker_is_replaced() -> None:
+    grader = ProcessGrader(max_workers=1)
+    assert (await grade_math(grader, "2\\sqrt{3}", "\\sqrt{12}")).verdict == "correct"
+    pending = asyncio.create_task(grade_math(grader, "9^{9^{9^{9}}}", "x+y"))
+    await asyncio.sleep(0.5)
+    workers = grader._pool._pool_manager.worker_manager.workers  # type: ignore[union-attr]
+    os.kill(next(iter(workers)), signal.SIGKILL)
+    assert (await pending).verdict == "unverifiable"
+    assert (await grade_math(grader, "2\\sqrt{3}", "\\sqrt{12}")).verdict == "correct"
+    grader.close()
+    with pytest.raises(RuntimeError):
+        await grade_math(grader, "2\\sqrt{3}", "\\sqrt{12}")
+
+
+KILLED = """
+import asyncio, os, signal
+from infra.grading import ProcessGrader
+
+async def main():
+    grader = ProcessGrader(max_workers=1)
+    text = "\\\\boxed{2\\\\sqrt{3}}"
+    await grader.grade(text, answer="\\\\sqrt{12}", answer_type="math", truncated=False)
+    print(*grader._pool._pool_manager.worker_manager.workers, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    ended = subprocess.run(
+        [sys.executable, script], env=environment, stdout=subprocess.PIPE, check=False, timeout=120
+    )
+    assert ended.returncode == -signal.SIGKILL
+    (worker,) = map(int, ended.stdout.split())
+    deadline = time.monotonic() + 30
+    while psutil.pid_exists(worker) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not psutil.pid_exists(worker)
+
+
+Case = tuple[str, str, str, bool]  # gold answer, answer type, text, recorded correctness
+
+
+def _rows(name: str) -> list[dict[str, object]]:
+    path = DATA / f"{name}.jsonl"
+    if not path.exists():
+        pytest.skip(f"{path.name} is not beside the repository (shared/data)")
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _gsm8k() -> list[Case]:
+    writers = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
+    return [
+        (row["ground_truth"], "integer", row[writer]["solution"], row[writer]["is_correct"])  # type: ignore[index,misc]
+        for row in _rows("gsm8k_test_openai_4candidates")
+        for writer in writers
+    ]
+
+
+def _dates() -> list[Case]:
+    return [
+        (row["final_answer"], "date", text, correct)  # type: ignore[misc]
+        for row in _rows("date_understanding_chatgpt_10candidates")
+        for text, correct in zip(row["model_outputs"], row["per_sample_correct"], strict=True)  # type: ignore[call-overload]
+    ]
+
+
+def _math(name: str) -> list[Case]:
+    return [
+        (row["answer"], "math", text, correct)  # type: ignore[misc]
+        for row in _rows(name)
+        for text, correct in zip(row["code"], row["score"], strict=True)  # type: ignore[call-overload]
+    ]
+
+
+def agreement(cases: list[Case]) -> float:
+    agreed = [
+        (grade(text, answer=gold, answer_type=kind, truncated=False).verdict == "correct")
+        == correct
+        for gold, kind, text, correct in cases
+    ]
+    return sum(agreed) / len(agreed)
+
+
+def test_agreement_on_gsm8k() -> None:
+    assert agreement(_gsm8k()) == 1.0
+
+
+def test_agreement_on_dates() -> None:
+    """The source refuses 6/19/2019 for 06/19/2019: docs/verification.md."""
+    assert agreement(_dates()) >= 0.97
+
+
+@pytest.mark.parametrize(
+    ("name", "stride", "least"),
+    [
+        ("math100_qwen25math_8candidates", 1, 0.985),
+        ("math500_qwen25_14b_instruct", 2, 0.98),
+        ("math500_skyt1_32b_shortcot", 2, 0.98),
+        ("math500_skyt1_27b_longcot", 2, 0.93),
+    ],
+)
+def test_agreement_on_math(name: str, stride: int, least: float) -> None:
+    assert agreement(_math(name)[::stride]) >= least
