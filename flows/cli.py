@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from flows.messages import EXIT_INTERRUPTED, exit_code, fail, one_line
+from flows.messages import EXIT_INTERRUPTED, exit_code, fail, is_interruption, one_line
 
 app = typer.Typer(
     name="litecot",
@@ -38,15 +38,14 @@ def clear_errors() -> Iterator[None]:
     """One line and an exit code for whatever a person can mend."""
     try:
         yield
-    except KeyboardInterrupt:
-        fail("interrupted; what is finished is saved, run the same command again to go on",
-             code=EXIT_INTERRUPTED)  # fmt: skip
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
-    except Exception as error:
-        code = exit_code(error)
-        if code is None:
+    except BaseException as error:
+        if is_interruption(error):
+            message = "interrupted; what is finished is saved, run the same command again to go on"
+            fail(message, code=EXIT_INTERRUPTED)
+        if (code := exit_code(error)) is None:
             raise
         fail(one_line(error), code=code)
 
@@ -130,10 +129,12 @@ def sql(
     ] = None,
 ) -> None:
     """Ask a question of the corpus, read-only. Start with 'from funnel' or 'show tables'."""
-    from flows.display import print_result
+    from flows.display import check_format, print_result
     from flows.readers import open_corpus
     from sql.untrusted import query_untrusted
 
+    with clear_errors():
+        check_format(output)
     with clear_errors(), open_corpus(corpus, run_id=run_id, or_empty=True) as database:
         print_result(query_untrusted(database, query), output)
 

@@ -22,4 +22,8 @@ def column_overrides(
         "source.columns.correct": list(correct) if correct else None,
         "source.answer_type": answer_type,
     }
-    return [f"{key}={json.dumps(value)}" for key, value in values.items() if value is not None]
+    return [
+        f"{key}={json.dumps(value, ensure_ascii=False)}"
+        for key, value in values.items()
+        if value is not None
+    ]

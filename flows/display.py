@@ -24,12 +24,19 @@ if TYPE_CHECKING:
     from sql.lineage import Chain, Lineage
 
 FORMATS = ("table", "csv", "json")
+PAGE_WIDTH = 120
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def plain(value: object) -> str:
     """Text safe for a terminal: control codes and direction overrides shown as their escapes."""
     return _CONTROL.sub(lambda m: f"\\x{ord(m[0]):02x}", "" if value is None else str(value))
+
+
+def page() -> Console:
+    """A console for whole pages: as wide as the terminal, or PAGE_WIDTH where piped."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(width=PAGE_WIDTH, highlight=False)
 
 
 def check_format(name: str) -> None:
@@ -56,7 +63,8 @@ def _print_table(result: Result, stream: TextIO) -> None:
     table = Table(header_style="bold")
     for name, kind in zip(result.columns, result.types, strict=True):
         is_number = any(word in kind for word in ("INT", "DOUBLE", "DECIMAL", "FLOAT"))
-        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+        title = Text(plain(name))  # a name is no markup: select x[i] is called "x[i]"
+        table.add_column(title, justify="right" if is_number else "left", overflow="fold")
     for row in result.rows:
         table.add_row(*(Text(plain(value)) for value in row))
     console = Console(file=stream)
@@ -88,7 +96,7 @@ def print_lineage(lineage: Lineage) -> None:
     for answer in lineage.evaluations:
         tree.add(Text(f"evaluated, {answer.role} {answer.model_id}: {answer.verdict}, "
                       f"{answer.num_tokens} tokens"))  # fmt: skip
-    Console(soft_wrap=True).print(tree)
+    page().print(tree)
 
 
 def _block(title: str, text: str) -> Text:
@@ -128,7 +136,7 @@ def print_status(database: Database, corpus: Path) -> None:
     """Rows by table, runs, and how the latest invocation ended."""
     from tasks.schemas import TABLES
 
-    console = Console()
+    console = page()
     console.print(f"corpus {corpus}", markup=False)
     counts = Table("table", "rows", header_style="bold")
     for table in TABLES:
@@ -136,7 +144,7 @@ def print_status(database: Database, corpus: Path) -> None:
         counts.add_row(table, str(rows))
     console.print(counts)
     query = """
-        select r.recipe, r.run_id, i.started_at, i.status, i.num_requests, i.num_repeated
+        select r.recipe, r.run_id, left(i.started_at, 19), coalesce(i.status, 'not ended'), i.num_requests, i.num_repeated
         from raw_runs as r left join raw_invocations as i using (run_id)
         order by i.started_at
     """
@@ -144,7 +152,7 @@ def print_status(database: Database, corpus: Path) -> None:
         "recipe", "run", "started", "ended", "requests", "asked twice", header_style="bold"
     )
     for row in database.run(query).rows:
-        runs.add_row(*(plain(value) for value in row))
+        runs.add_row(*(Text(plain(value)) for value in row))
     console.print(runs)
 
 
@@ -158,4 +166,4 @@ def print_recipes() -> None:
         roles: dict[str, Any] = {role: recipe.model_of(role) for role in ("teacher", "student")}
         models = "\n".join(f"{role}: {m.model}" for role, m in roles.items() if m)
         table.add_row(name, recipe.description, models)
-    Console().print(table)
+    page().print(table)

@@ -60,7 +60,8 @@ async def _run(order: Order, terminal: Terminal) -> Report:
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: saved, resumable
     with shown_on(terminal), terminal.live():
-        return await liter(**order.parameters())
+        report: Report = await liter(**order.parameters())
+    return report
 
 
 def settle_environment(settings: Settings, *, find_server: bool = True) -> None:
@@ -74,6 +75,7 @@ def settle_environment(settings: Settings, *, find_server: bool = True) -> None:
         "DO_NOT_TRACK": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
+        "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # SIGTERM is ours: save, say how to resume
     }.items():
         os.environ.setdefault(name, value)
     Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)

@@ -48,6 +48,12 @@ def exit_code(error: BaseException) -> int | None:
     return None
 
 
+def is_interruption(error: BaseException) -> bool:
+    """Ctrl-C, SIGTERM (which Prefect raises as a TerminationSignal) or a cancelled flow."""
+    names = {cls.__name__ for cls in type(error).__mro__}
+    return bool(names & {"KeyboardInterrupt", "TerminationSignal", "CancelledError"})
+
+
 def one_line(error: BaseException) -> str:
     """The message; several lines only where the error brings a log along."""
     return str(error).strip() or type(error).__name__

@@ -84,8 +84,7 @@ def _stage_run(
 ) -> StageRun:
     config = getattr(recipe, table)
     models = _models(stage, recipe)
-    for step in stage.prompts:
-        prompt_file(step, config.prompt)
+    _check_prompts(stage, table, config.prompt)
     return StageRun(
         stage=stage,
         config=config,
@@ -100,6 +99,14 @@ def _stage_run(
             inputs=inputs if stage.is_global else "",
         ),
     )
+
+
+def _check_prompts(stage: AnyStage, table: str, variant: str) -> None:
+    try:
+        for step in stage.prompts:
+            prompt_file(step, variant)
+    except ValueError as error:
+        raise RecipeError(f"{table}.prompt: {error}") from None
 
 
 def _models(stage: AnyStage, recipe: Recipe) -> dict[str, EngineConfig]:

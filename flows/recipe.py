@@ -63,7 +63,7 @@ class Recipe(BaseModel):
     name: str = Field(min_length=1)
     description: str = ""
     seed: int = Field(default=0, ge=0)
-    stages: tuple[StageName, ...] = Field(min_length=1)
+    stages: tuple[StageName, ...]
     shard_size: int = Field(default=1000, ge=1, description="problems a shard")
     problems: tuple[str, ...] = Field(default=(), description="files or hub ids; nano:train ships")
     limit: int | None = Field(default=None, ge=1, description="use only the first problems")
@@ -82,8 +82,8 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Recipe:
-        if list(self.stages) != [s for s in STAGE_ORDER if s in self.stages]:
-            raise ValueError(f"stages must be distinct and in the order {', '.join(STAGE_ORDER)}")
+        if not self.stages or list(self.stages) != [s for s in STAGE_ORDER if s in self.stages]:
+            raise ValueError(f"stages must be some of, in this order: {', '.join(STAGE_ORDER)}")
         for stage in self.stages:
             role = ROLE_OF.get(stage)
             if role and self.model_of(role) is None:

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from pydantic import BaseModel
 
-from infra.actors import ModelPool, RemoteModel, stop_ray
 from infra.engines import EngineConfig
 from infra.engines.token_counter import TokenizerCounter
 from infra.grading import ProcessGrader
@@ -23,7 +22,7 @@ from infra.settings import Settings
 from infra.storage import Corpus, CorpusWriter
 from sql.database import Database, connect
 from sql.pending import count_pending, stream_pending
-from tasks.ports import Grader
+from tasks.ports import ChatModel, Grader, ScoringModel, TokenCounter
 from tasks.schemas import Row
 from tasks.stage import Stage
 
@@ -64,10 +63,33 @@ class NotTrainedError(RuntimeError):
     """A trained student was asked for before there is one."""
 
 
-class Run:
-    """Use as a context manager: it holds the corpus's one write lock."""
+class HostedModel(ChatModel, ScoringModel, Protocol):
+    """A model that writes and reads."""
 
-    def __init__(self, plan: RunPlan, *, corpus: Path, settings: Settings) -> None:
+
+class ModelHost(Protocol):
+    """Where models live; infra.actors.ModelPool is the one over Ray."""
+
+    def model(self, config: EngineConfig) -> HostedModel: ...
+    def close(self) -> None: ...
+
+
+class Run:
+    """Use as a context manager: it holds the corpus's one write lock.
+
+    `models`, `grader` and `tokens`, where given, stand in for Ray, worker processes and the tokenizer.
+    """
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        *,
+        corpus: Path,
+        settings: Settings,
+        models: ModelHost | None = None,
+        grader: Grader | None = None,
+        tokens: TokenCounter | None = None,
+    ) -> None:
         self.plan = plan
         self.run_id = plan.run_id
         self.seed = plan.seed
@@ -75,9 +97,11 @@ class Run:
         self.settings = settings
         self.corpus = Corpus(corpus)
         self.writer = CorpusWriter(corpus)
-        self.tokens = TokenizerCounter(plan.counter.model, revision=plan.counter.revision)
-        self._pool: ModelPool | None = None
-        self._grader: ProcessGrader | None = None
+        counter = plan.counter
+        self.tokens = tokens or TokenizerCounter(counter.model, revision=counter.revision)
+        self._models = models
+        self._grader = grader
+        self._uses_ray = False
 
     def __enter__(self) -> Self:
         self.writer.__enter__()
@@ -90,10 +114,13 @@ class Run:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if self._grader is not None:
+            if isinstance(self._grader, ProcessGrader):
                 self._grader.close()
-            if self._pool is not None:
-                self._pool.close()
+            if self._models is not None:
+                self._models.close()
+            if self._uses_ray:
+                from infra.actors import stop_ray
+
                 stop_ray()
         finally:
             self.writer.__exit__(kind, error, trace)
@@ -130,11 +157,13 @@ class Run:
             )
         return self._grader
 
-    def model(self, config: EngineConfig) -> RemoteModel:
+    def model(self, config: EngineConfig) -> HostedModel:
         """The model of `config`; its actor starts with its first request."""
-        if self._pool is None:
-            self._pool = ModelPool()
-        return self._pool.model(config)
+        if self._models is None:
+            from infra.actors import ModelPool
+
+            self._models, self._uses_ray = ModelPool(), True
+        return self._models.model(config)
 
     def database(self) -> Database:
         """The corpus as it is now, this run selected."""

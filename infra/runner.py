@@ -19,9 +19,11 @@ from typing import Any
 from infra.replay import ReplayedChat
 from infra.retries import RetryingChat, RetryingScorer
 from infra.run import Run, StageRun
+from infra.storage import CorpusError
 from tasks.ports import PermanentError, Ports, TransientError
 from tasks.prompts import PromptFiles
 from tasks.schemas import Rejection, Row
+from tasks.stage import Record
 
 ProgressCallback = Callable[[int, int], None]  # records done, records pending
 
@@ -80,11 +82,14 @@ async def run_stage(
         room.release()
         notify(tally.done, tally.pending)
 
-    async with asyncio.TaskGroup() as group:
-        for fields in pending.records:
-            await room.acquire()
-            task = group.create_task(_run_record(run, stage, fields, tally=tally))
-            task.add_done_callback(ended)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for fields in pending.records:
+                await room.acquire()
+                task = group.create_task(_run_record(run, stage, fields, tally=tally))
+                task.add_done_callback(ended)
+    except ExceptionGroup as stopped:  # the corpus cannot be written: one cause, said once
+        raise stopped.exceptions[0] from None
     if tally.pending:
         await asyncio.to_thread(run.writer.flush)
     if tally.failures:
@@ -114,20 +119,28 @@ async def _run_record(run: Run, stage: StageRun, fields: dict[str, Any], *, tall
         },
     )
     try:
-        rows = await stage.stage.step(record, ports, stage.config)
-    except PermanentError as error:
-        rows = [_rejection(stage, fields, error)]
+        rows = await _rows_of(record, ports, stage)
+        run.writer.finish(
+            record.record_id,
+            rows,
+            stage_fingerprint=stage.fingerprint,
+            run_id=run.run_id,
+            requests_done=[key for chat in chats.values() for key in chat.keys],
+        )
+    except CorpusError:  # the disk, not the record: nothing more can be saved
+        raise
     except Exception as error:  # a passing fault or a bug: named at the end, tried again next time
         tally.failures.append((record.record_id, error))
         return
-    run.writer.finish(
-        record.record_id,
-        rows,
-        stage_fingerprint=stage.fingerprint,
-        run_id=run.run_id,
-        requests_done=[key for chat in chats.values() for key in chat.keys],
-    )
     tally.count(rows)
+
+
+async def _rows_of(record: Record, ports: Ports, stage: StageRun) -> Sequence[Row]:
+    try:
+        rows: Sequence[Row] = await stage.stage.step(record, ports, stage.config)
+    except PermanentError as error:
+        return [_rejection(stage, record, error)]
+    return rows
 
 
 def _chats(run: Run, stage: StageRun) -> dict[str, ReplayedChat]:
@@ -142,10 +155,10 @@ def _chats(run: Run, stage: StageRun) -> dict[str, ReplayedChat]:
     }
 
 
-def _rejection(stage: StageRun, fields: dict[str, Any], error: PermanentError) -> Rejection:
+def _rejection(stage: StageRun, record: Record, error: PermanentError) -> Rejection:
     return Rejection(
-        record_id=fields["record_id"],
-        problem_id=fields["problem_id"],
+        record_id=record.record_id,
+        problem_id=record.problem_id,
         stage=stage.stage.name,
         reason=error.reason,
         detail=error.detail,

@@ -157,5 +157,5 @@ STAGE = Stage(
     step=compress,
     roles=("compressor",),
     prompts=("compress",),
-    upstream=("rewrite",),
+    upstream=("generate", "verify", "difficulty", "rewrite"),
 )

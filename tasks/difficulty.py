@@ -53,7 +53,7 @@ class DifficultyRecord(Record):
     subject_error_rate: float
 
 
-_STEP = re.compile(r"^\s{0,8}(?:#?\d{1,3}[.):]|step\s{1,3}\d{1,3}\b|[-*]\s)", re.I | re.M)
+_STEP = re.compile(r"^\s{0,8}(?:#?\d{1,3}(?:[):]|\.(?!\d))|step\s{1,3}\d{1,3}\b|[-*]\s)", re.I | re.M)
 _SENTENCE = re.compile(r"[.!?](?:\s|$)")
 _LEVEL = re.compile(r"\b(easy|medium|hard)\b", re.I)
 
@@ -143,5 +143,5 @@ STAGE = Stage(
     step=grade_difficulty,
     roles=("teacher",),
     prompts=("judge",),
-    upstream=("generate",),
+    upstream=("generate", "verify"),
 )

@@ -104,7 +104,9 @@ async def _attempt(
     reply = await ports.chat["teacher"].complete(prompt, sampling)
     paid.append(reply)
     grade = await grade_completion(reply[0], record, ports)
-    fault = fault_of(grade, ports.tokens.count(reply[0].text), record, config)
+    cut_off = reply[0].finish_reason == "length"  # even behind a right answer: not a whole text
+    num_tokens = ports.tokens.count(reply[0].text)
+    fault = "truncated" if cut_off else fault_of(grade, num_tokens, record, config)
     if fault is None and config.teacher_check:
         rejects, check = await _teacher_rejects(
             reply[0].text, record=record, ports=ports, config=config, seed=seed
@@ -185,5 +187,5 @@ STAGE = Stage(
     step=rewrite,
     roles=("teacher",),
     prompts=("rewrite", "verify"),
-    upstream=("generate", "difficulty"),
+    upstream=("generate", "verify", "difficulty"),
 )

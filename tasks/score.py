@@ -44,7 +44,7 @@ class ScoreRecord(Record):
 
 
 _ANSWER_LINE = re.compile(
-    r"(?:[^\n.]{0,80}\banswer\b[^\n]{0,400}|####[^\n]*|A:[^\n]*|[^\n]*\\boxed[^\n]*)\s*\Z", re.I
+    r"(?:[^\n.]{0,80}\banswer\b[^\n]{0,400}|####[^\n]*|\bA:[^\n]*|[^\n]*\\boxed[^\n]*)\s*\Z", re.I
 )
 _TAIL_CHARACTERS = 600
 

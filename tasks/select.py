@@ -6,6 +6,7 @@ named filter; of two near-duplicates the one with the lower RD survives.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -72,8 +73,12 @@ def jaccard(left: Counter[tuple[str, ...]], right: Counter[tuple[str, ...]]) -> 
 
 
 def by_rd(candidates: Iterable[Considered]) -> list[Considered]:
-    """Lowest RD first; equal RD by id, so the order never depends on arrival."""
-    return sorted(candidates, key=lambda c: (_rd(c), c.rationale_id))
+    """Lowest RD first, NaN last; equal RD by id, so the order never depends on arrival."""
+    return sorted(candidates, key=lambda c: (math.isnan(_rd(c)), _order(_rd(c)), c.rationale_id))
+
+
+def _order(rd: float) -> float:
+    return 0.0 if math.isnan(rd) else rd
 
 
 def _rd(candidate: Considered) -> float:

@@ -17,16 +17,18 @@ from infra.nano.chains import (
     Style,
     compress,
     corrupt,
+    find_equations,
     long_style,
     render,
     render_steps,
     rewrite_style,
     stages,
 )
-from infra.nano.world import LEVELS, Level, Problem, draw_problem, move_text
+from infra.nano.world import LEVELS, Level, Problem, draw_any_problem, draw_problem, move_text
 from tasks import prompts
 
 VARIANT = "nano"
+DRILL_EQUATIONS = 8
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,18 @@ def take_steps_lesson(rng: random.Random, problem: Problem) -> Lesson:
     return _asked("take_steps", problem, asked, reply)
 
 
+def drill_lesson(rng: random.Random, problem: Problem) -> Lesson:
+    """Equations that have nothing to do with each other: the densest way to learn the tables."""
+    tasks, facts = [], []
+    for key in range(1, DRILL_EQUATIONS + 1):
+        alone = draw_any_problem(rng, problem.family, 1)
+        fact = find_equations(render(alone, MINIMAL))["1"].pop()
+        tasks.append(f"{key}) {fact.split(' =')[0]}")
+        facts.append(f"{key}) {fact}")
+    listed = "\n".join(tasks)
+    return Lesson("drill", f"{listed}\nSolve each step.", "\n".join(facts), listed)
+
+
 def solve_one_step(rng: random.Random, whole: Problem) -> Lesson:
     """A problem of one step, solved at length or, after `<compress>`, minimally."""
     problem = draw_problem(rng, whole.family, 1)
@@ -147,11 +161,12 @@ def solve_one_step(rng: random.Random, whole: Problem) -> Lesson:
 
 
 _STUDENT: dict[Callable[[random.Random, Problem], Lesson], float] = {
-    read_lesson: 0.1,
-    start_lesson: 0.05,
-    look_up_lesson: 0.1,
-    take_steps_lesson: 0.5,
-    solve_one_step: 0.25,
+    read_lesson: 0.08,
+    start_lesson: 0.04,
+    look_up_lesson: 0.06,
+    take_steps_lesson: 0.42,
+    drill_lesson: 0.25,
+    solve_one_step: 0.15,
 }
 
 

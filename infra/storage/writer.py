@@ -77,7 +77,11 @@ class CorpusWriter:
 
         with explained(self.path):
             self._journal, set_aside = open_journal(self.path)
-            self._manifest, lost = recover(self.path, self._journal, grace_s=self._grace_s)
+            try:
+                self._manifest, lost = recover(self.path, self._journal, grace_s=self._grace_s)
+            except BaseException:
+                self._journal.close()
+                raise
         self.warnings = (*set_aside, *lost)
         for warning in self.warnings:
             log.warning("%s", warning)

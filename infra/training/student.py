@@ -55,7 +55,9 @@ def add_control_token(model: Any, tokenizer: Any) -> int | None:
     Returns the new id, or None where the tokenizer has the token already.
     """
     num_known, is_known = len(tokenizer), COMPRESS in tokenizer.get_added_vocab()
-    tokenizer.add_special_tokens({"additional_special_tokens": [COMPRESS]})
+    tokenizer.add_special_tokens(
+        {"additional_special_tokens": [COMPRESS]}, replace_extra_special_tokens=False
+    )
     if is_known:
         return None  # what it means to the base stays
     token_id: int = tokenizer.convert_tokens_to_ids(COMPRESS)

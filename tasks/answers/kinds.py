@@ -58,7 +58,7 @@ def _objects(text: str) -> list[str]:
     if re.match(r"[-+$\\(\[]{0,4}[0-9]|\$|\\[(\[]", bare) and "=" not in bare:
         return [bare]
     ends = [match.end() for match in _COPULA.finditer(bare)]
-    return [*(bare[end:] for end in reversed(ends)), bare]
+    return [*(bare[end:] for end in reversed(ends[-5:])), bare]
 
 
 def _number_of_sentence(text: str) -> str | None:

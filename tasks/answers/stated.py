@@ -15,7 +15,7 @@ from tasks.answers.symbols import plain, without_markup
 
 TAIL_CHARACTERS = 16_000
 MAX_ANSWER_CHARACTERS = 1_000  # what is longer is no final answer
-MAX_BOXES = 50  # the last ones; each costs a scan for its closing brace
+MAX_MARKS = 40  # of each sort, the last ones: they cost a look at what follows
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def tail_of(text: str) -> str:
 
 
 def find_statements(tail: str) -> list[Statement]:
-    """Every statement of an answer in `tail`, in order; the last one counts."""
+    """The statements of an answer in `tail`, in order; the last one counts."""
     found = [*_tagged(tail), *_hashed(tail), *_boxes(tail), *_phrases(tail)]
     kept = (s for s in found if s.value and len(s.value) <= MAX_ANSWER_CHARACTERS)
     return sorted(kept, key=lambda statement: statement.start)
@@ -61,7 +61,8 @@ _TAG = re.compile(r"<answer>((?:[^<]|<(?!/?answer>)){0,2000})</answer>", re.IGNO
 def _tagged(tail: str) -> list[Statement]:
     if "nswer>" not in tail and "NSWER>" not in tail:
         return []
-    return [_inner(match[1], match.start()) for match in _TAG.finditer(tail)]
+    matches = list(_TAG.finditer(tail))[-MAX_MARKS:]
+    return [_inner(match[1], match.start()) for match in matches]
 
 
 def _inner(value: str, start: int) -> Statement:
@@ -102,7 +103,7 @@ def _boxes(tail: str) -> list[Statement]:
     if "box" not in tail:
         return []
     found: list[tuple[int, int, str]] = []
-    for match in list(_BOX.finditer(tail))[-MAX_BOXES:]:
+    for match in list(_BOX.finditer(tail))[-MAX_MARKS:]:
         if found and match.start() < found[-1][1]:
             continue  # nested in the box before, which is unwrapped below
         content, end = _braced(tail, match)
@@ -150,7 +151,7 @@ _SENTENCE_END = re.compile(r"(?<![.\s])[.!?](?=[\"')\]]?(?:\s|\Z|[A-Z]))")
 
 def _phrases(tail: str) -> list[Statement]:
     found = []
-    for match in _PHRASE.finditer(tail):
+    for match in list(_PHRASE.finditer(tail))[-MAX_MARKS:]:
         statement = _phrase(tail, match)
         if statement is not None:
             found.append(statement)

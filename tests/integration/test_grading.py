@@ -1,4 +1,4 @@
-"""The grader over real worker processes, and its agreement with recorded correctness of real rationales.
+"""The grader over real worker processes; agreement with the recorded correctness of rationales.
 
 The data lies beside the repository (shared/data) and is skipped where it is absent.
 """
@@ -79,7 +79,8 @@ async def test_endless_expressions_end(grader: ProcessGrader, hostile: str) -> N
         "The answer is " + "1" * 1_000_000 + ".", "1," * 500_000, "The answer is " * 80_000,
         "answer " * 100_000 + "is", "<answer>" * 100_000, "####\n" * 100_000, "$" * 100_000 + "5",
         "\\(" * 100_000, "\\text{" * 100_000, "The answer is \x00\u202e\ud800.", " " * 1_000_000,
-        "Answer: " + "(" * 900, "Answer: " + "-" * 900, "Answer: " + "\\frac{" * 150, "\n" * 1_000_000,
+        "Answer: " + "(" * 900, "Answer: " + "-" * 900,
+        "Answer: " + "\\frac{" * 150, "\n" * 1_000_000,
     ],
     ids=lambda text: text[:12].encode("unicode_escape").decode(),
 )  # fmt: skip
@@ -101,7 +102,7 @@ async def test_the_event_loop_goes_on_while_a_worker_computes(grader: ProcessGra
 
 
 async def test_workers_run_in_the_main_thread_within_a_memory_limit() -> None:
-    """math-verify's signals need the main thread; 3 GiB do not fit into 1 GiB more than the start."""
+    """math-verify's signals need the main thread; 3 GiB do not fit into 1 GiB above the start."""
     pool = ProcessPool(
         max_workers=1,
         initializer=prepare_worker,

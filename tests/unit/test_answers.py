@@ -106,7 +106,8 @@ def test_different_mathematics(gold: str, stated: str) -> None:
 
 @pytest.mark.parametrize(
     "stated",
-    ["18", "18.0", "$18", "18 dollars", "$18.00", "\\boxed{18}", "**18**", "eighteen", "18 eggs a day",
+    ["18", "18.0",
+     "$18", "18 dollars", "$18.00", "\\boxed{18}", "**18**", "eighteen", "18 eggs a day",
      "9 * 2 = 18", "the number of eggs is 18", "\\(18\\)", "\\$18"],
 )  # fmt: skip
 def test_equal_integers(stated: str) -> None:

@@ -1,4 +1,4 @@
-"""What holds for every text: nothing raises, an announced answer is found, grading is a function."""
+"""What holds for every text: nothing raises, a stated answer is found, grades are a function."""
 
 from __future__ import annotations
 

@@ -35,12 +35,8 @@ def control_tokens(ids: list[int]) -> list[int]:
 
 @UNTIMED
 @given(question=hostile_text, completion=hostile_text, compress=st.booleans())
-def test_text_never_becomes_a_control_token(
-    question: str, completion: str, compress: bool
-) -> None:
-    ids = encode_chat(
-        TOKENIZER, Prompt(text=question, compress=compress), completion=completion
-    )
+def test_text_never_becomes_a_control_token(question: str, completion: str, compress: bool) -> None:
+    ids = encode_chat(TOKENIZER, Prompt(text=question, compress=compress), completion=completion)
     asked = [COMPRESS] if compress else []
     assert control_tokens(ids) == [START, *asked, END, START]
 

@@ -192,7 +192,7 @@ class Corpora(RuleBasedStateMachine):
 
 
 TestCorpora = Corpora.TestCase
-TestCorpora.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
+TestCorpora.settings = settings(max_examples=10, stateful_step_count=20, deadline=None)
 
 
 def test_columns_added_later_are_null_in_older_parts(tmp_path: Path) -> None:

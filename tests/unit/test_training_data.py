@@ -84,10 +84,12 @@ def test_grouped_steps_hold_neighbours_in_length() -> None:
 @pytest.mark.parametrize("num_spare", [0, 5])
 def test_a_new_control_token_starts_as_the_mean(tied: bool, num_spare: int) -> None:
     tokenizer = tiny_tokenizer(compress=False)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>"]})
     num_known = len(tokenizer)
     model = tiny_model(num_known + num_spare, tied=tied)
     before = model.get_input_embeddings().weight[:num_known].detach().clone()
     assert add_control_token(model, tokenizer) == num_known
+    assert {"<|im_start|>", "<compress>"} <= set(tokenizer.all_special_tokens)
     weight = model.get_input_embeddings().weight
     torch.testing.assert_close(weight[num_known], before.mean(dim=0))
     torch.testing.assert_close(weight[:num_known], before)

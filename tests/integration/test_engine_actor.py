@@ -1,0 +1,103 @@
+"""Engines in real Ray actors: laziness, sharing, errors that arrive as themselves, death."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+
+from infra.actors import EngineDied, ModelPool, start_ray, stop_ray
+from infra.engines import EngineConfig, ModelFilesError
+from infra.engines.token_counter import TokenizerCounter
+from tasks.ports import PermanentError, Prompt, Sampling, ScoreRequest, TransientError
+from tests.tiny_models import save_tiny_model
+
+SHORT = Sampling(max_tokens=3, temperature=1.0, num_candidates=2)
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> EngineConfig:
+    folder = save_tiny_model(tmp_path_factory.mktemp("tiny"))
+    return EngineConfig(model=str(folder), dtype="float64", threads=1)
+
+
+@pytest.fixture(scope="module")
+def pool(config: EngineConfig) -> Iterator[ModelPool]:
+    pool = ModelPool()
+    yield pool
+    pool.close()
+    stop_ray()
+
+
+async def test_nothing_starts_before_it_is_asked(pool: ModelPool, config: EngineConfig) -> None:
+    model = pool.model(config)
+    assert (model.name, model.engine) == (config.model, "transformers")
+    assert pool.running == []
+    assert not ray.is_initialized()
+
+
+async def test_a_missing_model_starts_nothing(pool: ModelPool, tmp_path: Path) -> None:
+    with pytest.raises(ModelFilesError):
+        await pool.model(EngineConfig(model=str(tmp_path / "none"))).info()
+    assert pool.running == []
+
+
+async def test_roles_with_one_configuration_share_an_actor(
+    pool: ModelPool, config: EngineConfig
+) -> None:
+    teacher, judge = pool.model(config), pool.model(config.model_copy())
+    one, other = await asyncio.gather(
+        teacher.complete(Prompt(text="hi"), SHORT), judge.complete(Prompt(text="hi"), SHORT)
+    )
+    assert [c.text for c in one] == [c.text for c in other]
+    assert pool.running == [config]
+    assert (await judge.info())["generated_tokens"] == 12
+
+
+async def test_scores_and_counts_come_over(pool: ModelPool, config: EngineConfig) -> None:
+    model = pool.model(config)
+    (scores,) = await model.score(ScoreRequest(prompt=None, targets=("3 + 4",)))
+    text = "3 + 4 <|im_end|>"
+    (count,) = await model.count_many([text])
+    assert count == TokenizerCounter(config.model).count(text)
+    assert len(scores.logprobs) == (await model.count_many(["3 + 4"]))[0]
+
+
+async def test_a_refusal_arrives_as_itself(pool: ModelPool, config: EngineConfig) -> None:
+    with pytest.raises(PermanentError) as caught:
+        await pool.model(config).complete(Prompt(text="3" * 5000), SHORT)
+    assert type(caught.value) is PermanentError
+    assert caught.value.reason == "prompt_too_long"
+
+
+def test_a_pool_serves_one_event_loop_after_another(pool: ModelPool, config: EngineConfig) -> None:
+    """A Prefect task runs its coroutine in a loop of its own."""
+    for _ in range(2):
+        assert asyncio.run(pool.model(config).complete(Prompt(text="hi"), SHORT))
+
+
+async def test_a_dead_engine_is_transient_and_comes_back(
+    pool: ModelPool, config: EngineConfig
+) -> None:
+    model = pool.model(config)
+    before = await model.complete(Prompt(text="hi"), SHORT)
+    written = (await model.info())["generated_tokens"]
+    long = Sampling(max_tokens=2000, num_candidates=32)
+    in_flight = asyncio.create_task(model.complete(Prompt(text="hi"), long))
+    while (await model.info())["generated_tokens"] == written:
+        await asyncio.sleep(0)
+    ray.kill(await pool.actor(config))
+    with pytest.raises(EngineDied) as caught:
+        await in_flight
+    assert isinstance(caught.value, TransientError)
+    after = await model.complete(Prompt(text="hi"), SHORT)
+    assert [c.text for c in after] == [c.text for c in before]
+
+
+def test_starting_twice_is_starting_once(pool: ModelPool) -> None:
+    start_ray()
+    start_ray()
+    assert ray.is_initialized()

@@ -1,0 +1,295 @@
+"""Recipes and what is planned from them: clear refusals, and fingerprints that change when they must."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.columns import column_overrides
+from flows.plan import run_plan
+from flows.recipe import RecipeError, load_recipe, shipped_recipes
+from flows.session import Order, resolve_recipe
+from infra.engines import ModelFilesError
+from infra.run import RunPlan
+
+STAGES = ["generate", "difficulty", "rewrite", "compress", "score", "select", "mix", "train", "evaluate"]
+AFTER_SCORE = {"score", "select", "mix", "train", "evaluate-trained"}
+AFTER_COMPRESS = {"compress", *AFTER_SCORE}
+AFTER_REWRITE = {"rewrite", *AFTER_COMPRESS}
+AFTER_GENERATE = {"generate", "difficulty", *AFTER_REWRITE}
+GLOBAL = {"ingest", "select", "mix", "train", "evaluate-base", "evaluate-trained"}
+
+
+def save_model(folder: Path, weights: str = "weights") -> Path:
+    """Files that look like a model's: planning hashes them and loads nothing."""
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "model.safetensors").write_text(weights)
+    return folder
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> str:
+    """A recipe of all stages on two models of its own."""
+    for role in ("teacher", "student"):
+        save_model(tmp_path / role, weights=role)
+    (tmp_path / "problems.jsonl").write_text('{"question": "2 + 2 = ?", "answer": "4"}\n')
+    (tmp_path / "held_out.jsonl").write_text('{"question": "2 + 3 = ?", "answer": "5"}\n')
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        f"""
+        name = "mine"
+        stages = {json.dumps(STAGES)}
+        problems = ["{tmp_path}/problems.jsonl"]
+        [models.teacher]
+        model = "{tmp_path}/teacher"
+        [models.student]
+        model = "{tmp_path}/student"
+        [evaluate]
+        problems = ["{tmp_path}/held_out.jsonl"]
+        """
+    )
+    return str(path)
+
+
+def plan(recipe: str, *overrides: str, **fields: Any) -> RunPlan:
+    return run_plan(load_recipe(recipe, overrides=overrides, **fields))
+
+
+def changed(recipe: str, *overrides: str, **fields: Any) -> set[str]:
+    """Stages whose fingerprint differs from that of the recipe as it is."""
+    before = plan(recipe).fingerprints
+    after = plan(recipe, *overrides, **fields).fingerprints
+    return {name for name in before if before[name] != after[name]}
+
+
+def refusal(name: str, *overrides: str, **fields: Any) -> str:
+    with pytest.raises(RecipeError) as caught:
+        run_plan(load_recipe(name, overrides=overrides, **fields))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# --- reading
+
+
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+def test_every_shipped_recipe_parses(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert recipe.description
+
+
+def test_a_wrong_key_is_named_with_the_known_ones() -> None:
+    message = refusal("nano", "generate.temprature=0.5")
+    assert message.startswith("recipe nano.toml: generate.temprature: unknown key; known are ")
+    assert "temperature" in message
+
+
+@pytest.mark.parametrize(
+    ("key", "known"),
+    [
+        ("generat.x", "generate"), ("models.teacher.modle", "model"), ("models.judge", "teacher"),
+        ("train.lora.rnk", "rank"), ("source.columns.qestion", "question"),
+    ],
+)  # fmt: skip
+def test_wrong_keys_at_any_depth(key: str, known: str) -> None:
+    message = refusal("macc", f"{key}=1")
+    assert "unknown key; known are" in message
+    assert known in message.split("known are")[1]
+
+
+def test_an_unknown_recipe_names_the_shipped_ones() -> None:
+    assert refusal("nanno").startswith("no recipe 'nanno'; shipped are litecot, ")
+    assert refusal("mine.toml") == "no recipe file mine.toml"
+
+
+def test_broken_toml_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "broken.toml"
+    path.write_text("name = ")
+    assert str(path) in refusal(str(path))
+
+
+def test_stages_must_be_in_order() -> None:
+    for stages in ('["mix", "generate"]', '["mix", "mix"]', "[]"):
+        assert "stages must be some of, in this order: generate, verify" in refusal(
+            "nano", f"stages={stages}"
+        )
+
+
+def test_an_unknown_stage_is_refused_in_one_line() -> None:
+    assert "'evaluate'" in refusal("nano", 'stages=["genrate"]')
+
+
+def test_a_stage_without_its_model_is_refused() -> None:
+    assert "stage 'generate' needs models.teacher" in refusal("morsd", 'stages=["generate"]')
+    assert "models.student" in refusal("morsd", "models={}")
+
+
+def test_evaluation_needs_problems() -> None:
+    assert "stage 'evaluate' needs evaluate.problems" in refusal("nano", "evaluate.problems=[]")
+
+
+def test_a_recipe_without_problems_says_how_to_give_some(recipe: str) -> None:
+    assert "--problems" in refusal(recipe, "problems=[]")
+
+
+def test_an_unknown_prompt_is_a_refusal_that_names_the_key(recipe: str) -> None:
+    message = refusal(recipe, "rewrite.prompt=poem")
+    assert message == "rewrite.prompt: no prompt 'poem' for step 'rewrite'; there are: default, nano"
+
+
+def test_a_model_that_is_not_there_is_named(recipe: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelFilesError, match="no such folder"):
+        plan(recipe, f"models.teacher.model={tmp_path}/nowhere")
+
+
+def test_the_teacher_compresses_where_no_compressor_is_named(recipe: str) -> None:
+    models = plan(recipe).stages["compress"].models
+    assert models["compressor"].model.endswith("/teacher")
+
+
+def test_brought_rationales_need_the_stage_that_reads_them() -> None:
+    with pytest.raises(RecipeError, match="writes its own rationales"):
+        resolve_recipe(Order(recipe="nano", rationales=("traces.jsonl",)))
+    source = resolve_recipe(Order(recipe="morsd", rationales=("traces.jsonl",))).source
+    assert source.candidates == "require"
+
+
+# --- --set
+
+
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [
+        ("generate.num_candidates=8", 8), ("generate.temperature = 1e-1", 0.1),
+        ("train.gradient_checkpointing=true", True), ("models.teacher.model=me/mine", "me/mine"),
+        ("models.teacher.model='me/mine'", "me/mine"), ("models.teacher.model=nano:teacher", "nano:teacher"),
+        ('score.kinds=["long"]', ("long",)), ("select.max_rd=inf", float("inf")),
+        ("train.lora.rank=4", 4), ("description=a = b", "a = b"), ("description=", ""),
+    ],
+)  # fmt: skip
+def test_set_reads_values_as_toml_or_text(override: str, value: object) -> None:
+    found: Any = load_recipe("macc", overrides=[override])
+    for part in override.partition("=")[0].strip().split("."):
+        found = getattr(found, part)
+    assert found == value
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("seed", "write key=value"), ("=3", "write key=value"),
+        ("name.first=x", "'name' is a value, not a table"), ("seed=many", "seed: "),
+        ("generate.num_candidates=0", "generate.num_candidates: "), ("limit=-1", "limit: "),
+    ],
+)  # fmt: skip
+def test_wrong_settings_name_the_key(override: str, words: str) -> None:
+    assert words in refusal("nano", override)
+
+
+def test_the_last_setting_wins_and_flags_win_over_settings() -> None:
+    recipe = load_recipe("nano", overrides=["seed=1", "seed=2", "limit=3"], seed=5, limit=None)
+    assert (recipe.seed, recipe.limit) == (5, 3)
+
+
+@pytest.mark.parametrize("name", ["q", "the question", 'a "b"', "a.b", "frage_é", "😀", "a\\b"])
+def test_column_flags_arrive_as_they_were_typed(name: str) -> None:
+    overrides = column_overrides(
+        question=name, answer=None, candidates=[name, "c"], correct=None, answer_type="math"
+    )
+    source = load_recipe("morsd", overrides=overrides).source
+    assert source.columns.question == name
+    assert list(source.columns.candidates) == [name, "c"]
+    assert (source.columns.answer, source.answer_type) == (None, "math")
+
+
+# --- fingerprints
+
+
+def test_the_same_recipe_is_the_same_run(recipe: str) -> None:
+    assert plan(recipe).run_id == plan(recipe).run_id
+    assert plan(recipe).fingerprints == plan(recipe).fingerprints
+
+
+@pytest.mark.parametrize(
+    ("override", "stages"),
+    [
+        ("generate.temperature=0.1", AFTER_GENERATE),
+        ("generate.prompt=nano", AFTER_GENERATE),
+        ("difficulty.hard_from=0.9", {"difficulty", *AFTER_REWRITE}),
+        ("rewrite.max_attempts=9", AFTER_REWRITE),
+        ("compress.max_rounds=2", AFTER_COMPRESS),
+        ("score.rank_clip=5", AFTER_SCORE),
+        ("select.max_rd=0.5", AFTER_SCORE - {"score"}),
+        ("mix.prompt=nano", {"mix", "train", "evaluate-trained"}),
+        ("train.epochs=1", {"train", "evaluate-trained"}),
+        ("evaluate.num_samples=2", {"evaluate-base", "evaluate-trained"}),
+        ("limit=1", GLOBAL),
+        ("models.teacher.dtype=float64", AFTER_GENERATE),
+        ("models.teacher.max_batch_size=1", set()),
+        ("models.student.max_batch_tokens=1", set()),
+        ("models.teacher.threads=1", set()),
+        ("shard_size=3", set()),
+        ("description=other", set()),
+    ],
+)
+def test_a_setting_changes_its_stage_and_those_behind_it(
+    recipe: str, override: str, stages: set[str]
+) -> None:
+    assert changed(recipe, override) == stages
+
+
+def test_the_seed_changes_every_stage_of_the_corpus(recipe: str) -> None:
+    assert changed(recipe, seed=1) == set(plan(recipe).fingerprints) - {"ingest"}
+
+
+def test_new_weights_change_the_stages_of_their_role(recipe: str, tmp_path: Path) -> None:
+    before = plan(recipe).fingerprints
+    save_model(tmp_path / "teacher", weights="other weights")
+    after = plan(recipe).fingerprints
+    assert {name for name in before if before[name] != after[name]} == AFTER_GENERATE
+
+
+def test_other_problems_change_the_stages_over_all_of_them(recipe: str, tmp_path: Path) -> None:
+    before = plan(recipe)
+    (tmp_path / "problems.jsonl").write_text('{"question": "3 + 3 = ?", "answer": "6"}\n')
+    after = plan(recipe)
+    assert after.run_id != before.run_id
+    changed = {n for n, value in before.fingerprints.items() if after.fingerprints[n] != value}
+    assert changed == GLOBAL
+
+
+@pytest.mark.parametrize(
+    ("stages", "override"),
+    [
+        (["generate", "difficulty", "compress"], "generate.temperature=0.1"),
+        (["generate", "difficulty", "compress"], "difficulty.hard_from=0.9"),
+    ],
+)
+def test_compressing_long_chains_depends_on_them(
+    recipe: str, stages: list[str], override: str
+) -> None:
+    """MACC's recipe has no rewrites: rounds of other chains must not count as this run's."""
+    short = f"stages={json.dumps(stages)}"
+    before = plan(recipe, short).fingerprints["compress"]
+    assert plan(recipe, short, override).fingerprints["compress"] != before
+
+
+def test_brought_rationales_enter_what_is_made_of_them(recipe: str) -> None:
+    short = 'stages=["verify", "difficulty", "rewrite"]'
+    before = plan(recipe, short).fingerprints
+    after = plan(recipe, short, "models.student.max_model_len=64").fingerprints
+    assert all(before[name] != after[name] for name in ("verify", "difficulty", "rewrite"))
+
+
+def test_resolved_recipe_is_stored_whole(recipe: str) -> None:
+    resolved = json.loads(plan(recipe, "select.max_rd=0.5").resolved)["recipe"]
+    text = plan(recipe, "select.max_rd=inf").resolved
+    assert json.loads(text, parse_constant=pytest.fail)["recipe"]["limit"] is None
+    assert resolved["select"]["max_rd"] == 0.5
+    assert resolved["rewrite"]["max_attempts"] == 3

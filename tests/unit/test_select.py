@@ -1,0 +1,189 @@
+"""MoRSD's three filters: order, ties, and one row for every rationale considered."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.schemas import Selection
+from tasks.select import Considered, SelectConfig, SelectRecord, jaccard, ngrams, select
+from tests.fakes import ports
+
+CHAIN = "first add the two numbers then divide what you get by three and write it down"
+OTHER = "halve both sides of the equation before you look for a common factor in them"
+
+
+def considered(name: str, text: str = CHAIN, **fields: Any) -> Considered:
+    known: dict[str, Any] = {"condition": "original", "verdict": "correct", "rd": 0.5}
+    return Considered(rationale_id=name, text=text, **{**known, **fields})
+
+
+def run(
+    *candidates: Considered, cutoff: float | None = None, **settings: Any
+) -> dict[tuple[str, str], Selection]:
+    record = SelectRecord(
+        record_id="p", problem_id="p", candidates=tuple(candidates), rd_cutoff=cutoff
+    )
+    rows = asyncio.run(select(record, ports(), SelectConfig.model_validate(settings)))
+    found = {(row.rationale_id, row.condition): row for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def decisions(*candidates: Considered, **settings: Any) -> dict[str, tuple[str, str]]:
+    return {
+        key[0]: (row.filter, row.reason) for key, row in run(*candidates, **settings).items()
+    }
+
+
+def test_accuracy_comes_first() -> None:
+    """A wrong rationale is no near-duplicate of a right one and takes no place in the ranking."""
+    assert decisions(considered("w", verdict="wrong", rd=0.1), considered("r", rd=0.9)) == {
+        "w": ("accuracy", "wrong_answer"),
+        "r": ("kept", "kept"),
+    }
+
+
+def test_diversity_comes_before_difficulty() -> None:
+    found = decisions(considered("a", rd=0.2), considered("twin", rd=5.0), max_rd=1.0)
+    assert found["twin"] == ("diversity", "near_duplicate")
+
+
+def test_difficulty_comes_last() -> None:
+    found = decisions(considered("a", rd=0.2), considered("b", OTHER, rd=5.0), max_rd=1.0)
+    assert found["b"] == ("difficulty", "rd_above_threshold")
+
+
+@pytest.mark.parametrize(("better", "worse"), [("a", "b"), ("b", "a")])
+def test_of_two_near_duplicates_the_lower_rd_survives(better: str, worse: str) -> None:
+    found = decisions(considered(better, rd=0.3), considered(worse, CHAIN.upper(), rd=0.4))
+    assert found == {better: ("kept", "kept"), worse: ("diversity", "near_duplicate")}
+
+
+def test_a_duplicate_takes_no_place_of_keep_per_problem() -> None:
+    found = run(
+        considered("a", rd=0.1), considered("twin", rd=0.2), considered("b", OTHER, rd=0.3),
+        considered("c", "something else", rd=0.4), keep_per_problem=2,
+    )  # fmt: skip
+    assert {key[0]: row.rank for key, row in found.items()} == {
+        "a": 1, "twin": None, "b": 2, "c": 3
+    }  # fmt: skip
+    assert [key[0] for key, row in found.items() if row.kept] == ["a", "b"]
+    assert found["c", "original"].reason == "beyond_keep_per_problem"
+
+
+def test_keep_per_problem_can_be_off() -> None:
+    found = run(
+        considered("a"), considered("b", OTHER), considered("c", "else"), keep_per_problem=None
+    )
+    assert all(row.kept for row in found.values())
+
+
+def test_outside_the_kept_fraction() -> None:
+    found = decisions(
+        considered("a", rd=0.4), considered("b", OTHER, rd=0.6), cutoff=0.5, keep_per_problem=None
+    )
+    assert found == {"a": ("kept", "kept"), "b": ("difficulty", "outside_keep_fraction")}
+
+
+def test_the_cutoff_itself_is_kept() -> None:
+    assert decisions(considered("a", rd=0.5), cutoff=0.5) == {"a": ("kept", "kept")}
+
+
+def test_a_right_rationale_that_was_not_scored_is_named() -> None:
+    assert decisions(considered("a", rd=None)) == {"a": ("accuracy", "not_scored")}
+
+
+@pytest.mark.parametrize("verdict", ["no_answer", "truncated", "unverifiable"])
+def test_other_verdicts_are_their_own_reason(verdict: str) -> None:
+    assert decisions(considered("a", verdict=verdict, rd=None)) == {"a": ("accuracy", verdict)}
+
+
+@pytest.mark.parametrize("max_rd", [1.0, math.inf])
+def test_nan_is_never_kept_and_never_the_better_twin(max_rd: float) -> None:
+    found = decisions(considered("a", rd=math.nan), considered("b", rd=0.9), max_rd=max_rd)
+    assert found == {"a": ("diversity", "near_duplicate"), "b": ("kept", "kept")}
+    alone = decisions(considered("a", rd=math.nan), max_rd=max_rd)
+    assert alone == {"a": ("difficulty", "rd_above_threshold")}
+
+
+def test_uses_are_judged_apart() -> None:
+    """The same chain may be taught both ways: as the original and as its own compressed form."""
+    found = run(considered("a"), considered("a", condition="compressed"), keep_per_problem=1)
+    assert {key: row.kept for key, row in found.items()} == {
+        ("a", "original"): True,
+        ("a", "compressed"): True,
+    }
+
+
+def test_every_row_tells_the_rd_it_was_judged_by() -> None:
+    assert run(considered("a", rd=0.25))["a", "original"].rd == 0.25
+
+
+candidates = st.lists(
+    st.builds(
+        Considered,
+        rationale_id=st.uuids().map(str),
+        condition=st.sampled_from(["original", "compressed"]),
+        verdict=st.sampled_from(["correct", "correct", "wrong", "no_answer"]),
+        text=st.sampled_from([CHAIN, CHAIN + " now", OTHER, "short", ""]),
+        rd=st.none() | st.sampled_from([0.1, 0.5, 0.5, 0.9, 1.5, math.inf, math.nan]),
+    ),
+    max_size=8,
+    unique_by=lambda c: c.rationale_id,
+)
+
+
+@given(candidates, st.randoms(use_true_random=False), st.none() | st.just(0.5))
+def test_arrival_order_does_not_matter(
+    some: list[Considered], random: Any, cutoff: float | None
+) -> None:
+    shuffled = list(some)
+    random.shuffle(shuffled)
+    settings = {"keep_per_problem": 2, "max_rd": 1.0, "cutoff": cutoff}
+    assert _told(run(*some, **settings)) == _told(run(*shuffled, **settings))
+
+
+def _told(found: dict[tuple[str, str], Selection]) -> dict[tuple[str, str], tuple[Any, ...]]:
+    return {
+        key: (row.kept, row.filter, row.reason, row.rank, str(row.rd)) for key, row in found.items()
+    }
+
+
+@given(candidates, st.sampled_from([1, 2, None]))
+def test_everything_considered_leaves_with_one_row(some: list[Considered], keep: int | None) -> None:
+    found = run(*some, keep_per_problem=keep)
+    assert set(found) == {(c.rationale_id, c.condition) for c in some}
+    assert all(row.kept == (row.filter == "kept") for row in found.values())
+    by_id = {c.rationale_id: c for c in some}
+    for (name, _), row in found.items():
+        assert not row.kept or by_id[name].verdict == "correct"
+    for condition in ("original", "compressed"):
+        _check_kept([row for key, row in found.items() if key[1] == condition], keep)
+
+
+def _check_kept(rows: Sequence[Selection], keep: int | None) -> None:
+    kept = [row.rd for row in rows if row.kept and row.rd is not None]
+    beyond = [row.rd for row in rows if row.reason == "beyond_keep_per_problem"]
+    assert keep is None or len(kept) <= keep
+    assert not kept or max(kept) <= 1.0
+    assert not kept or all(rd is not None and rd >= max(kept) for rd in beyond)
+
+
+@given(st.text(), st.text(), st.integers(1, 4))
+def test_similarity_is_symmetric_and_one_for_itself(left: str, right: str, size: int) -> None:
+    one, two = ngrams(left, size), ngrams(right, size)
+    assert jaccard(one, one) == 1.0
+    assert jaccard(one, two) == jaccard(two, one)
+    assert 0.0 <= jaccard(one, two) <= 1.0
+
+
+def test_similarity_by_hand() -> None:
+    left, right = ngrams("a b c d", 3), ngrams("A b c e", 3)
+    assert jaccard(left, right) == pytest.approx(1 / 3)  # abc of abc, bcd, bce
