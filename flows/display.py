@@ -144,7 +144,9 @@ def print_status(database: Database, corpus: Path) -> None:
         counts.add_row(table, str(rows))
     console.print(counts)
     query = """
-        select r.recipe, r.run_id, left(i.started_at, 19), coalesce(i.status, 'not ended'), i.num_requests, i.num_repeated
+        select
+            r.recipe, r.run_id, left(i.started_at, 19), coalesce(i.status, 'not ended'),
+            i.num_requests, i.num_repeated
         from raw_runs as r left join raw_invocations as i using (run_id)
         order by i.started_at
     """

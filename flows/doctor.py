@@ -105,7 +105,7 @@ def _compiler() -> Finding:
     compiler = shutil.which("c++") or shutil.which("g++")
     return Finding(
         name="C++ compiler", is_well=compiler is not None, what=compiler or "none",
-        is_needed=False, remedy="apt-get install g++ (DeepSpeed builds its CPU operator with it)",
+        is_needed=False, remedy="apt-get install g++ (ZeRO-3 offload builds an operator with it)",
     )  # fmt: skip
 
 

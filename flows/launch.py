@@ -6,9 +6,7 @@ gets a temporary one of its own, with its database in the project's home.
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 import sys
 import urllib.error
 import urllib.request
@@ -17,7 +15,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from flows.interruption import run_interruptibly
 from flows.messages import ServerError
 from flows.plan import run_plan
 from flows.recipe import Recipe
@@ -49,7 +49,7 @@ def launch(order: Order) -> None:
     terminal = Terminal(console)
     settle_environment(Settings())
     terminal.say(f"recipe {recipe.name}, corpus {order.corpus}, {_server_line()}")
-    report = asyncio.run(_run(order, terminal))
+    report = run_interruptibly(lambda: _run(order, terminal))
     from flows.report import print_report
 
     print_report(report, console)
@@ -58,7 +58,6 @@ def launch(order: Order) -> None:
 async def _run(order: Order, terminal: Terminal) -> Report:
     from flows.liter import liter
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: saved, resumable
     with shown_on(terminal), terminal.live():
         report: Report = await liter(**order.parameters())
     return report
@@ -115,7 +114,8 @@ def show_plan(order: Order) -> None:
     """Stages, models and fingerprints of what would run."""
     recipe = resolve_recipe(order)
     plan = run_plan(recipe)
-    table = Table(title=f"recipe {recipe.name}, run {plan.run_id}", title_justify="left")
+    title = Text(f"recipe {recipe.name}, run {plan.run_id}")
+    table = Table(title=title, title_justify="left")
     for column in ("stage", "models", "fingerprint"):
         table.add_column(column)
     for name, fingerprint in plan.fingerprints.items():

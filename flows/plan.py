@@ -56,7 +56,8 @@ def run_plan(recipe: Recipe) -> RunPlan:
         for stage in _stages_named(name, recipe):
             stages[stage.name] = _stage_run(stage, name, recipe, fingerprints, inputs=inputs)
             fingerprints[stage.name] = stages[stage.name].fingerprint
-    resolved = json.dumps({"recipe": recipe.model_dump(mode="json"), "inputs": inputs})
+    as_json = json.loads(recipe.model_dump_json())  # infinity as null: JSON has none
+    resolved = json.dumps({"recipe": as_json, "inputs": inputs})
     texts = {"resolved": resolved, "fingerprints": json.dumps(fingerprints, sort_keys=True)}
     row = RunRow(recipe=recipe.name, versions="", **texts)
     return RunPlan(

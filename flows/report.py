@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 from rich.console import Console, Group
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from flows.session import Session
@@ -186,7 +187,10 @@ def _plain_table(title: str, *columns: str) -> Table:
 
 def _summary_table(report: Report) -> Table:
     table = Table(
-        title=f"recipe {report.recipe}", title_justify="left", title_style="bold", show_header=False
+        title=Text(f"recipe {report.recipe}"),
+        title_justify="left",
+        title_style="bold",
+        show_header=False,
     )
     for line in summary_lines(report):
         table.add_row(line.name, line.value, line.note)

@@ -7,9 +7,10 @@ be tried again, because what it finished is in the corpus already.
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
-from prefect import task
+from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 
@@ -77,7 +78,7 @@ async def _may_succeed_now(task: Any, task_run: Any, state: State[Any]) -> bool:
 
 
 @task(
-    task_run_name="{stage} · {place}", retries=len(RETRY_DELAYS_S),
+    task_run_name="{stage}, {place}", retries=len(RETRY_DELAYS_S),
     retry_delay_seconds=RETRY_DELAYS_S, retry_jitter_factor=0.5,
     retry_condition_fn=_may_succeed_now, **TASK,
 )  # fmt: skip
@@ -100,6 +101,10 @@ async def stage_shard(order: Order, stage: str, shard: int | None, place: str) -
         shown.cancel()
     opened.timings.end(stage, report.num_rows + report.num_rejected)
     await _show(count, progress, is_last=True)
+    get_run_logger().info(
+        "%d rows, %d rejected, of %d pending records",
+        report.num_rows, report.num_rejected, report.num_pending,
+    )  # fmt: skip
     opened.terminal.finished(
         stage, shard=shard, num_rows=report.num_rows, num_rejected=report.num_rejected,
         seconds=report.seconds,
@@ -128,7 +133,11 @@ async def train(order: Order) -> bool:
     changed = asyncio.Event()
     loop = asyncio.get_running_loop()
 
+    stopping = threading.Event()
+
     def advance(step: TrainProgress) -> None:
+        if stopping.is_set():  # the flow was cancelled: end the ranks
+            raise asyncio.CancelledError
         count.update(None, step.step, step.num_steps)
         opened.terminal.advance("train", step.step, step.num_steps)
         loop.call_soon_threadsafe(changed.set)
@@ -141,6 +150,7 @@ async def train(order: Order) -> bool:
             base=opened.recipe.models.student, on_progress=advance,
         )  # fmt: skip
     finally:
+        stopping.set()
         shown.cancel()
     opened.timings.end("train", int(is_new))
     await progress.show(1.0, "done", is_last=True)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from flows.display import plain
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -62,7 +64,7 @@ class Terminal:
     def say(self, line: str) -> None:
         """One plain line."""
         if self._console is not None:
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self._console.print(plain(line), markup=False, highlight=False, soft_wrap=True)
 
     def advance(self, stage: str, done: int, pending: int) -> None:
         """`done` of `pending` records of `stage`, over all shards begun."""

@@ -15,9 +15,11 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
@@ -26,10 +28,10 @@ from infra.engines import Engine, EngineConfig, check_model, open_engine
 from infra.engines.engine import EngineInfo
 from tasks.ports import Completion, Prompt, Sampling, ScoreRequest, TokenScores, TransientError
 
-ReplyT = TypeVar("ReplyT")
 MAX_CONCURRENCY = 1000  # requests inside one actor at a time; more wait in Ray's queue
 LOCAL_OBJECT_STORE_BYTES = 256 * 1024**2  # requests and replies are small
 MIN_LOCAL_CPUS = 8  # places for actors, not cores: engines on one machine take turns
+_STARTING = threading.Lock()
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # `uv run litecot` must not rebuild the environment
@@ -85,8 +87,29 @@ def start_ray(*, num_cpus: int | None = None, temp_dir: Path | None = None) -> N
 
     `temp_dir` must be short: Ray's sockets lie in it and a socket's path may have 107 bytes.
     """
-    if ray.is_initialized():
-        return
+    with _STARTING:
+        if not ray.is_initialized():
+            _call_on_lasting_thread(partial(_init_ray, num_cpus, temp_dir))
+
+
+def _call_on_lasting_thread(call: Callable[[], None]) -> None:
+    """Linux kills Ray's processes when the *thread* that started them ends, and threads of an
+    event loop's executor end with the loop: so they are started by one that never does."""
+    outcome: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(call())
+        except BaseException as error:
+            outcome.set_exception(error)
+        else:
+            threading.Event().wait()
+
+    threading.Thread(target=run, name="litecot-ray", daemon=True).start()
+    outcome.result()
+
+
+def _init_ray(num_cpus: int | None, temp_dir: Path | None) -> None:
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     if os.environ.get("RAY_ADDRESS"):

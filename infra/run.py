@@ -77,7 +77,8 @@ class ModelHost(Protocol):
 class Run:
     """Use as a context manager: it holds the corpus's one write lock.
 
-    `models`, `grader` and `tokens`, where given, stand in for Ray, worker processes and the tokenizer.
+    `models`, `grader` and `tokens`, where given, stand in for Ray, worker processes and
+    the tokenizer.
     """
 
     def __init__(

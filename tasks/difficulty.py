@@ -53,7 +53,9 @@ class DifficultyRecord(Record):
     subject_error_rate: float
 
 
-_STEP = re.compile(r"^\s{0,8}(?:#?\d{1,3}(?:[):]|\.(?!\d))|step\s{1,3}\d{1,3}\b|[-*]\s)", re.I | re.M)
+_STEP = re.compile(
+    r"^\s{0,8}(?:#?\d{1,3}(?:[):]|\.(?!\d))|step\s{1,3}\d{1,3}\b|[-*]\s)", re.I | re.M
+)
 _SENTENCE = re.compile(r"[.!?](?:\s|$)")
 _LEVEL = re.compile(r"\b(easy|medium|hard)\b", re.I)
 

@@ -215,9 +215,14 @@ def _wrong_answer(problem: Problem, style: Style, rng: random.Random) -> str:
     return text.removesuffix(f"{problem.answer}.") + f"{wrong}."
 
 
+def split_pieces(text: str) -> list[str]:
+    """A text of this world in pieces; the nano tokenizer has one token for each."""
+    return _PIECE.findall(text)
+
+
 def count_pieces(text: str) -> int:
-    """The length of a text of this world in pieces; the nano tokenizer has one token for each."""
-    return len(_PIECE.findall(text))
+    """The length of a text of this world in pieces, which are its tokens."""
+    return len(split_pieces(text))
 
 
 def find_answer(text: str) -> str | None:

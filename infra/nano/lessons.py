@@ -98,11 +98,11 @@ def any_stage(rng: random.Random, problem: Problem) -> Style:
 
 
 _TEACHER: dict[Callable[[random.Random, Problem], Lesson], float] = {
-    generate_lesson: 0.35,
+    generate_lesson: 0.28,
     judge_lesson: 0.04,
-    rewrite_lesson: 0.17,
-    verify_lesson: 0.18,
-    compress_lesson: 0.26,
+    rewrite_lesson: 0.15,
+    verify_lesson: 0.30,
+    compress_lesson: 0.23,
 }
 
 

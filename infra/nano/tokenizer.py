@@ -10,12 +10,11 @@ A sample: "1) 3 + 4 = 7" -> ["1)", " 3", " +", " 4", " =", " 7"]
 
 import json
 import random
-from collections.abc import Iterator
 
 from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers, trainers
 from transformers import Qwen2Tokenizer
 
-from infra.nano import lessons, world
+from infra.nano import chains, lessons, world
 
 IM_START, IM_END, END_OF_TEXT, COMPRESS = (
     "<|im_start|>",
@@ -43,16 +42,15 @@ CHAT_TEMPLATE = (
 )
 
 
-def corpus(num_problems: int = 3000) -> Iterator[str]:
-    """The texts the vocabulary is learned from: every prompt and reply of the nano world."""
-    rng = random.Random(0)
+def vocabulary(num_problems: int = 3000) -> list[str]:
+    """Every piece of the nano world once, sorted: how often it is said does not change the tokens."""
+    rng, pieces = random.Random(0), {"user", "assistant", "system"}
     for _ in range(num_problems):
-        problem = world.draw_problem(
-            rng, rng.choice(world.FAMILIES), rng.randrange(1, world.MAX_STEPS + 1)
-        )
+        num_steps = rng.randrange(1, world.MAX_STEPS + 1)
+        problem = world.draw_problem(rng, rng.choice(world.FAMILIES), num_steps)
         for lesson in (lessons.teacher_lesson(rng, problem), lessons.student_lesson(rng, problem)):
-            yield f"{lesson.user}\n{lesson.reply}"
-    yield from ("user\nassistant\nsystem\n",) * 100
+            pieces.update(chains.split_pieces(f"{lesson.user}\n{lesson.reply}"))
+    return sorted(pieces)
 
 
 def train_tokenizer() -> Qwen2Tokenizer:
@@ -73,7 +71,7 @@ def train_tokenizer() -> Qwen2Tokenizer:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    bpe.train_from_iterator(corpus(), trainer)
+    bpe.train_from_iterator(vocabulary(), trainer)
     learned = json.loads(bpe.to_str())["model"]
     tokenizer = Qwen2Tokenizer(
         vocab=learned["vocab"],

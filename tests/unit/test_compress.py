@@ -1,4 +1,4 @@
-"""MACC's loop: for whatever a compressor writes, the right round is kept and every round is a row."""
+"""MACC's loop: whatever a compressor writes, the right round is kept and every round is a row."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.compress import CompressConfig, CompressRecord, chosen_round, compress
+from tasks.compress import CompressConfig, CompressRecord, StopReason, chosen_round, compress
 from tasks.schemas import Rationale
 from tests.fakes import ScriptedChat, completion, ports, words
 
@@ -161,7 +161,9 @@ def test_rows_tell_where_they_come_from_and_what_they_cost() -> None:
 
 
 @given(st.lists(st.integers(1, 50), min_size=2, max_size=9), st.sampled_from([None, "max_rounds"]))
-def test_the_kept_round_is_shorter_than_the_chain(lengths: list[int], stop: None) -> None:
+def test_the_kept_round_is_shorter_than_the_chain(
+    lengths: list[int], stop: StopReason | None
+) -> None:
     best = chosen_round(lengths, stop)
     if best is None:
         assert min(lengths) == lengths[0]

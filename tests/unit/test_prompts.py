@@ -58,12 +58,12 @@ def test_golden_rewrite() -> None:
         feedback="too_long_for_easy",
     )  # fmt: skip
     assert text == (
-        "Rewrite the solution below so that a smaller model can learn from it. Keep every key step "
-        "and every result; leave out repeated explanation and filler such as \"by definition we know "
-        'that". Do not change the final answer.\n\n'
+        "Rewrite the solution below so that a smaller model can learn from it. Keep every key "
+        "step and every result; leave out repeated explanation and filler such as "
+        '"by definition we know that". Do not change the final answer.\n\n'
         "Problem:\n2 + 2 = ?\n\nSolution:\nI add.\n\n"
-        "The problem is easy. Write under 300 tokens, in this order: direct analysis, method, short "
-        "conclusion.\n\n"
+        "The problem is easy. Write under 300 tokens, in this order: direct analysis, method, "
+        "short conclusion.\n\n"
         "An earlier rewrite could not be used: too long for easy. Mend that.\n\n"
         "End with the final answer within \\boxed{}."
     )

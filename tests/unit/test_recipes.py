@@ -1,4 +1,4 @@
-"""Recipes and what is planned from them: clear refusals, and fingerprints that change when they must."""
+"""Recipes and their plans: clear refusals, and fingerprints that change when they must."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from flows.session import Order, resolve_recipe
 from infra.engines import ModelFilesError
 from infra.run import RunPlan
 
-STAGES = ["generate", "difficulty", "rewrite", "compress", "score", "select", "mix", "train", "evaluate"]
+STAGES = [
+    "generate", "difficulty", "rewrite", "compress", "score", "select", "mix", "train", "evaluate",
+]  # fmt: skip
 AFTER_SCORE = {"score", "select", "mix", "train", "evaluate-trained"}
 AFTER_COMPRESS = {"compress", *AFTER_SCORE}
 AFTER_REWRITE = {"rewrite", *AFTER_COMPRESS}
@@ -140,7 +142,7 @@ def test_a_recipe_without_problems_says_how_to_give_some(recipe: str) -> None:
 
 def test_an_unknown_prompt_is_a_refusal_that_names_the_key(recipe: str) -> None:
     message = refusal(recipe, "rewrite.prompt=poem")
-    assert message == "rewrite.prompt: no prompt 'poem' for step 'rewrite'; there are: default, nano"
+    assert message.startswith("rewrite.prompt: no prompt 'poem' for step 'rewrite'; there are: ")
 
 
 def test_a_model_that_is_not_there_is_named(recipe: str, tmp_path: Path) -> None:
@@ -168,7 +170,8 @@ def test_brought_rationales_need_the_stage_that_reads_them() -> None:
     [
         ("generate.num_candidates=8", 8), ("generate.temperature = 1e-1", 0.1),
         ("train.gradient_checkpointing=true", True), ("models.teacher.model=me/mine", "me/mine"),
-        ("models.teacher.model='me/mine'", "me/mine"), ("models.teacher.model=nano:teacher", "nano:teacher"),
+        ("models.teacher.model='me/mine'", "me/mine"),
+        ("models.teacher.model=nano:teacher", "nano:teacher"),
         ('score.kinds=["long"]', ("long",)), ("select.max_rd=inf", float("inf")),
         ("train.lora.rank=4", 4), ("description=a = b", "a = b"), ("description=", ""),
     ],

@@ -19,7 +19,8 @@ def run(
 ) -> tuple[Rationale | Rejection, ScriptedChat]:
     known: dict[str, Any] = {
         "record_id": "p", "problem_id": "p", "question": "2 + 2 = ?", "answer": "4",
-        "answer_type": "integer", "level": "medium", "parent_id": "long", "parent_text": "THE CHAIN",
+        "answer_type": "integer", "level": "medium", "parent_id": "long",
+        "parent_text": "THE CHAIN",
     }  # fmt: skip
     chat = ScriptedChat(replies, name="teacher-1")
     one = RewriteRecord(**{**known, **(record or {})})

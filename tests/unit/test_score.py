@@ -30,7 +30,7 @@ HALF, QUARTER, EIGHTH = -math.log(2), -math.log(4), -math.log(8)
 
 
 def table(request: ScoreRequest, number: int) -> tuple[Sequence[float], Sequence[int]]:
-    """The rationale at 1/2 a token (1/4 without the question), the answer at 1/2 behind it, 1/8 alone."""
+    """Rationale: 1/2 a token (1/4 without the question); answer: 1/2 behind it, 1/8 alone."""
     if request.prompt is None:
         return [QUARTER, QUARTER], [1, 1]
     if len(request.targets) == 1:

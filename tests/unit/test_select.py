@@ -37,9 +37,7 @@ def run(
 
 
 def decisions(*candidates: Considered, **settings: Any) -> dict[str, tuple[str, str]]:
-    return {
-        key[0]: (row.filter, row.reason) for key, row in run(*candidates, **settings).items()
-    }
+    return {key[0]: (row.filter, row.reason) for key, row in run(*candidates, **settings).items()}
 
 
 def test_accuracy_comes_first() -> None:
@@ -157,7 +155,9 @@ def _told(found: dict[tuple[str, str], Selection]) -> dict[tuple[str, str], tupl
 
 
 @given(candidates, st.sampled_from([1, 2, None]))
-def test_everything_considered_leaves_with_one_row(some: list[Considered], keep: int | None) -> None:
+def test_everything_considered_leaves_with_one_row(
+    some: list[Considered], keep: int | None
+) -> None:
     found = run(*some, keep_per_problem=keep)
     assert set(found) == {(c.rationale_id, c.condition) for c in some}
     assert all(row.kept == (row.filter == "kept") for row in found.values())

@@ -1,0 +1,21 @@
+"""`kill -9` of the whole process tree at random moments: nothing lost, nothing doubled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.integration.crash import crash_and_compare
+
+SMALL = ("nano", "--limit", "16", "--set", "shard_size=8", "--set", 'stages=["generate", '
+         '"difficulty", "rewrite", "compress", "score", "select", "mix"]')  # fmt: skip
+
+
+def test_killed_runs_end_in_the_same_tables(tmp_path: Path) -> None:
+    report = crash_and_compare(tmp_path, SMALL, kills=2, seed=20)
+    assert report.killed_after_requests
+    assert report.differing_tables == []
+    assert report.duplicate_ids == {}
+    assert report.leftovers == []
+    assert report.rows["examples"] > 0
+    # Only what was in flight when it was killed may be asked again.
+    assert report.num_repeated <= 16 * len(report.killed_after_requests)

@@ -1,0 +1,46 @@
+"""`litecot run morsd` on rationales that real models wrote, against their recorded correctness."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.test_nano_run import litecot, query
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+FILES = {
+    "gsm8k_test_openai_4candidates": (),
+    "date_understanding_chatgpt_10candidates": (),
+    "math100_qwen25math_8candidates": (
+        "--question-column", "question", "--answer-column", "gt",
+        "--candidates-column", "code", "--correct-column", "score",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_brought_rationales_are_verified_scored_and_selected(name: str, tmp_path: Path) -> None:
+    file = DATA / f"{name}.jsonl"
+    if not file.exists():
+        pytest.skip(f"{file.name} is not beside this checkout")
+    corpus = tmp_path / "corpus"
+    done = litecot(
+        "run", "morsd", "--rationales", str(file), *FILES[name],
+        "--limit", "25", "--corpus", str(corpus),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (row,) = query(
+        corpus,
+        """select
+            (select count(*) from stg_candidates) as brought,
+            (select count(*) from stg_selections) as selected,
+            (select count(*) from stg_selections where kept) as kept,
+            (select count(*) from stg_examples) as examples,
+            (select avg((recorded_correct = (verdict = 'correct'))::int) from stg_rationales)
+                as agreement""",
+    )
+    assert row["brought"] == row["selected"]
+    assert row["examples"] == row["kept"]
+    assert row["kept"]
+    assert float(str(row["agreement"])) >= 0.97

@@ -1,0 +1,258 @@
+"""The command line refuses in one line with the right exit code, and prints safely."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from typer.testing import CliRunner
+
+from flows.cli import app
+from flows.display import plain, print_result
+from flows.messages import KNOWN, exit_code
+from flows.session import Order
+from flows.terminal import StageCount, Terminal
+from sql.database import Result
+from tests.unit import sample_corpus as sample
+from tests.unit.test_recipes import save_model
+
+RUNNER = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli") / "corpus"
+    sample.write_sample(folder)
+    return folder
+
+
+def litecot(*arguments: object) -> tuple[int, str, str]:
+    """Exit code, stdout, stderr."""
+    done = RUNNER.invoke(app, [str(argument) for argument in arguments])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.stdout, done.stderr
+
+
+def refusal(*arguments: object) -> str:
+    """The one line of a refusal for wrong usage or input."""
+    code, out, err = litecot(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("litecot: ")
+    assert err.count("\n") == 1
+    return err
+
+
+# --- run
+
+
+def test_unknown_recipe() -> None:
+    assert "no recipe 'nanno'; shipped are " in refusal("run", "nanno")
+
+
+def test_unknown_key() -> None:
+    assert "generate.temprature: unknown key; known are" in refusal(
+        "run", "nano", "--set", "generate.temprature=1"
+    )
+
+
+def test_unknown_prompt(tmp_path: Path) -> None:
+    model = f"models.student.model={save_model(tmp_path / 'student')}"
+    message = refusal(
+        "run", "morsd", "--rationales", "p.jsonl", "--set", model, "--set", "score.prompt=poem"
+    )
+    assert "score.prompt: no prompt 'poem'" in message
+
+
+def test_no_problems() -> None:
+    assert "--problems" in refusal("run", "litecot")
+
+
+def test_missing_problems_file(tmp_path: Path) -> None:
+    model = f"models.student.model={save_model(tmp_path / 'student')}"
+    missing = tmp_path / "none.jsonl"
+    message = refusal("run", "morsd", "--rationales", missing, "--set", model)
+    assert "none.jsonl" in message
+
+
+def test_missing_model(tmp_path: Path) -> None:
+    model = f"models.student.model={tmp_path / 'nowhere'}"
+    message = refusal("run", "morsd", "--rationales", "x.jsonl", "--set", model, "--plan")
+    assert "no such folder" in message
+
+
+def test_a_plan_names_stages_and_starts_nothing(tmp_path: Path) -> None:
+    model = f"models.student.model={save_model(tmp_path / 'student')}"
+    (tmp_path / "p.jsonl").write_text('{"question": "q", "answer": "4", "solution": "4"}\n')
+    corpus = tmp_path / "corpus"
+    code, out, _ = litecot(
+        "run", "morsd", "--rationales", tmp_path / "p.jsonl", "--set", model, "--plan",
+        "--corpus", corpus, "--set", "name=my[/b]recipe",
+    )  # fmt: skip
+    assert code == 0
+    assert all(stage in out for stage in ("verify", "score", "select", "mix"))
+    assert not corpus.exists()
+
+
+def test_wrong_options_are_wrong_usage() -> None:
+    assert litecot("run", "nano", "--limit", "0")[0] == 2
+    assert litecot("run")[0] == 2
+    assert litecot("fly")[0] == 2
+
+
+# --- sql, show, status
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "create table t (a int)", "copy (select 1) to '{folder}/x.csv'", "select 1; select 2",
+        "selekt", "select * from nowhere", "from read_text('/etc/passwd')", "from '/etc/passwd'",
+    ],
+)  # fmt: skip
+def test_sql_only_reads_the_corpus(corpus: Path, query: str) -> None:
+    message = refusal("sql", query.format(folder=corpus), "--corpus", corpus)
+    assert "root:" not in message
+    assert not (corpus / "x.csv").exists()
+
+
+def test_sql_refuses_an_unknown_format(corpus: Path) -> None:
+    assert "choose one of table, csv, json" in refusal(
+        "sql", "select 1", "--corpus", corpus, "--format", "xml"
+    )
+
+
+@pytest.mark.parametrize("command", [("status",), ("show", "0")])
+def test_no_corpus(tmp_path: Path, command: tuple[str, ...]) -> None:
+    message = refusal(*command, "--corpus", tmp_path / "none")
+    assert "no corpus here" in message
+
+
+def test_sql_without_a_corpus_shows_the_relations(tmp_path: Path) -> None:
+    code, out, _ = litecot("sql", "from stg_problems", "--corpus", tmp_path / "none")
+    assert (code, out.splitlines()[-1]) == (0, "0 rows")
+
+
+def test_unknown_run_and_id(corpus: Path) -> None:
+    unknown = refusal("sql", "select 1", "--corpus", corpus, "--run", "zz")
+    assert "is no run of this corpus" in unknown
+    assert "zz" in refusal("show", "zz", "--corpus", corpus)
+
+
+def test_sql_answers_programs(corpus: Path) -> None:
+    code, out, _ = litecot("sql", "from funnel", "--corpus", corpus, "--format", "json")
+    assert code == 0
+    assert json.loads(out)[0]["stage"] == "problems"
+    _, out, _ = litecot("sql", "select 1 as a, 'x,y' as b", "--corpus", corpus, "--format", "csv")
+    assert list(csv.reader(io.StringIO(out))) == [["a", "b"], ["1", "x,y"]]
+
+
+def test_show_tells_the_lineage(corpus: Path) -> None:
+    code, out, _ = litecot("show", sample.P0, "--corpus", corpus)
+    assert code == 0
+    for words in ("What is 0 + 1?", "rewritten as easy", "compressed, round 1", "training example"):
+        assert words in out
+
+
+def test_status_counts_rows(corpus: Path) -> None:
+    code, out, _ = litecot("status", "--corpus", corpus)
+    assert code == 0
+    assert "rationales" in out
+
+
+def test_recipes_are_listed() -> None:
+    code, out, _ = litecot("recipes")
+    assert code == 0
+    assert all(name in out for name in ("nano", "litecot", "macc", "morsd"))
+
+
+# --- printing
+
+
+def printed(rows: list[tuple[Any, ...]], output: str, columns: tuple[str, ...] = ("a",)) -> str:
+    stream = io.StringIO()
+    result = Result(columns=columns, types=("VARCHAR",) * len(columns), rows=rows)
+    print_result(result, output, stream)
+    return stream.getvalue()
+
+
+HOSTILE = "\x1b[31mred\x1b[0m \x9b2J \u202eevil [bold]x[/bold] [/] \x07"
+
+
+def test_a_table_shows_model_text_as_it_is() -> None:
+    out = printed([(HOSTILE,)], "table")
+    assert "\x1b" not in out
+    assert "\\x1b[31mred" in out
+    assert "[bold]x[/bold] [/]" in out
+    assert out.endswith("1 row\n")
+
+
+@pytest.mark.parametrize("name", ["x[i]", "[/b]", "[red]", "\x1b[31m"])
+def test_a_column_name_is_no_markup(name: str) -> None:
+    assert plain(name) in printed([("v",)], "table", (name,))
+
+
+def test_a_wide_cell_is_not_cut() -> None:
+    assert "z" * 300 in printed([("z" * 300,)], "table")
+
+
+@pytest.mark.parametrize("output", ["csv", "json"])
+def test_programs_get_values_back(output: str) -> None:
+    text = 'a "quoted", value\nof two lines é'
+    out = printed([(text,), (None,)], output)
+    if output == "json":
+        assert json.loads(out) == [{"a": text}, {"a": None}]
+    else:
+        assert list(csv.reader(io.StringIO(out)))[1] == [text]
+
+
+@given(st.text())
+def test_plain_leaves_nothing_a_terminal_obeys(text: str) -> None:
+    shown = plain(text)
+    assert not any(ord(c) < 32 and c not in "\t\n" for c in shown)
+    assert not any(0x7F <= ord(c) <= 0x9F or c in "\u202a\u202b\u202c\u202d\u202e" for c in shown)
+    assert plain(shown) == shown
+
+
+@given(st.text(alphabet=st.characters(categories=("L", "N", "P", "Zs"))))
+def test_plain_leaves_text_alone(text: str) -> None:
+    assert plain(text) == text
+
+
+def test_what_is_said_of_a_run_is_no_control_code() -> None:
+    stream = io.StringIO()
+    Terminal(Console(file=stream)).say("rejected: \x1b[2J[bold]x[/] ")
+    assert stream.getvalue() == "rejected: \\x1b[2J[bold]x[/] \n"
+
+
+# --- small parts
+
+
+def test_exit_codes_go_by_class_along_the_mro() -> None:
+    class QueryRefusedError(ValueError): ...
+
+    class SpecialError(QueryRefusedError): ...
+
+    assert exit_code(SpecialError()) == 2
+    assert exit_code(KeyError()) is None
+    assert set(KNOWN.values()) == {1, 2}
+
+
+def test_an_order_survives_the_trip_through_flow_parameters() -> None:
+    order = Order(recipe="r", problems=("a", "b"), limit=3, overrides=("x=1",))
+    assert Order.of(json.loads(json.dumps(order.parameters()))) == order
+    assert Order.of({**Order().parameters(), "seed": 0}).seed == 0
+
+
+def test_a_stages_share_counts_shards_not_begun_as_nothing() -> None:
+    count = StageCount(num_shards=2)
+    count.update(0, 5, 10)
+    assert (count.totals, count.share) == ((5, 10), 0.25)
+    count.update(1, 0, 0)
+    assert count.share == 0.75

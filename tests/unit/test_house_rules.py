@@ -1,0 +1,146 @@
+"""The house's rules: imports run one way, the light stays light, nothing grows too long."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+FOLDERS = ("flows", "infra", "sql", "tasks")
+MAY_IMPORT = {
+    "flows": {"flows", "infra", "sql", "tasks"},
+    "infra": {"infra", "sql", "tasks"},
+    "sql": {"sql", "tasks.schemas"},
+    "tasks": {"tasks"},
+}
+ONLY_IN = {
+    "prefect": ("flows/",),
+    "ray": ("infra/actors.py",),
+    "duckdb": ("sql/database.py", "sql/untrusted.py"),
+}
+HEAVY = ("prefect", "ray", "torch", "transformers", "vllm", "deepspeed", "pyarrow", "duckdb")
+TEXT_FILES = {".py", ".toml", ".md", ".sql", ".jinja", ".yaml", ".yml", ".txt", ".jsonl", ""}
+MAX_FUNCTION, MAX_MODULE = 60, 500
+MODULES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Dotted names a module imports, wherever in it."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(path)}:{node.lineno}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_in(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+def python(code: str) -> str:
+    """What a fresh interpreter prints."""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_run_one_way(path: Path) -> None:
+    folder = path.relative_to(ROOT).parts[0]
+    ours = [name for name in imports(path) if name.split(".")[0] in FOLDERS]
+    wrong = [name for name in ours if not any(is_in(name, ok) for ok in MAY_IMPORT[folder])]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("package", sorted(ONLY_IN))
+def test_heavy_packages_are_imported_in_one_place(package: str) -> None:
+    users = {name_of(path) for path in MODULES if any(is_in(n, package) for n in imports(path))}
+    assert users
+    assert {user for user in users if not user.startswith(ONLY_IN[package])} == set()
+
+
+def loaded_after(code: str) -> set[str]:
+    printed = python(f"{code}\nimport sys\nprint(*(n for n in {HEAVY} if n in sys.modules))")
+    return set(printed.splitlines()[-1].split()) if printed.strip() else set()
+
+
+def test_importing_all_of_tasks_loads_nothing_heavy() -> None:
+    names = [name_of(path)[:-3].replace("/", ".") for path in MODULES]
+    tasks = [name.removesuffix(".__init__") for name in names if name.startswith("tasks.")]
+    assert loaded_after("import " + ", ".join(tasks)) == set()
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = """
+import sys
+sys.argv = ["litecot", "--help"]
+from flows.cli import main
+try:
+    main()
+except SystemExit as left:
+    assert not left.code
+"""
+    assert loaded_after(code) == set()
+
+
+def test_planning_a_run_starts_neither_ray_nor_torch_nor_prefect() -> None:
+    loaded = loaded_after("import flows.plan, flows.session, infra.runner")
+    assert loaded & {"prefect", "ray", "torch", "transformers", "vllm", "deepspeed"} == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_modules_and_functions_stay_readable(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").count("\n")
+    assert lines <= MAX_MODULE
+    long = [
+        f"{node.name}: {length}"
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (length := (node.end_lineno or 0) - node.lineno + 1) > MAX_FUNCTION
+        and not _is_command(node)
+    ]
+    assert long == []
+
+
+def _is_command(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """A command of the CLI: its length is the declaration of its options."""
+    return any(isinstance(d, ast.Call) and "command" in ast.dump(d) for d in node.decorator_list)
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.stat().st_size], ids=name_of)
+def test_every_module_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(tree_of(path))
+
+
+def test_no_file_names_a_place_on_this_machine() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    places = [f"/{'work'}/", f"/{'root'}/", f"/{'home'}/"]
+    found = [
+        f"{name}: {place}"
+        for name in listed.stdout.splitlines()
+        if (path := ROOT / name).suffix in TEXT_FILES and path.is_file()
+        for place in places
+        if place in path.read_text(encoding="utf-8", errors="replace")
+    ]
+    assert found == []

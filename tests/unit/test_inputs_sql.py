@@ -1,0 +1,327 @@
+"""What each stage is given: sql/inputs over small corpora, through the anti-join of resume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from flows.plan import STAGES
+from infra.storage import CorpusWriter
+from sql.database import Database, connect, names
+from sql.pending import count_pending, stream_pending
+from tasks.compress import CompressConfig
+from tasks.evaluate import EvaluateConfig
+from tasks.schemas import Candidate, Problem, Rejection
+from tasks.score import ScoreConfig
+from tasks.select import SelectConfig
+from tasks.stage import StageConfig
+from tests.unit import sample_corpus as sample
+from tests.unit.sample_corpus import (
+    FINGERPRINTS,
+    OTHER_FINGERPRINTS,
+    OTHER_ID,
+    P0,
+    P1,
+    P2,
+    P3,
+    RUN_ID,
+    Made,
+    rationale,
+)
+
+TABLES = {stage.reads: stage.writes.table for stage in STAGES.values()}
+RECORDS = {stage.reads: stage.record for stage in STAGES.values()}
+CONFIGS = {stage.reads: stage.config for stage in STAGES.values()}
+BASE = (
+    *(sample.problem(number) for number in range(4)),
+    *(sample.member(problem_id) for problem_id in (P0, P1, P2)),
+    sample.member(P3, split="eval"),
+)
+Records = list[dict[str, Any]]
+Ask = Callable[..., Records]
+
+
+@pytest.fixture
+def ask(tmp_path: Path) -> Ask:
+    """ask(stage, *rows, config=..., shard=...): what `stage` has left to do over BASE and rows."""
+
+    def asked(
+        reads: str, *rows: Made, config: BaseModel | None = None, shard: int | None = None
+    ) -> Records:
+        database = connect(sample.write_rows(tmp_path / "corpus", [*BASE, *rows]))
+        database.set_run(RUN_ID, FINGERPRINTS)
+        query: dict[str, Any] = {
+            "reads": reads, "table": TABLES[reads], "shard": shard,
+            "fingerprint": FINGERPRINTS.get(reads, FINGERPRINTS["evaluate-base"]),
+            "config": (config or CONFIGS[reads]()).model_dump_json(),
+        }  # fmt: skip
+        found = list(stream_pending(database, **query))
+        assert count_pending(database, **query) == len(found)
+        for row in found:  # each is what the step takes
+            RECORDS[reads].from_row(row)
+        return found
+
+    return asked
+
+
+def values(found: Sequence[dict[str, Any]], *columns: str) -> list[tuple[Any, ...]]:
+    return [tuple(row[name] for name in columns) for row in found]
+
+
+@pytest.fixture(scope="module")
+def empty() -> Database:
+    return connect({})
+
+
+@pytest.mark.parametrize("reads", sorted(set(names("inputs")) - {"train"}))
+def test_binds_on_an_empty_corpus(empty: Database, reads: str) -> None:
+    query = {
+        "reads": reads, "table": TABLES[reads], "fingerprint": "fp", "shard": None,
+        "config": CONFIGS[reads]().model_dump_json(),
+    }  # fmt: skip
+    assert count_pending(empty, **query) == 0
+    assert list(stream_pending(empty, **query)) == []
+
+
+# --- generate, verify, evaluate
+
+
+def test_generate_reads_training_problems_in_order(ask: Ask) -> None:
+    assert values(ask("generate"), "record_id", "answer") == [(P0, "1"), (P1, "2"), (P2, "3")]
+
+
+def test_a_shard_is_its_own_problems(ask: Ask) -> None:
+    assert set(values(ask("generate", shard=0), "record_id")) == {(P0,), (P1,)}
+    assert values(ask("generate", shard=1), "record_id") == [(P2,)]
+
+
+def test_what_has_rows_or_a_rejection_is_done(ask: Ask) -> None:
+    done = replace(rationale("generate", P0), input_id=P0)
+    refused = Made(
+        "generate", Rejection(record_id=P1, problem_id=P1, stage="generate", reason="x"), P1
+    )
+    assert values(ask("generate", done, refused), "record_id") == [(P2,)]
+
+
+def test_rows_of_other_settings_do_not_count_as_done(ask: Ask, tmp_path: Path) -> None:
+    write_other_run(tmp_path / "corpus", rationale("generate", P0))
+    assert values(ask("generate"), "record_id") == [(P0,), (P1,), (P2,)]
+
+
+def write_other_run(folder: Path, *rows: Made) -> None:
+    """Rows made earlier by a run with other settings."""
+    with CorpusWriter(folder) as writer:
+        for made in rows:
+            fingerprint = OTHER_FINGERPRINTS[made.stage]
+            writer.finish(P0, [made.row], stage_fingerprint=fingerprint, run_id=OTHER_ID)
+
+
+def test_verify_reads_what_was_brought(ask: Ask) -> None:
+    brought = [
+        Made("ingest", Candidate(problem_id=P1, candidate=n, text=f"t{n}", recorded_correct=None))
+        for n in (1, 0)
+    ]
+    assert values(ask("verify", *brought), "problem_id", "candidate", "text", "answer") == [
+        (P1, 0, "t0", "2"), (P1, 1, "t1", "2")
+    ]  # fmt: skip
+
+
+def test_evaluate_reads_held_out_problems_both_ways(ask: Ask) -> None:
+    found = ask("evaluate", config=EvaluateConfig(num_samples=2))
+    assert values(found, "problem_id", "compress", "sample") == [
+        (P3, False, 0), (P3, False, 1), (P3, True, 0), (P3, True, 1)
+    ]  # fmt: skip
+    assert len({row["record_id"] for row in found}) == 4
+
+
+# --- difficulty
+
+
+def test_difficulty_counts_wrong_answers(ask: Ask) -> None:
+    rows = [
+        rationale("generate", P0, candidate=0),
+        rationale("generate", P0, candidate=1, verdict="wrong"),
+        rationale("generate", P0, candidate=2, verdict="truncated"),
+        rationale("generate", P0, candidate=3, verdict="unverifiable"),
+    ]
+    (found,) = ask("difficulty", *rows)
+    assert (found["num_wrong"], found["num_graded"]) == (2, 3)
+    assert found["subject_error_rate"] == pytest.approx(2 / 3)
+
+
+def test_difficulty_reads_the_shortest_right_chain(ask: Ask) -> None:
+    rows = [
+        rationale("generate", P0, candidate=0, text="but wrong", num_tokens=5, verdict="wrong"),
+        rationale("generate", P0, candidate=1, text="long", num_tokens=50),
+        rationale("generate", P0, candidate=2, text="shortest right", num_tokens=40),
+    ]
+    (found,) = ask("difficulty", *rows)
+    assert found["rationale"] == "shortest right"
+
+
+def test_difficulty_counts_earlier_runs_with_other_settings(ask: Ask, tmp_path: Path) -> None:
+    write_other_run(tmp_path / "corpus", rationale("generate", P0, verdict="wrong"))
+    (found,) = ask("difficulty", rationale("generate", P0))
+    assert (found["num_wrong"], found["num_graded"]) == (1, 2)
+    assert found["subject_error_rate"] == 0  # of this run alone
+
+
+def test_difficulty_compares_within_subject_and_shard(ask: Ask) -> None:
+    rows = [
+        rationale("generate", P0, verdict="wrong"), rationale("generate", P1),
+        rationale("generate", P2),
+    ]  # fmt: skip
+    found = values(ask("difficulty", *rows), "problem_id", "subject_error_rate")
+    assert found == [(P0, 0.5), (P1, 0.5), (P2, 0.0)]
+
+
+# --- rewrite, compress
+
+
+def test_the_parent_of_a_rewrite_is_the_shortest_right_chain(ask: Ask) -> None:
+    chains = [
+        rationale("generate", P0, candidate=0, num_tokens=5, verdict="wrong"),
+        rationale("generate", P0, candidate=1, num_tokens=50),
+        rationale("generate", P0, candidate=2, num_tokens=40, text="this one"),
+        rationale("generate", P0, candidate=3, num_tokens=40),
+    ]
+    (found,) = ask("rewrite", *chains, sample.difficulty(P0, "hard", 0.9))
+    assert (found["parent_id"], found["parent_text"], found["level"]) == (
+        chains[2].id, "this one", "hard"
+    )  # fmt: skip
+
+
+def test_a_graded_problem_without_a_right_chain_is_still_given(ask: Ask) -> None:
+    wrong = rationale("generate", P0, verdict="wrong")
+    (found,) = ask("rewrite", wrong, sample.difficulty(P0, "hard", 0.9))
+    assert (found["parent_id"], found["parent_text"]) == (None, None)
+
+
+LONG = rationale("generate", P0)
+WRONG = rationale("generate", P0, candidate=1, verdict="wrong", text="other")
+REWRITTEN = rationale("rewrite", P0, kind="rewritten", parent_id=LONG.id, level="easy")
+
+
+def compressed(parent: Made, number: int, **columns: Any) -> Made:
+    return rationale(
+        "compress", P0, kind="compressed", parent_id=parent.id, round=number,
+        **{"chosen": False, **columns},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("source", "parent", "level"), [("long", LONG, "hard"), ("rewritten", REWRITTEN, "easy")]
+)
+def test_compress_takes_right_chains_of_its_source(
+    ask: Ask, source: Any, parent: Made, level: str
+) -> None:
+    rows = [LONG, WRONG, REWRITTEN, sample.difficulty(P0, "hard", 0.9), compressed(LONG, 1)]
+    found = ask("compress", *rows, config=CompressConfig(source=source))
+    assert values(found, "record_id", "level") == [(parent.id, level)]
+
+
+def test_compress_needs_no_level(ask: Ask) -> None:
+    assert values(ask("compress", LONG, config=CompressConfig(source="long")), "level") == [(None,)]
+
+
+# --- score, select
+
+
+@pytest.mark.parametrize(
+    ("kinds", "places"), [(("long",), [0]), (("rewritten", "compressed"), [3, 1]), ((), [])]
+)
+def test_score_reads_right_chains_of_its_kinds(ask: Ask, kinds: Any, places: list[int]) -> None:
+    kept = compressed(REWRITTEN, 1, chosen=True)
+    rows = [LONG, REWRITTEN, WRONG, kept, compressed(REWRITTEN, 2)]
+    found = ask("score", *rows, config=ScoreConfig(kinds=kinds))
+    assert values(found, "record_id") == [(rows[place].id,) for place in places]
+
+
+def candidates(found: Records) -> set[tuple[str, str]]:
+    return {(c["rationale_id"], c["condition"]) for row in found for c in row["candidates"]}
+
+
+BOTH = SelectConfig(original_kinds=("rewritten",), with_compressed=True)
+
+
+def test_select_considers_the_kept_round_for_compressed(ask: Ask) -> None:
+    kept = compressed(REWRITTEN, 1, chosen=True)
+    found = ask("select", LONG, REWRITTEN, kept, compressed(REWRITTEN, 2), config=BOTH)
+    assert candidates(found) == {(REWRITTEN.id, "original"), (kept.id, "compressed")}
+
+
+def test_a_chain_already_minimal_stands_as_its_own_compressed_one(ask: Ask) -> None:
+    rebound = compressed(REWRITTEN, 1, stop_reason="rebound")
+    found = ask("select", LONG, REWRITTEN, rebound, config=BOTH)
+    assert candidates(found) == {(REWRITTEN.id, "original"), (REWRITTEN.id, "compressed")}
+
+
+def test_select_leaves_compressed_out_where_it_is_not_wanted(ask: Ask) -> None:
+    kept = compressed(REWRITTEN, 1, chosen=True)
+    assert candidates(ask("select", LONG, REWRITTEN, kept, WRONG)) == {
+        (LONG.id, "original"), (WRONG.id, "original")
+    }  # fmt: skip
+
+
+def test_select_considers_wrong_and_unscored_ones_too(ask: Ask) -> None:
+    (found,) = ask("select", LONG, WRONG, sample.score(LONG.id, 0.5))
+    told = {c["rationale_id"]: (c["verdict"], c["rd"]) for c in found["candidates"]}
+    assert told == {LONG.id: ("correct", 0.5), WRONG.id: ("wrong", None)}
+
+
+@pytest.mark.parametrize(
+    ("fraction", "cutoff"), [(None, None), (0.25, 0.1), (0.5, 0.2), (0.3, 0.2), (1.0, 0.4)]
+)
+def test_the_cutoff_is_the_rd_of_the_kept_fraction(
+    ask: Ask, fraction: float | None, cutoff: float | None
+) -> None:
+    chains = [rationale("generate", P0, candidate=n, text=f"t{n}") for n in range(4)]
+    scores = [sample.score(chain.id, (n + 1) / 10) for n, chain in enumerate(chains)]
+    wrong = rationale("generate", P0, candidate=9, verdict="wrong")
+    config = SelectConfig(keep_fraction=fraction)
+    (found,) = ask("select", *chains, *scores, wrong, config=config)
+    assert found["rd_cutoff"] == cutoff
+
+
+# --- mix
+
+
+def test_mix_reads_kept_selections_with_their_text(ask: Ask) -> None:
+    kept = sample.selection(LONG.id, "original")
+    dropped = sample.selection(WRONG.id, "original", kept=False, filter="accuracy", rank=None)
+    (found,) = ask("mix", LONG, WRONG, kept, dropped)
+    assert found["record_id"] == kept.id
+    assert (found["text"], found["question"], found["condition"]) == (
+        "1 + 1 = 2", "What is 0 + 1?", "original"
+    )  # fmt: skip
+
+
+def test_train_reads_examples_in_an_order_of_content(tmp_path: Path) -> None:
+    examples = [sample.example(LONG.id, "original"), sample.example(LONG.id, "compressed")]
+    database = connect(sample.write_rows(tmp_path / "c", [*BASE, LONG, *examples]))
+    database.set_run(RUN_ID, FINGERPRINTS)
+    found = database.run_file("inputs", "train").records()
+    assert [row["record_id"] for row in found] == sorted(made.id for made in examples)
+
+
+# --- hostile content
+
+
+def test_text_is_no_sql(ask: Ask, tmp_path: Path) -> None:
+    hostile = Problem(source="x", question="'); drop --", answer="{inputs}", answer_type="text")
+    member = sample.member(P0).row
+    rows = [
+        Made("ingest", hostile),
+        Made("ingest", replace(member, problem_id=hostile.content_id(), position=9)),
+    ]
+    assert values(ask("generate", *rows), "question", "answer")[-1] == ("'); drop --", "{inputs}")
+
+
+def test_settings_are_no_sql(ask: Ask) -> None:
+    config = StageConfig(prompt="'; select 1 --")
+    assert len(ask("generate", config=config)) == 3

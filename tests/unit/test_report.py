@@ -1,0 +1,77 @@
+"""The page at the end of a run: figures from the marts, and text that is only text."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from flows.report import Report, markdown, print_report, summary_lines
+from sql.database import connect
+from tests.unit import sample_corpus as sample
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    folder: Path = tmp_path_factory.mktemp("report") / "corpus"
+    return report_of(sample.write_sample(folder))
+
+
+def report_of(parts: dict[str, list[str]]) -> Report:
+    database = connect(parts)
+
+    def mart(name: str) -> list[dict[str, Any]]:
+        return database.run(f"from {name}").records()
+
+    return Report(
+        recipe="[/b] sample", corpus="corpus", funnel=mart("funnel"),
+        tokens=mart("tokens_by_level"),
+        rounds=mart("compression_by_round"), selection=mart("selection_by_filter"),
+        rejections=mart("rejections_by_reason"), evaluation=mart("evaluation_summary"),
+        usage=mart("usage_by_model"), disagreements=1, stage_seconds={"generate": 1.25},
+        stage_rows={"generate": 4}, num_requests=9, num_repeated=1, total_seconds=2.0,
+        example_id=sample.P0,
+    )  # fmt: skip
+
+
+def printed(report: Report) -> str:
+    stream = io.StringIO()
+    print_report(report, Console(file=stream, width=120))
+    return stream.getvalue()
+
+
+def test_figures_of_the_sample(report: Report) -> None:
+    assert {line.name: line.value for line in summary_lines(report)} == {
+        "problems": "3",
+        "answered correctly": "50%",
+        "levels": "1 easy · 1 hard",
+        "mean tokens": "118 long -> 60 rewritten -> 30 compressed",
+        "compression": "1 kept round 1",
+        "kept": "100%",
+        "disagreements": "1",
+    }
+
+
+def test_the_page_says_what_to_try_next(report: Report) -> None:
+    page = printed(report)
+    assert "recipe [/b] sample" in page
+    assert f"litecot show {sample.P0}" in page
+    assert "rewrite: answer_changed" in page
+    assert "after training" in page
+
+
+def test_an_empty_run_has_a_page() -> None:
+    empty = report_of({})
+    assert [line.name for line in summary_lines(empty)] == ["problems", "disagreements"]
+    assert "recipe" in printed(empty)
+    assert markdown(empty).startswith("# ")
+
+
+def test_markdown_escapes_what_models_wrote(report: Report) -> None:
+    detail = "<script>x</script> | a\nb"
+    hostile = report.model_copy(update={"rejections": [{"stage": "rewrite", "detail": detail}]})
+    (row,) = [line for line in markdown(hostile).splitlines() if "script" in line]
+    assert row == "| rewrite | &lt;script>x&lt;/script> \\| a b |"

@@ -1,0 +1,296 @@
+"""The runner over a real corpus and real DuckDB, with models that fail, die and come back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tenacity import wait_none
+
+from infra import retries
+from infra.engines import EngineConfig
+from infra.run import Run, RunPlan, StageRun
+from infra.runner import StageFailedError, StageReport, run_stage
+from infra.settings import Settings
+from infra.storage import CorpusError
+from tasks.ports import PermanentError, Ports, Sampling, TransientError
+from tasks.schemas import Membership, Problem, Rationale, Row
+from tasks.schemas import Run as RunRow
+from tasks.stage import Record, Stage, StageConfig
+from tests.fakes import FakeModels, FunctionChat, Reply, WordCounter, WordGrader
+
+MODEL = EngineConfig(model="teacher-1")
+PROBLEMS = [
+    Problem(source="sums", question=f"what is {n} plus 1", answer=str(n + 1), answer_type="integer")
+    for n in range(6)
+]
+FINGERPRINTS = {"ask": "fp-ask"}
+RUN_ID = RunRow(recipe="r", resolved="{}", fingerprints="{}", versions="").content_id()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskRecord(Record):
+    question: str
+    answer: str
+    answer_type: str
+
+
+async def ask(record: AskRecord, ports: Ports, config: StageConfig) -> Sequence[Row]:
+    """Two requests, so that a fault of the second finds the first paid for."""
+    teacher = ports.chat["teacher"]
+    prompt = ports.prompts.render("judge", question=record.question)
+    await teacher.complete(prompt, Sampling())
+    prompt = ports.prompts.render("generate", question=record.question)
+    (reply,) = await teacher.complete(prompt, Sampling())
+    grade = await ports.grader.grade(
+        reply.text, answer=record.answer, answer_type=record.answer_type, truncated=False
+    )
+    if grade.verdict == "wrong":
+        return []
+    return [
+        Rationale(
+            problem_id=record.problem_id, kind="long", model=teacher.name, engine=teacher.engine,
+            text=reply.text, num_tokens=ports.tokens.count(reply.text), verdict=grade.verdict,
+            finish_reason=reply.finish_reason,
+        )
+    ]  # fmt: skip
+
+
+ASK = Stage(
+    name="ask", reads="generate", writes=Rationale, record=AskRecord, config=StageConfig, step=ask,
+    roles=("teacher",),
+)  # fmt: skip
+
+
+class Factory:
+    """A corpus of six problems in two shards; opens one run after another on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.runs = 0
+
+    def go(
+        self, answer: Callable[[str], Reply], *, shard: int | None = None, **settings: Any
+    ) -> tuple[StageReport | StageFailedError, FunctionChat]:
+        """One invocation with a new model; what it came to, and what the model was asked."""
+        chat = FunctionChat(answer)
+        with self.open(chat, **settings) as run:
+            try:
+                return asyncio.run(run_stage(run, "ask", shard=shard)), chat
+            except StageFailedError as error:
+                return error, chat
+
+    def open(self, chat: FunctionChat, **settings: Any) -> Run:
+        stage = StageRun(
+            stage=ASK, config=StageConfig(), fingerprint="fp-ask", models={"teacher": MODEL}
+        )
+        plan = RunPlan(
+            run_id=RUN_ID, recipe="r", resolved="{}", fingerprints=FINGERPRINTS,
+            stages={"ask": stage}, counter=MODEL, seed=7,
+        )  # fmt: skip
+        run = Run(
+            plan, corpus=self.folder, settings=Settings(**settings), tokens=WordCounter(),
+            grader=WordGrader(), models=FakeModels({"teacher-1": chat}),
+        )  # fmt: skip
+        if not self.runs:
+            self.take_in(run)
+        self.runs += 1
+        return run
+
+    def take_in(self, run: Run) -> None:
+        for number, problem in enumerate(PROBLEMS):
+            member = Membership(
+                member_of=RUN_ID, problem_id=problem.content_id(), split="train", position=number,
+                shard=number // 3,
+            )  # fmt: skip
+            run.write(problem.content_id(), [problem, member], stage="ingest")
+        run.writer.flush()
+
+    def rows(self, table: str, columns: str = "*") -> list[tuple[Any, ...]]:
+        with self.open(FunctionChat(right)) as run:
+            return run.database().run(f"select {columns} from raw_{table} order by all").rows
+
+
+@pytest.fixture
+def factory(tmp_path: Path) -> Factory:
+    return Factory(tmp_path / "corpus")
+
+
+@pytest.fixture(autouse=True)
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "_BACKOFF", wait_none())
+
+
+def number_in(text: str) -> int:
+    return int(text.split("what is ")[1].split()[0])
+
+
+def right(text: str) -> Reply:
+    return f"answer {number_in(text) + 1}"
+
+
+def failing(number: int, fault: Reply, step: str = "reason") -> Callable[[str], Reply]:
+    """Right, but for the second request of problem `number`."""
+
+    def answer(text: str) -> Reply:
+        return fault if number_in(text) == number and step in text else right(text)
+
+    return answer
+
+
+def report(outcome: StageReport | StageFailedError) -> StageReport:
+    assert isinstance(outcome, StageReport), outcome
+    return outcome
+
+
+def failure(outcome: StageReport | StageFailedError) -> StageFailedError:
+    assert isinstance(outcome, StageFailedError), outcome
+    return outcome
+
+
+def test_every_record_is_a_row_once(factory: Factory) -> None:
+    outcome, _ = factory.go(right)
+    done = report(outcome)
+    assert (done.num_pending, done.num_rows, done.num_rejected) == (6, 6, 0)
+    assert len(factory.rows("rationales")) == 6
+
+
+def test_the_second_time_nothing_is_left_to_do(factory: Factory) -> None:
+    factory.go(right)
+    outcome, chat = factory.go(right)
+    assert report(outcome).num_pending == 0
+    assert chat.asked == []
+    assert len(factory.rows("rationales")) == 6
+
+
+def test_shards_are_done_one_at_a_time(factory: Factory) -> None:
+    outcome, chat = factory.go(right, shard=1)
+    assert report(outcome).num_rows == 3
+    assert {number_in(text) for text in chat.asked} == {3, 4, 5}
+    outcome, chat = factory.go(right)
+    assert report(outcome).num_rows == 3
+    assert {number_in(text) for text in chat.asked} == {0, 1, 2}
+
+
+def test_rows_are_stamped_with_what_made_them(factory: Factory) -> None:
+    factory.go(right)
+    columns = "input_id, problem_id, run_id, stage_fingerprint, model, num_tokens"
+    for row in factory.rows("rationales", columns):
+        assert row == (row[1], row[1], RUN_ID, "fp-ask", "teacher-1", 2)
+
+
+def test_what_can_never_succeed_is_rejected_with_its_reason(factory: Factory) -> None:
+    outcome, _ = factory.go(failing(2, PermanentError("too_long", "9000 tokens, 8192 fit")))
+    done = report(outcome)
+    assert (done.num_rows, done.num_rejected) == (5, 1)
+    columns = "problem_id, stage, reason, detail"
+    (row,) = factory.rows("rejections", columns)
+    assert row == (PROBLEMS[2].content_id(), "ask", "too_long", "9000 tokens, 8192 fit")
+    assert report(factory.go(right)[0]).num_pending == 0
+
+
+def test_a_bug_in_one_record_loses_no_other_and_is_named(factory: Factory) -> None:
+    outcome, _ = factory.go(failing(2, KeyError("a bug")))
+    error = failure(outcome)
+    assert "1 of 6 records failed, the others are saved" in str(error)
+    assert f"record {PROBLEMS[2].content_id()}: KeyError: 'a bug'" in str(error)
+    assert not error.is_transient
+    assert len(factory.rows("rationales")) == 5
+    assert report(factory.go(right)[0]).num_rows == 1
+
+
+def test_a_step_that_ends_in_no_row_loses_no_other(factory: Factory) -> None:
+    outcome, _ = factory.go(failing(2, "answer nonsense"))
+    assert "ends in no row" in str(failure(outcome))
+    assert len(factory.rows("rationales")) == 5
+
+
+def test_passing_faults_are_tried_again(factory: Factory) -> None:
+    faults: list[Reply] = [TransientError("busy", retry_after_s=0.0)] * 2
+
+    def answer(text: str) -> Reply:
+        return faults.pop() if faults else right(text)
+
+    outcome, chat = factory.go(answer, max_attempts=3)
+    assert report(outcome).num_rows == 6
+    assert len(chat.asked) == 12 + 2
+
+
+def test_a_fault_that_does_not_pass_is_left_for_the_next_time(factory: Factory) -> None:
+    outcome, chat = factory.go(failing(2, TransientError("busy")), max_attempts=3)
+    assert failure(outcome).is_transient
+    assert len(chat.asked) == 12 + 2
+    assert factory.rows("rejections") == []
+    assert report(factory.go(right)[0]).num_rows == 1
+
+
+def test_a_reply_that_came_is_not_paid_for_again(factory: Factory) -> None:
+    """The first request of the failed record was answered: only its second is sent again."""
+    factory.go(failing(2, KeyError("a bug")))
+    outcome, chat = factory.go(right)
+    assert report(outcome).num_rows == 1
+    (again,) = chat.asked
+    assert "reason" in again
+    with factory.open(FunctionChat(right)) as run:
+        assert run.writer.counts() == (13, 1)  # 12 requests and one whose reply was lost
+
+
+def test_a_crash_between_reply_and_row_costs_no_request(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        """Ends the process, as far as the runner can tell."""
+
+    def dies(*_: Any, **__: Any) -> None:
+        raise Killed
+
+    chat = FunctionChat(right)
+    with monkeypatch.context() as patch, factory.open(chat, in_flight=1) as run:
+        patch.setattr(run.writer, "finish", dies)
+        with pytest.raises(BaseExceptionGroup):
+            asyncio.run(run_stage(run, "ask"))
+    assert len(chat.asked) == 2
+    outcome, chat = factory.go(right)
+    assert report(outcome).num_rows == 6
+    assert len(chat.asked) == 12 - 2
+
+
+def test_a_corpus_that_cannot_be_written_stops_the_stage_in_one_line(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_full(*_: Any, **__: Any) -> None:
+        raise CorpusError("no space left")
+
+    chat = FunctionChat(right)
+    with factory.open(chat, in_flight=1) as run:
+        monkeypatch.setattr(run.writer, "finish", is_full)
+        with pytest.raises(CorpusError, match="no space left"):
+            asyncio.run(run_stage(run, "ask"))
+    assert len(chat.asked) < 12
+
+
+@pytest.mark.parametrize("limit", [1, 2, 4])
+def test_no_more_records_are_in_flight_than_allowed(factory: Factory, limit: int) -> None:
+    outcome, chat = factory.go(right, in_flight=limit)
+    assert report(outcome).num_rows == 6
+    assert chat.most_in_flight == limit
+
+
+def test_progress_is_told_from_none_to_all(factory: Factory) -> None:
+    told: list[tuple[int, int]] = []
+    with factory.open(FunctionChat(right)) as run:
+        asyncio.run(run_stage(run, "ask", on_progress=lambda *counts: told.append(counts)))
+    assert told[0] == (0, 6)
+    assert told[-1] == (6, 6)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+def test_the_models_are_closed_with_the_run(factory: Factory) -> None:
+    with factory.open(FunctionChat(right)) as run:
+        models = run._models
+    assert isinstance(models, FakeModels)
+    assert models.is_closed
