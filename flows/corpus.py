@@ -9,24 +9,15 @@ import asyncio
 
 from prefect import flow
 
-from flows.session import Order, Session, open_session
+from flows.session import DEFAULT, Order, Session, open_session
 from flows.steps import ingest, num_shards, stage_shard
 
 AFTER_CORPUS = ("train", "evaluate-base", "evaluate-trained")
 
 
-@flow(name="corpus", flow_run_name="corpus {recipe}")
-async def corpus(
-    recipe: str = "nano",
-    corpus: str = "corpus",
-    problems: list[str] | None = None,
-    rationales: list[str] | None = None,
-    limit: int | None = None,
-    seed: int | None = None,
-    overrides: list[str] | None = None,
-) -> None:
+@flow(name="corpus", flow_run_name="corpus {order.recipe}")
+async def corpus(order: Order = DEFAULT) -> None:
     """Make the training examples of a recipe."""
-    order = Order.of(locals())
     with open_session(order) as opened:
         await ingest(order)
         room = asyncio.Semaphore(opened.run.settings.shards_at_once)

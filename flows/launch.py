@@ -59,7 +59,7 @@ async def _run(order: Order, terminal: Terminal) -> Report:
     from flows.liter import liter
 
     with shown_on(terminal), terminal.live():
-        report: Report = await liter(**order.parameters())
+        report: Report = await liter(order)
     return report
 
 

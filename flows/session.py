@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict
 
 from flows.plan import run_plan
 from flows.recipe import Recipe, RecipeError, load_recipe
@@ -23,9 +24,10 @@ from infra.settings import Settings
 from tasks.schemas import Invocation
 
 
-@dataclass(frozen=True, kw_only=True)
-class Order:
+class Order(BaseModel):
     """What a person asked for: a recipe and how it differs from the shipped one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe: str = "nano"
     corpus: str = "corpus"
@@ -35,24 +37,8 @@ class Order:
     seed: int | None = None
     overrides: tuple[str, ...] = ()
 
-    @classmethod
-    def of(cls, parameters: Mapping[str, Any]) -> Self:
-        """From flow parameters (other names in `parameters` are ignored)."""
-        names = [f.name for f in fields(cls)]
-        given: dict[str, Any] = {n: parameters[n] for n in names if parameters[n] is not None}
-        frozen: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in given.items()
-        }
-        return cls(**frozen)
 
-    def parameters(self) -> dict[str, Any]:
-        """As flow parameters."""
-        return {
-            "recipe": self.recipe, "corpus": self.corpus, "problems": list(self.problems),
-            "rationales": list(self.rationales), "limit": self.limit, "seed": self.seed,
-            "overrides": list(self.overrides),
-        }  # fmt: skip
+DEFAULT = Order()
 
 
 @dataclass

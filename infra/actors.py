@@ -99,10 +99,11 @@ def _call_on_lasting_thread(call: Callable[[], None]) -> None:
 
     def run() -> None:
         try:
-            outcome.set_result(call())
+            call()
         except BaseException as error:
             outcome.set_exception(error)
         else:
+            outcome.set_result(None)
             threading.Event().wait()
 
     threading.Thread(target=run, name="litecot-ray", daemon=True).start()

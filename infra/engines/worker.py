@@ -82,6 +82,8 @@ class EngineWorker:
             return not self._closed
 
     def _decode(self) -> None:
+        if self._steps % PATIENCE_STEPS == 0:
+            self._batch.drop_abandoned()
         self._admit()
         if self._batch.rows:
             self._batch.step()
@@ -95,7 +97,6 @@ class EngineWorker:
             if not ready or not (is_handful or self._steps % PATIENCE_STEPS == 0):
                 return
             taken = [self._rows.popleft() for _ in range(ready)]
-        self._batch.drop_abandoned()
         wanted = [row for row in taken if not row.owner.is_settled]
         try:
             self._batch.admit(wanted)
