@@ -34,10 +34,10 @@ ui: .venv/base ## start a standing Prefect server; runs then show up in its UI
 	@$(BIN)/python -m flows.ui
 
 test: .venv/dev ## all tests but those that need a GPU
-	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/unit tests/integration
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/unit -n auto -q && HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/integration
 
 test-fast: .venv/dev ## the unit tests
-	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/unit
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/unit -n auto -q
 
 test-gpu: .venv/dev ## the tests that need a CUDA device; skipped with a reason without one
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/gpu

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 import sys
 from pathlib import Path
@@ -53,10 +54,16 @@ def print_result(result: Result, output: str, stream: TextIO | None = None) -> N
         writer.writerow(result.columns)
         writer.writerows(result.rows)
     elif output == "json":
-        json.dump(result.records(), stream, default=str, ensure_ascii=False, indent=2)
+        rows = [{k: _json_value(v) for k, v in record.items()} for record in result.records()]
+        json.dump(rows, stream, default=str, ensure_ascii=False, indent=2)
         stream.write("\n")
     else:
         _print_table(result, stream)
+
+
+def _json_value(value: object) -> object:
+    """JSON has no NaN and no infinity: null, as in DuckDB's own JSON."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _print_table(result: Result, stream: TextIO) -> None:

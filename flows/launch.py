@@ -25,6 +25,7 @@ from flows.session import Order, resolve_recipe, shown_on
 from flows.terminal import Terminal
 from infra.nano.files import resolve_nano
 from infra.settings import Settings
+from infra.storage import CorpusWriter
 from tasks.ingest import resolve_sources
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def check(order: Order) -> Recipe:
     recipe = resolve_recipe(order)
     run_plan(recipe)
     resolve_sources([resolve_nano(name) for name in recipe.problems], recipe.source)
+    with CorpusWriter(order.corpus):
+        pass
     return recipe
 
 
@@ -50,9 +53,10 @@ def launch(order: Order) -> None:
     settle_environment(Settings())
     terminal.say(f"recipe {recipe.name}, corpus {order.corpus}, {_server_line()}")
     report = run_interruptibly(lambda: _run(order, terminal))
+    from flows.display import page
     from flows.report import print_report
 
-    print_report(report, console)
+    print_report(report, page())
 
 
 async def _run(order: Order, terminal: Terminal) -> Report:

@@ -46,8 +46,9 @@ def run_plan(recipe: Recipe) -> RunPlan:
     """Decide everything. Raises RecipeError, IngestError or ModelFilesError: one line each."""
     if not recipe.problems:
         raise RecipeError("no problems: give --problems FILE (or --rationales), or recipe.problems")
-    inputs = content_id(input_files(recipe), recipe.limit, recipe.source.model_dump(mode="json"))
-    fingerprints = {"ingest": inputs}
+    files = content_id(input_files(recipe), recipe.source.model_dump(mode="json"))
+    inputs = content_id(files, recipe.limit)
+    fingerprints = {"ingest": files}
     stages: dict[str, StageRun] = {}
     for name in recipe.stages:
         if name == TRAIN:

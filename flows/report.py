@@ -227,8 +227,9 @@ def _stage_table(report: Report) -> Table:
 
 def _footer(report: Report) -> str:
     corpus = "" if report.corpus == "corpus" else f" --corpus {report.corpus}"
+    question = "compression_by_round" if report.rounds else "selection_by_filter"
     commands = [
-        f"litecot sql 'from compression_by_round'{corpus}",
+        f"litecot sql 'from {question}'{corpus}",
         f"litecot show {report.example_id or 'ID'}{corpus}",
         f"litecot status{corpus}",
     ]

@@ -22,6 +22,17 @@ from tasks.schemas import Run as RunRow
 PACKAGES = (
     "litecot", "prefect", "ray", "torch", "transformers", "deepspeed", "pyarrow", "duckdb",
 )  # fmt: skip
+WARNINGS = {
+    "nul_removed": "NUL characters were removed",
+    "surrogate_replaced": "a lone surrogate was replaced by U+FFFD",
+    "control_text_in_question": "the question names a control token; it stays plain text",
+    "control_text_in_candidate": "a rationale names a control token; it stays plain text",
+    "no_candidates": "brings no rationale",
+    "empty_candidate": "an empty rationale was left out",
+    "labels_do_not_line_up": "there are not as many labels as rationales; labels are left out",
+    "unreadable_label": "a label is neither true nor false; left out",
+    "unknown_answer_type": "the answer type is unknown; it was guessed",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +149,8 @@ def _tally(item: IngestedProblem, split: str, report: IntakeReport, count: int) 
     else:
         report.num_eval = count
     report.num_candidates += len(item.candidates)
-    report.notes += item.warnings
+    where = f"{item.problem.source}:{item.problem.line}"
+    report.notes += [f"{where}: {WARNINGS.get(name, name)}" for name in item.warnings]
 
 
 def _run_row(run: Run) -> RunRow:

@@ -106,7 +106,7 @@ async def run_stage(
 
 async def _run_record(run: Run, stage: StageRun, fields: dict[str, Any], *, tally: _Tally) -> None:
     chats = _chats(run, stage)
-    record = stage.stage.record.from_row(fields)
+    record_id = fields["record_id"]
     ports = Ports(
         prompts=PromptFiles(stage.config.prompt),
         grader=run.grader,
@@ -119,9 +119,10 @@ async def _run_record(run: Run, stage: StageRun, fields: dict[str, Any], *, tall
         },
     )
     try:
+        record = stage.stage.record.from_row(fields)
         rows = await _rows_of(record, ports, stage)
         run.writer.finish(
-            record.record_id,
+            record_id,
             rows,
             stage_fingerprint=stage.fingerprint,
             run_id=run.run_id,
@@ -130,7 +131,7 @@ async def _run_record(run: Run, stage: StageRun, fields: dict[str, Any], *, tall
     except CorpusError:  # the disk, not the record: nothing more can be saved
         raise
     except Exception as error:  # a passing fault or a bug: named at the end, tried again next time
-        tally.failures.append((record.record_id, error))
+        tally.failures.append((record_id, error))
         return
     tally.count(rows)
 

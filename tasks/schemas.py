@@ -96,12 +96,11 @@ class Membership(Row):
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate(Row):
-    """A rationale somebody brought, before it was verified."""
+    """A rationale somebody brought, before it was verified. Its stage is the set of input files."""
 
     table: ClassVar[str] = "candidates"
     key: ClassVar[str] = "candidate_id"
     identity: ClassVar[tuple[str, ...]] = ("problem_id", "candidate", "text")
-    of_stage: ClassVar[bool] = False
 
     problem_id: str = column("the problem it answers")
     candidate: int = column("number among the problem's candidates, from 0")
@@ -124,10 +123,15 @@ class Usage:
 class Rationale(Usage, Row):
     table: ClassVar[str] = "rationales"
     key: ClassVar[str] = "rationale_id"
-    identity: ClassVar[tuple[str, ...]] = ("problem_id", "parent_id", "kind", "candidate", "round")
+    identity: ClassVar[tuple[str, ...]] = (
+        "problem_id", "parent_id", "candidate_id", "kind", "candidate", "round",
+    )  # fmt: skip
 
     problem_id: str = column("the problem it answers")
     parent_id: str | None = column("the rationale it was made from", default=None)
+    candidate_id: str | None = column(
+        "the brought candidate it is, if it was brought", default=None
+    )
     kind: str = column("long | rewritten | compressed")
     candidate: int = column("number among the samples of one prompt, from 0", default=0)
     round: int = column("compression round, from 1; 0 where it was not compressed", default=0)

@@ -57,6 +57,7 @@ async def verify(record: VerifyRecord, ports: Ports, config: VerifyConfig) -> Se
     return [
         Rationale(
             problem_id=record.problem_id,
+            candidate_id=record.record_id,
             kind="long",
             candidate=record.candidate,
             model=record.model or "brought",

@@ -1,4 +1,4 @@
-"""Where the embedded nano world's files are: `nano:train` and `nano:eval` name its problem files."""
+"""Where the nano world's files are: `nano:train` and `nano:eval` name its problem files."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ CHAT_TEMPLATE = (
 
 
 def vocabulary(num_problems: int = 3000) -> list[str]:
-    """Every piece of the nano world once, sorted: how often it is said does not change the tokens."""
+    """Every piece of the nano world once, sorted: how often it is said changes no token."""
     rng, pieces = random.Random(0), {"user", "assistant", "system"}
     for _ in range(num_problems):
         num_steps = rng.randrange(1, world.MAX_STEPS + 1)

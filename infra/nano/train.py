@@ -48,14 +48,14 @@ class Course:
     feed_forward: int
     learning_rate: float = 2e-3
     batch_tokens: int = 4096
-    num_tokens: int = 45_000_000
-    minutes: float = 33.0
+    num_tokens: int = 10_000_000
+    minutes: float = 45.0
 
 
 COURSES = {
     "teacher": Course("teacher", lessons.teacher_lesson, 4, 128, 4, 2, 384),
     "student": Course(
-        "student", lessons.student_lesson, 3, 96, 3, 3, 256, num_tokens=4_000_000, minutes=11.0
+        "student", lessons.student_lesson, 3, 96, 3, 3, 256, num_tokens=5_000_000, minutes=20.0
     ),
 }
 

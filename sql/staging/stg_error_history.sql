@@ -9,4 +9,5 @@ where
     and verdict <> 'unverifiable'
     and run_id <> getvariable('run_id')
     and stage_fingerprint is distinct from fingerprint_of('generate')
+    and stage_fingerprint is distinct from fingerprint_of('verify')
 group by problem_id

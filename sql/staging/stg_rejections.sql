@@ -2,8 +2,6 @@
 select *
 from raw_rejections
 where
-    run_id = getvariable('run_id')  -- a line that could not be read belongs to no problem
-    or (
-        stage_fingerprint in (select unnest(map_values(getvariable('fingerprints'))))
-        and problem_id in (select problem_id from stg_memberships)
-    )
+    stage_fingerprint in (select unnest(map_values(getvariable('fingerprints'))))
+    -- a line that could not be read belongs to no problem, but to the files it was in
+    and (problem_id is null or problem_id in (select problem_id from stg_memberships))

@@ -115,7 +115,8 @@ def test_the_same_command_again_does_nothing(made: tuple[Path, str]) -> None:
 def test_interrupted_run_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
     corpus = tmp_path / "corpus"
     command = [sys.executable, "-m", "flows.cli", *ARGUMENTS, "--corpus", str(corpus)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as run:
         assert run.stdout is not None
         assert run.stderr is not None
         for line in run.stdout:

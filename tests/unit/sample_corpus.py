@@ -30,7 +30,7 @@ from tasks.schemas import (
     Selection,
 )
 
-STAGES = ("verify", "generate", "difficulty", "rewrite", "compress", "score", "select", "mix",
+STAGES = ("ingest", "verify", "generate", "difficulty", "rewrite", "compress", "score", "select", "mix",
           "train", "evaluate-base", "evaluate-trained")  # fmt: skip
 FINGERPRINTS = {stage: f"fp-{stage}" for stage in STAGES}
 OTHER_FINGERPRINTS = {stage: f"fp2-{stage}" for stage in STAGES}
