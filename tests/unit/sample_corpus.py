@@ -30,8 +30,8 @@ from tasks.schemas import (
     Selection,
 )
 
-STAGES = ("ingest", "verify", "generate", "difficulty", "rewrite", "compress", "score", "select", "mix",
-          "train", "evaluate-base", "evaluate-trained")  # fmt: skip
+STAGES = ("ingest", "verify", "generate", "difficulty", "rewrite", "compress", "score", "select",
+          "mix", "train", "evaluate-base", "evaluate-trained")  # fmt: skip
 FINGERPRINTS = {stage: f"fp-{stage}" for stage in STAGES}
 OTHER_FINGERPRINTS = {stage: f"fp2-{stage}" for stage in STAGES}
 RUN = Run(recipe="sample", resolved="{}", fingerprints=json.dumps(FINGERPRINTS), versions="{}")
