@@ -115,7 +115,7 @@ def _answered(report: Report, funnel: dict[str, dict[str, Any]]) -> list[Line]:
         return []
     right = funnel["answered_correctly"]
     note = f"{right['num_rows']} of {total} candidates, for {right['num_problems']} problems"
-    return [Line(name="answered correctly", value=f"{right['num_rows'] / total:.0%}", note=note)]
+    return [Line(name="answered correctly", value=f"{right['num_rows'] / total:.1%}", note=note)]
 
 
 def _levels(report: Report) -> list[Line]:

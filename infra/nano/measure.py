@@ -1,32 +1,26 @@
 """Measure the nano models on held-out problems: `python -m infra.nano.measure`.
 
 Role: the proof that the embedded models can play their roles. Invariant: every problem is held out
-(never seen in any wording), replies come from plain batched `generate`, and what is right is
+(never seen in any wording), replies come through the pipeline's own engine, and what is right is
 decided by the world, not by a model. The result is `metrics.json`.
 
 A sample entry: {"teacher": {"solve": {"greedy": {"easy": 0.998, "easy_tokens": 95.1, ...}, ...}}}
 """
 
 import argparse
+import asyncio
 import json
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    PreTrainedTokenizerBase,
-)
-
+from infra.engines import EngineConfig, open_engine
 from infra.nano import chains, lessons, world
 from tasks import prompts
+from tasks.ports import Prompt, Sampling
 
 FOLDER = Path(__file__).parent
-BATCH = 128
 MAX_NEW_TOKENS = 448
 TEMPERATURES = {"greedy": 0.0, "t0.7": 0.7, "t1.0": 1.0}
 
@@ -43,42 +37,30 @@ class Trial:
 
 
 class Speaker:
-    """A nano model with its tokenizer, answering many prompts at once."""
+    """A nano model behind the engine that the pipeline uses, answering many prompts at once."""
 
     def __init__(self, folder: Path) -> None:
-        self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
-        self.tokenizer.padding_side = "left"
-        self.model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        config = EngineConfig(
+            model=str(folder.resolve()), dtype="float64", device="cpu", max_batch_size=192,
+            max_batch_tokens=4096,
+        )  # fmt: skip
+        self._engine = open_engine(config)
 
     def ask(self, trials: list[Trial], temperature: float = 0.0) -> list[str]:
-        """The replies, in the order of the trials; batches are of similar length."""
-        order = sorted(range(len(trials)), key=lambda i: len(trials[i].prompt))
-        replies = [""] * len(trials)
-        for first in range(0, len(order), BATCH):
-            batch = order[first : first + BATCH]
-            answers = self._reply([trials[i] for i in batch], temperature)
-            for index, answer in zip(batch, answers, strict=True):
-                replies[index] = answer
-        return replies
+        """The replies, in the order of the trials."""
+        return asyncio.run(self._ask_all(trials, temperature))
 
-    @torch.inference_mode()
-    def _reply(self, trials: list[Trial], temperature: float) -> list[str]:
-        chats = [self._chat(trial) for trial in trials]
-        inputs = self.tokenizer(chats, return_tensors="pt", padding=True, add_special_tokens=False)
-        how: dict[str, Any] = {"do_sample": False}
-        if temperature:
-            how = {"do_sample": True, "temperature": temperature, "top_k": 0}
-        out = self.model.generate(**inputs, **how, max_new_tokens=MAX_NEW_TOKENS)
-        new = out[:, inputs.input_ids.shape[1] :]
-        return list(self.tokenizer.batch_decode(new, skip_special_tokens=True))
-
-    def _chat(self, trial: Trial) -> str:
-        message = [{"role": "user", "content": trial.prompt}]
-        return str(
-            self.tokenizer.apply_chat_template(
-                message, tokenize=False, add_generation_prompt=True, compress=trial.compress
-            )
+    async def _ask_all(self, trials: list[Trial], temperature: float) -> list[str]:
+        replies = await asyncio.gather(
+            *(self._reply(trial, temperature, seed) for seed, trial in enumerate(trials))
         )
+        return list(replies)
+
+    async def _reply(self, trial: Trial, temperature: float, seed: int) -> str:
+        prompt = Prompt(text=trial.prompt, compress=trial.compress)
+        sampling = Sampling(temperature=temperature, max_tokens=MAX_NEW_TOKENS, seed=seed)
+        (completion,) = await self._engine.complete(prompt, sampling)
+        return completion.text
 
 
 def solve_trial(problem: world.Problem, *, compress: bool = False) -> Trial:
@@ -193,7 +175,6 @@ def measure_solving(
     speaker: Speaker, count: int, temperature: float, *, compress: bool = False
 ) -> Metrics:
     """Accuracy and mean tokens of solutions by level."""
-    torch.manual_seed(0)
     found: Metrics = {}
     for level, problems in draw_levels(count).items():
         trials = [solve_trial(problem, compress=compress) for problem in problems]
