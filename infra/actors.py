@@ -34,6 +34,7 @@ MIN_LOCAL_CPUS = 8  # places for actors, not cores: engines on one machine take 
 _STARTING = threading.Lock()
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",  # by default engines yield to everything else on the machine
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # `uv run litecot` must not rebuild the environment
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
@@ -113,6 +114,14 @@ def _call_on_lasting_thread(call: Callable[[], None]) -> None:
 def _init_ray(num_cpus: int | None, temp_dir: Path | None) -> None:
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    try:
+        _join_or_start(num_cpus, temp_dir)
+    except Exception as error:  # a busy machine: Ray gives its own processes 30 s
+        ray.shutdown()
+        raise TransientError(f"Ray did not start: {_first_line(error)}") from error
+
+
+def _join_or_start(num_cpus: int | None, temp_dir: Path | None) -> None:
     if os.environ.get("RAY_ADDRESS"):
         ray.init(log_to_driver=False, logging_level=logging.ERROR)
         return
