@@ -6,6 +6,8 @@ Shards move independently, so the teacher works on one while the compressor work
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
 from prefect import flow
 
@@ -22,9 +24,16 @@ async def corpus(order: Order = DEFAULT) -> None:
         await ingest(order)
         room = asyncio.Semaphore(opened.run.settings.shards_at_once)
         shards = range(num_shards(opened))
-        await asyncio.gather(*(_through_stages(order, opened, shard, room) for shard in shards))
+        await all_to_their_end(_through_stages(order, opened, shard, room) for shard in shards)
         for name in _stages(opened, is_global=True):
             await stage_shard.with_options(tags=[name])(order, name, None, "all shards")
+
+
+async def all_to_their_end(shards: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """A shard that fails does not stop the others: they end first, then its error is raised."""
+    for outcome in await asyncio.gather(*shards, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
 
 
 async def _through_stages(

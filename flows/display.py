@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "csv", "json")
 PAGE_WIDTH = 120
+MAX_RECORDS = 50  # rows shown one column a line where a table does not fit
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -77,8 +78,20 @@ def _print_table(result: Result, stream: TextIO) -> None:
     console = Console(file=stream)
     if not console.is_terminal:  # piped: as wide as the rows are
         console = Console(file=stream, width=_width(result))
+    elif _width(result) > console.width and len(result.rows) <= MAX_RECORDS:
+        _print_records(result, console)
+        return
     console.print(table)
     console.print(f"{len(result.rows)} row{'s' * (len(result.rows) != 1)}", highlight=False)
+
+
+def _print_records(result: Result, console: Console) -> None:
+    """Row after row, a line a column: for what is wider than the terminal."""
+    longest = max(map(len, result.columns))
+    for number, row in enumerate(result.rows, start=1):
+        console.print(Text(f"row {number}", style="bold"))
+        for name, value in zip(result.columns, row, strict=True):
+            console.print(Text(f"  {name:<{longest}}  {plain(value)}"))
 
 
 def _width(result: Result) -> int:
@@ -101,7 +114,9 @@ def print_lineage(lineage: Lineage) -> None:
         why = f"{rejection.reason}; {plain(rejection.detail)}"
         tree.add(Text(f"rejected by {rejection.stage}: {why}"))
     for answer in lineage.evaluations:
-        tree.add(Text(f"evaluated, {answer.role} {answer.model_id}: {answer.verdict}, "
+        how = "with <compress>" if answer.compress else "plain"
+        said = f"{answer.verdict}, says {plain(answer.extracted_answer) or 'nothing'}"
+        tree.add(Text(f"evaluated {how}, {answer.role} {plain(answer.model_id)}: {said}, "
                       f"{answer.num_tokens} tokens"))  # fmt: skip
     page().print(tree)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from infra.engines import EngineConfig, ModelFilesError, check_model
 
@@ -55,7 +56,7 @@ def print_findings(findings: list[Finding]) -> int:
     for finding in findings:
         mark = "ok" if finding.is_well else ("MISSING" if finding.is_needed else "-")
         remedy = "" if finding.is_well else finding.remedy
-        table.add_row(mark, finding.name, finding.what, remedy)
+        table.add_row(*(Text(cell) for cell in (mark, finding.name, finding.what, remedy)))
     Console().print(table)
     return int(any(f.is_needed and not f.is_well for f in findings))
 

@@ -7,7 +7,6 @@ gets a temporary one of its own, with its database in the project's home.
 from __future__ import annotations
 
 import os
-import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -24,9 +23,9 @@ from flows.recipe import Recipe
 from flows.session import Order, resolve_recipe, shown_on
 from flows.terminal import Terminal
 from infra.nano.files import resolve_nano
-from infra.settings import Settings
+from infra.settings import Settings, load_settings
 from infra.storage import CorpusWriter
-from tasks.ingest import resolve_sources
+from tasks.ingest import SourceConfig, resolve_sources
 
 if TYPE_CHECKING:
     from flows.report import Report
@@ -39,10 +38,18 @@ def check(order: Order) -> Recipe:
     """Everything that can be known before anything starts. Raises the errors of flows.messages."""
     recipe = resolve_recipe(order)
     run_plan(recipe)
-    resolve_sources([resolve_nano(name) for name in recipe.problems], recipe.source)
+    check_inputs(recipe)
     with CorpusWriter(order.corpus):
         pass
     return recipe
+
+
+def check_inputs(recipe: Recipe) -> None:
+    """Whether all inputs can be read and their columns are known. Raises IngestError."""
+    resolve_sources([resolve_nano(name) for name in recipe.problems], recipe.source)
+    if "evaluate" in recipe.stages:
+        held_out = SourceConfig(candidates="ignore")
+        resolve_sources([resolve_nano(name) for name in recipe.evaluate.problems], held_out)
 
 
 def launch(order: Order) -> None:
@@ -50,7 +57,7 @@ def launch(order: Order) -> None:
     recipe = check(order)
     console = Console()
     terminal = Terminal(console)
-    settle_environment(Settings())
+    settle_environment(load_settings())
     terminal.say(f"recipe {recipe.name}, corpus {order.corpus}, {_server_line()}")
     report = run_interruptibly(lambda: _run(order, terminal))
     from flows.display import page
@@ -117,8 +124,11 @@ def _server_line() -> str:
 
 def show_plan(order: Order) -> None:
     """Stages, models and fingerprints of what would run."""
+    from flows.display import page
+
     recipe = resolve_recipe(order)
     plan = run_plan(recipe)
+    check_inputs(recipe)
     title = Text(f"recipe {recipe.name}, run {plan.run_id}")
     table = Table(title=title, title_justify="left")
     for column in ("stage", "models", "fingerprint"):
@@ -126,5 +136,7 @@ def show_plan(order: Order) -> None:
     for name, fingerprint in plan.fingerprints.items():
         stage = plan.stages.get(name)
         models = {role: config.model for role, config in stage.models.items()} if stage else {}
+        if name == "train":
+            models = {"student": recipe.models.student.model}
         table.add_row(name, ", ".join(f"{r} {m}" for r, m in models.items()), fingerprint)
-    Console(file=sys.stdout).print(table, markup=False)
+    page().print(table, markup=False)

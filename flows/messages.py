@@ -24,6 +24,7 @@ KNOWN: dict[str, int] = {
     "UnknownRunError": EXIT_USAGE,
     "UnknownIdError": EXIT_USAGE,
     "UsageError": EXIT_USAGE,
+    "SettingsError": EXIT_USAGE,
     "StageFailedError": EXIT_FAILED,
     "TrainingError": EXIT_FAILED,
     "NothingToTrainError": EXIT_FAILED,

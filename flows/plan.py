@@ -59,7 +59,10 @@ def run_plan(recipe: Recipe) -> RunPlan:
             fingerprints[stage.name] = stages[stage.name].fingerprint
     as_json = json.loads(recipe.model_dump_json())  # infinity as null: JSON has none
     resolved = json.dumps({"recipe": as_json, "inputs": inputs})
-    texts = {"resolved": resolved, "fingerprints": json.dumps(fingerprints, sort_keys=True)}
+    texts: dict[str, Any] = {
+        "resolved": resolved,
+        "fingerprints": json.dumps(fingerprints, sort_keys=True),
+    }
     row = RunRow(recipe=recipe.name, versions="", **texts)
     return RunPlan(
         run_id=row.content_id(),
@@ -98,7 +101,7 @@ def _stage_run(
             prompts=stage.prompts,
             upstream=[done[name] for name in stage.upstream if name in done],
             seed=recipe.seed,
-            inputs=inputs if stage.is_global else "",
+            inputs=inputs if stage.is_global and table != "evaluate" else "",
         ),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from infra.storage.corpus import Corpus
@@ -15,5 +16,6 @@ def open_corpus(path: Path, *, run_id: str | None = None, or_empty: bool = False
     """
     corpus = Corpus(path)
     if or_empty and not path.exists():
+        print(f"litecot: no corpus at {path}, all relations are empty", file=sys.stderr)
         return connect({})
     return connect(corpus.parts(), run_id=run_id)

@@ -7,7 +7,11 @@ gives the same answer.
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -201,8 +205,9 @@ def _summary_table(report: Report) -> Table:
 
 def _evaluation_table(report: Report) -> Table:
     table = _plain_table(
-        "held-out problems", "student", "prompt", "problems", "accuracy", "mean tokens", "seconds"
-    )
+        "held-out problems",
+        "student", "prompt", "problems", "accuracy", "mean tokens", "mean wait, s",
+    )  # fmt: skip
     for row in report.evaluation:
         table.add_row(
             {"base": "before training", "trained": "after training"}.get(row["role"], row["role"]),
@@ -225,13 +230,22 @@ def _stage_table(report: Report) -> Table:
     return table
 
 
+def command_name() -> str:
+    """How this person can call `litecot`: by name where it is on PATH, else as they did."""
+    if shutil.which("litecot"):
+        return "litecot"
+    called = Path(sys.argv[0])
+    return os.path.relpath(called) if called.name == "litecot" else "litecot"
+
+
 def _footer(report: Report) -> str:
     corpus = "" if report.corpus == "corpus" else f" --corpus {report.corpus}"
     question = "compression_by_round" if report.rounds else "selection_by_filter"
+    program = command_name()
     commands = [
-        f"litecot sql 'from {question}'{corpus}",
-        f"litecot show {report.example_id or 'ID'}{corpus}",
-        f"litecot status{corpus}",
+        f"{program} sql 'from {question}'{corpus}",
+        f"{program} show {report.example_id or 'ID'}{corpus}",
+        f"{program} status{corpus}",
     ]
     lines = "\n".join(f"  {command}" for command in commands)
     return f"the corpus is in {report.corpus}; try next:\n{lines}"

@@ -20,7 +20,7 @@ from flows.plan import run_plan
 from flows.recipe import Recipe, RecipeError, load_recipe
 from flows.terminal import Terminal, silent_terminal
 from infra.run import Run
-from infra.settings import Settings
+from infra.settings import load_settings
 from tasks.schemas import Invocation
 
 
@@ -126,7 +126,7 @@ def open_session(order: Order) -> Iterator[Session]:
         return
     recipe = resolve_recipe(order)
     terminal = _terminals[-1] if _terminals else silent_terminal()
-    with Run(run_plan(recipe), corpus=Path(order.corpus), settings=Settings()) as run:
+    with Run(run_plan(recipe), corpus=Path(order.corpus), settings=load_settings()) as run:
         opened = _open[order] = Session(order=order, recipe=recipe, run=run, terminal=terminal)
         opened.counts_before = run.writer.counts()
         status = "failed"

@@ -97,9 +97,12 @@ async def stage_shard(order: Order, stage: str, shard: int | None, place: str) -
     shown = asyncio.create_task(_keep_showing(count, progress, changed))
     try:
         report = await run_stage(opened.run, stage, shard=shard, on_progress=advance)
+    except StageFailedError as error:
+        opened.timings.end(stage, error.num_rows)
+        raise
     finally:
         shown.cancel()
-    opened.timings.end(stage, report.num_rows + report.num_rejected)
+    opened.timings.end(stage, report.num_rows)
     await _show(count, progress, is_last=True)
     get_run_logger().info(
         "%d rows, %d rejected, of %d pending records",

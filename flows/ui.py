@@ -13,14 +13,14 @@ import time
 
 from flows.launch import SERVER_FILE, server_answers, settle_environment
 from flows.messages import ServerError
-from infra.settings import Settings
+from infra.settings import load_settings
 
 START_TIMEOUT_S = 180
 
 
 def main() -> int:
     """Start the server, print its address, stay until it ends."""
-    settings = Settings()
+    settings = load_settings()
     settle_environment(settings, find_server=False)
     host, port = "127.0.0.1", settings.ui_port
     try:

@@ -24,7 +24,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from infra.engines import Engine, EngineConfig, check_model, open_engine
+from infra.engines import Engine, EngineConfig, ModelFilesError, check_model, open_engine
 from infra.engines.engine import EngineInfo
 from tasks.ports import Completion, Prompt, Sampling, ScoreRequest, TokenScores, TransientError
 
@@ -183,11 +183,22 @@ class ModelPool:
             self._actors.clear()
             self._loaded.clear()
 
+    def _check_gpus(self, config: EngineConfig) -> None:
+        """Ray would wait for ever for a GPU that no actor gives back."""
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        held = sum(_wants_gpu(other) for other in self._actors)
+        if _wants_gpu(config) and held + 1 > resources.get("GPU", 0):
+            raise ModelFilesError(
+                f"model {config.model!r} needs a GPU of its own and all {held} are taken: give the "
+                "run more GPUs, or set device = 'cpu' for a smaller model"
+            )
+
     def _start(self, config: EngineConfig) -> Any:
         with self._lock:
             if config not in self._actors:
                 check_model(config)
                 start_ray()
+                self._check_gpus(config)
                 self._actors[config] = EngineActor.options(**_placement(config)).remote(config)
             return self._actors[config]
 

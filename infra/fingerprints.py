@@ -2,7 +2,9 @@
 
 Prompt files, models, settings, seed, the counting tokenizer and, through the fingerprints of the
 stages it reads, all of that upstream. Invariant: the same fingerprint and the same input record
-give the same rows; what could change them changes the fingerprint, so resume never mixes.
+give the same rows; what could change them changes the fingerprint, so resume never mixes. The one
+exception is difficulty: its type score and error history look at other problems and earlier runs,
+and stay as they were when the problem was first graded.
 """
 
 from __future__ import annotations

@@ -66,14 +66,18 @@ def take_in(run: Run, intake: Intake, on_progress: Callable[[int], None]) -> Int
     report = IntakeReport()
     held_out = _take_split(run, intake, "eval", report, set(), on_progress)
     _take_split(run, intake, "train", report, held_out, on_progress)
-    run.write(run.run_id, [_run_row(run)], stage="ingest")
+    row = _run_row(run, report.num_problems + report.num_eval)
+    run.write(run.run_id, [row], stage="ingest")
     run.writer.flush()
     return report
 
 
 def is_taken_in(run: Run) -> bool:
-    """Whether the run's row is there, which ingest writes last."""
-    found = run.database().run("select 1 from raw_runs where run_id = getvariable('run_id')")
+    """Whether the run's row, which ingest writes last, is there, and all problems it counted."""
+    found = run.database().run(
+        "select 1 from raw_runs where run_id = getvariable('run_id')"
+        " and num_problems = (select count(*) from stg_problems)"
+    )
     return bool(found.rows)
 
 
@@ -153,8 +157,9 @@ def _tally(item: IngestedProblem, split: str, report: IntakeReport, count: int) 
     report.notes += [f"{where}: {WARNINGS.get(name, name)}" for name in item.warnings]
 
 
-def _run_row(run: Run) -> RunRow:
+def _run_row(run: Run, num_problems: int) -> RunRow:
     return RunRow(
+        num_problems=num_problems,
         recipe=run.plan.recipe,
         resolved=run.plan.resolved,
         fingerprints=json.dumps(dict(run.plan.fingerprints), sort_keys=True),

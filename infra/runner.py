@@ -31,12 +31,14 @@ ProgressCallback = Callable[[int, int], None]  # records done, records pending
 class StageFailedError(RuntimeError):
     """Some records could not be done now; all others are saved and the same command resumes.
 
-    `is_transient`: every fault was a passing one, so trying again at once makes sense.
+    `is_transient`: every fault was a passing one, so trying again at once makes sense; `num_rows`:
+    rows that were saved all the same.
     """
 
-    def __init__(self, message: str, *, is_transient: bool) -> None:
+    def __init__(self, message: str, *, is_transient: bool, num_rows: int) -> None:
         super().__init__(message)
         self.is_transient = is_transient
+        self.num_rows = num_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,4 +175,5 @@ def _stage_failed(name: str, tally: _Tally) -> StageFailedError:
         "saved; run the same command again to try them. "
         f"First: record {record_id}: {type(fault).__name__}: {fault}",
         is_transient=all(isinstance(fault, TransientError) for _, fault in tally.failures),
+        num_rows=tally.rows,
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -24,3 +24,17 @@ class Settings(BaseSettings):
     max_attempts: int = Field(default=6, ge=1, description="tries of one request")
     grader_processes: int = Field(default=1, ge=1, description="processes that verify answers")
     answer_timeout_s: float = Field(default=5.0, gt=0, description="limit of one verification")
+
+
+class SettingsError(ValueError):
+    """An environment variable cannot be used; one line naming it."""
+
+
+def load_settings() -> Settings:
+    """From the environment. Raises SettingsError."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = f"LITECOT_{'_'.join(str(part) for part in fault['loc'])}".upper()
+        raise SettingsError(f"{name}={fault['input']!r}: {fault['msg']}") from None

@@ -69,6 +69,7 @@ class EvaluationLine:
     evaluation_id: str
     model_id: str
     role: str
+    compress: bool
     verdict: str
     num_tokens: int
     extracted_answer: str | None
@@ -236,6 +237,7 @@ def _evaluation(row: Found) -> EvaluationLine:
         evaluation_id=row["id"],
         model_id=row["parent_id"],
         role=row["label"],
+        compress=bool(row["round"]),
         verdict=row["outcome"],
         num_tokens=row["num_tokens"],
         extracted_answer=row["answer"],

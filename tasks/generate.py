@@ -20,7 +20,7 @@ from tasks.verify import grade_completion
 class GenerateConfig(StageConfig):
     """Sampling of the long chains. Temperature, top-p: the LiteCoT repository's values."""
 
-    num_candidates: int = Field(default=4, ge=1)
+    num_candidates: int = Field(default=4, ge=1, le=1024)
     temperature: float = Field(default=0.6, ge=0)
     top_p: float = Field(default=0.95, gt=0, le=1)
     max_tokens: int = Field(default=32_768, ge=1)

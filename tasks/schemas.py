@@ -67,7 +67,7 @@ STAMP: dict[str, tuple[type, str]] = {
 class Problem(Row):
     table: ClassVar[str] = "problems"
     key: ClassVar[str] = "problem_id"
-    identity: ClassVar[tuple[str, ...]] = ("question", "answer")
+    identity: ClassVar[tuple[str, ...]] = ("question", "answer", "answer_type")
     of_stage: ClassVar[bool] = False
 
     source: str = column("file or data set the problem came from")
@@ -289,6 +289,7 @@ class Run(Row):
     resolved: str = column("the resolved recipe, JSON; no secrets")
     fingerprints: str = column("stage name -> stage_fingerprint, JSON")
     versions: str = column("package name -> version, JSON")
+    num_problems: int = column("problems ingest took in, held-out ones included", default=0)
 
 
 @dataclass(frozen=True, kw_only=True)

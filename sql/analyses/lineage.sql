@@ -54,7 +54,7 @@ final as (
     select
         11 as step, 'evaluations' as table_name, problem_id, evaluation_id as id,
         model_id as parent_id, role as label, verdict as outcome, finish_reason as reason,
-        sample as candidate, num_tokens, extracted_answer as answer, text
+        sample as candidate, compress::int as round, num_tokens, extracted_answer as answer, text
     from stg_evaluations
 )
 select *

@@ -22,7 +22,7 @@ AFTER_SCORE = {"score", "select", "mix", "train", "evaluate-trained"}
 AFTER_COMPRESS = {"compress", *AFTER_SCORE}
 AFTER_REWRITE = {"rewrite", *AFTER_COMPRESS}
 AFTER_GENERATE = {"generate", "difficulty", *AFTER_REWRITE}
-GLOBAL = {"ingest", "select", "mix", "train", "evaluate-base", "evaluate-trained"}
+GLOBAL = {"ingest", "select", "mix", "train", "evaluate-trained"}
 
 
 def save_model(folder: Path, weights: str = "weights") -> Path:

@@ -46,7 +46,7 @@ def printed(report: Report) -> str:
 def test_figures_of_the_sample(report: Report) -> None:
     assert {line.name: line.value for line in summary_lines(report)} == {
         "problems": "3",
-        "answered correctly": "50%",
+        "answered correctly": "50.0%",
         "levels": "1 easy · 1 hard",
         "mean tokens": "118 long -> 60 rewritten -> 30 compressed",
         "compression": "1 kept round 1",

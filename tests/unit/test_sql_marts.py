@@ -50,10 +50,10 @@ GOLDEN: dict[str, list[tuple[Any, ...]]] = {
         ("compressed", "kept", "kept", 1, 1, 0.75, 1.0),
     ],
     "usage_by_model": [
-        ("teacher", 7, 9, 140, 438, 3.7, 118.4),
-        ("compressor", 2, 2, 20, 200, 1.0, 200.0),
-        ("base-student", 1, 1, 5, 80, 0.25, 320.0),
-        ("trained-student", 2, 2, 10, 80, 0.5, 160.0),
+        ("teacher", 7, 9, 140, 438, 3.7),
+        ("compressor", 2, 2, 20, 200, 1.0),
+        ("base-student", 1, 1, 5, 80, 0.25),
+        ("trained-student", 2, 2, 10, 80, 0.5),
     ],
     "evaluation_summary": [
         ("base", "base-student", "sample", False, 1, 1, 0.0, 80.0, 0.25, 0.0, 0.0),
