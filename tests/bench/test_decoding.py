@@ -17,7 +17,7 @@ from infra.nano.files import resolve_nano
 from tasks.ports import Prompt, Sampling
 from tasks.prompts import PromptFiles
 
-NUM_PROMPTS = 192
+NUM_PROMPTS = 128
 MAX_TOKENS = 400
 MODEL = "nano:teacher"
 
@@ -70,7 +70,6 @@ def run_generate(dtype: torch.dtype, batch_size: int) -> tuple[int, float]:
 
 
 def test_engine_against_generate() -> None:
-    run_generate(torch.float32, 64)  # warm up
     print(f"\n{NUM_PROMPTS} prompts, {MODEL}, greedy, {torch.get_num_threads()} threads")
     for dtype in ("float32", "float64"):
         tokens, seconds = run_engine(dtype)
