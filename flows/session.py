@@ -13,15 +13,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
 from flows.plan import run_plan
 from flows.recipe import Recipe, RecipeError, load_recipe
-from flows.terminal import Terminal, silent_terminal
+from flows.terminal import StageCount, Terminal, silent_terminal
 from infra.run import Run
 from infra.settings import load_settings
 from tasks.schemas import Invocation
+
+if TYPE_CHECKING:
+    from flows.artifacts import StageProgress
 
 
 class Order(BaseModel):
@@ -73,6 +77,8 @@ class Session:
     started_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
     counts_before: tuple[int, int] = (0, 0)
     started_s: float = field(default_factory=time.monotonic)
+    counts: dict[str, StageCount] = field(default_factory=dict)  # by stage, as terminals show it
+    progress: dict[str, StageProgress] = field(default_factory=dict)  # by stage, for Prefect's UI
 
     def elapsed_s(self) -> float:
         """Seconds since the run was opened."""

@@ -17,24 +17,23 @@ from prefect.client.schemas.objects import State
 from flows.artifacts import StageProgress
 from flows.session import Order, Session, session
 from flows.terminal import StageCount
-from infra.intake import Intake, IntakeReport, is_taken_in, take_in
+from infra.intake import Intake, IntakeReport, take_in
 from infra.runner import StageFailedError, StageReport, run_stage
 from infra.student import train_student
 from infra.training.config import TrainProgress
 
 RETRY_DELAYS_S: list[float] = [5, 30]
+MAX_NOTES = 20
 TASK: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
-
-_counts: dict[tuple[Order, str], tuple[StageCount, StageProgress]] = {}
 
 
 def _count(order: Order, stage: str) -> tuple[StageCount, StageProgress]:
     opened = session(order)
-    key = (order, stage)
-    if key not in _counts:
-        count = StageCount(num_shards=num_shards(opened) if stage in opened.run.stages else 1)
-        _counts[key] = (count, StageProgress(opened.recipe.name, stage))
-    return _counts[key]
+    if stage not in opened.counts:
+        is_sharded = stage in opened.run.stages and not opened.run.stages[stage].stage.is_global
+        opened.counts[stage] = StageCount(num_shards=num_shards(opened) if is_sharded else 1)
+        opened.progress[stage] = StageProgress(opened.recipe.name, stage)
+    return opened.counts[stage], opened.progress[stage]
 
 
 def num_shards(opened: Session) -> int:
@@ -61,14 +60,11 @@ async def ingest(order: Order) -> IntakeReport:
         take_in, opened.run, intake, lambda n: opened.terminal.advance("ingest", n, n)
     )
     opened.timings.end("ingest", report.num_problems + report.num_eval)
-    for note in report.notes[:20]:
+    for note in report.notes[:MAX_NOTES]:
         opened.terminal.say(f"  {note}")
+    if (unsaid := len(report.notes) - MAX_NOTES) > 0:
+        opened.terminal.say(f"  and {unsaid} more lines; rejected rows are in stg_rejections")
     return report
-
-
-def taken_in(order: Order) -> bool:
-    """Whether ingest is complete for this order."""
-    return is_taken_in(session(order).run)
 
 
 async def _may_succeed_now(task: Any, task_run: Any, state: State[Any]) -> bool:

@@ -1,15 +1,15 @@
 """Takes problems (and brought rationales) into the corpus, once a run.
 
-Invariant: an input row becomes a problem with its membership, or a rejection; a problem that is
-also an evaluation problem is never trained on. The run's own row is written last, so finding it
-means ingest is complete.
+Invariant: an input row becomes a problem with its membership, or a rejection; a question that is
+also an evaluation question is never trained on, whatever its answer is taken for. The run's own row
+is written last, so finding it means ingest is complete.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from infra.nano.files import resolve_nano
@@ -64,7 +64,7 @@ def take_in(run: Run, intake: Intake, on_progress: Callable[[int], None]) -> Int
     if is_taken_in(run):
         return IntakeReport(is_new=False)
     report = IntakeReport()
-    held_out = _take_split(run, intake, "eval", report, set(), on_progress)
+    held_out = _take_split(run, intake, "eval", report, {}, on_progress)
     _take_split(run, intake, "train", report, held_out, on_progress)
     row = _run_row(run, report.num_problems + report.num_eval)
     run.write(run.run_id, [row], stage="ingest")
@@ -86,23 +86,27 @@ def _take_split(
     intake: Intake,
     split: str,
     report: IntakeReport,
-    held_out: set[str],
+    held_out: Mapping[str, str],
     on_progress: Callable[[int], None],
-) -> set[str]:
+) -> dict[str, str]:
+    """Wording -> problem_id of what was taken in; what is worded like one of `held_out` is not."""
     names = intake.problems if split == "train" else intake.eval_problems
     limit = intake.limit if split == "train" else intake.eval_limit
     config = intake.source if split == "train" else SourceConfig(candidates="ignore")
-    if not names:
-        return set()
     taken: dict[str, int] = {}
+    wordings: dict[str, str] = {}
+    if not names:
+        return wordings
     locations = [resolve_nano(name) for name in names]
     for item in read_problems(locations, config, on_resolved=lambda one: _note_guess(one, report)):
         if isinstance(item, IngestedProblem):
             problem_id = item.problem.content_id()
             if problem_id not in taken and limit is not None and len(taken) >= limit:
                 break
-            if problem_id in held_out:
-                item = _in_evaluation(item, problem_id)
+            wording = " ".join(item.problem.question.casefold().split())
+            if twin := held_out.get(wording):
+                item = _in_evaluation(item, twin)
+            wordings.setdefault(wording, problem_id)
         if isinstance(item, Rejection):
             report.num_rejected += 1
             report.notes.append(f"rejected: {item.detail}")
@@ -112,7 +116,7 @@ def _take_split(
         _write_problem(run, item, split=split, position=position, size=intake.shard_size)
         _tally(item, split, report, len(taken))
         on_progress(report.num_problems + report.num_eval)
-    return set(taken)
+    return wordings
 
 
 def _note_guess(resolved: Resolved, report: IntakeReport) -> None:
@@ -121,11 +125,11 @@ def _note_guess(resolved: Resolved, report: IntakeReport) -> None:
         report.notes.append(resolved.describe())
 
 
-def _in_evaluation(item: IngestedProblem, problem_id: str) -> Rejection:
+def _in_evaluation(item: IngestedProblem, twin: str) -> Rejection:
     where = f"{item.problem.source}:{item.problem.line}"
     return Rejection(
-        record_id=problem_id,
-        problem_id=problem_id,
+        record_id=item.problem.content_id(),
+        problem_id=twin,
         stage="ingest",
         reason="in_evaluation_set",
         detail=f"{where}: is held out for evaluation, so it is not trained on",

@@ -23,7 +23,6 @@ OPENERS = (
     "Hmm, let me think about this carefully.",
     "Alright, we should take the steps one by one.",
 )
-NUM_FILLERS = 2
 PART_STEPS = 4
 _PIECE = re.compile(r"\d\)|\n| ?[^\W\d_]+| ?\d| ?[^\w\s]|[^\S\n]+|\w")
 _EQUATION = re.compile(r"^(\d)\).*?(\w+) ([+-]) (\d) = (\w+)", re.MULTILINE)
