@@ -126,7 +126,15 @@ def _models(stage: AnyStage, recipe: Recipe) -> dict[str, EngineConfig]:
 def _identities(models: Mapping[str, EngineConfig]) -> dict[str, str]:
     """Role -> what of its engine decides the rows: weights and arithmetic, not where."""
     return {
-        role: f"{model_fingerprint(config)} {config.engine} {config.dtype} {config.max_model_len}"
+        role: " ".join(
+            [
+                model_fingerprint(config),
+                config.engine,
+                config.dtype,
+                str(config.max_model_len),
+                *filter(None, [config.for_vllm.quantization]),
+            ]
+        )
         for role, config in models.items()
     }
 

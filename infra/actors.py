@@ -149,7 +149,7 @@ class ModelPool:
         self._loaded: set[Any] = set()
         self._lock = threading.Lock()
 
-    def model(self, config: EngineConfig) -> RemoteModel:
+    def model(self, config: EngineConfig, *, affinity: str = "") -> RemoteModel:
         """A model to ask. Nothing starts until it is asked."""
         return RemoteModel(self, config)
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from infra.engines import EngineConfig
 from infra.engines.token_counter import TokenizerCounter
 from infra.grading import ProcessGrader
+from infra.models import Models
 from infra.settings import Settings
 from infra.storage import Corpus, CorpusWriter
 from sql.database import Database, connect
@@ -68,9 +69,12 @@ class HostedModel(ChatModel, ScoringModel, Protocol):
 
 
 class ModelHost(Protocol):
-    """Where models live; infra.actors.ModelPool is the one over Ray."""
+    """Where models live; infra.models.Models is the one over Ray and HTTP."""
 
-    def model(self, config: EngineConfig) -> HostedModel: ...
+    def model(self, config: EngineConfig, *, affinity: str = "") -> HostedModel:
+        """A model to ask; requests of one `affinity` prefer one replica (its prefix cache)."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -78,7 +82,7 @@ class Run:
     """Use as a context manager: it holds the corpus's one write lock.
 
     `models`, `grader` and `tokens`, where given, stand in for Ray, worker processes and
-    the tokenizer.
+    the tokenizer; `secrets` are keys of endpoints by the name of their block.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class Run:
         models: ModelHost | None = None,
         grader: Grader | None = None,
         tokens: TokenCounter | None = None,
+        secrets: Mapping[str, str] | None = None,
     ) -> None:
         self.plan = plan
         self.run_id = plan.run_id
@@ -102,7 +107,7 @@ class Run:
         self.tokens = tokens or TokenizerCounter(counter.model, revision=counter.revision)
         self._models = models
         self._grader = grader
-        self._uses_ray = False
+        self._secrets = secrets
 
     def __enter__(self) -> Self:
         self.writer.__enter__()
@@ -119,10 +124,6 @@ class Run:
                 self._grader.close()
             if self._models is not None:
                 self._models.close()
-            if self._uses_ray:
-                from infra.actors import stop_ray
-
-                stop_ray()
         finally:
             self.writer.__exit__(kind, error, trace)
 
@@ -158,13 +159,11 @@ class Run:
             )
         return self._grader
 
-    def model(self, config: EngineConfig) -> HostedModel:
-        """The model of `config`; its actor starts with its first request."""
+    def model(self, config: EngineConfig, *, affinity: str = "") -> HostedModel:
+        """The model of `config`; its engine starts with its first request."""
         if self._models is None:
-            from infra.actors import ModelPool
-
-            self._models, self._uses_ray = ModelPool(), True
-        return self._models.model(config)
+            self._models = Models(self.settings, secrets=self._secrets)
+        return self._models.model(config, affinity=affinity)
 
     def database(self) -> Database:
         """The corpus as it is now, this run selected."""

