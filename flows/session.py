@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
 from flows.plan import run_plan
 from flows.recipe import Recipe, RecipeError, load_recipe
+from flows.secrets import load_secrets
 from flows.terminal import StageCount, Terminal, silent_terminal
 from infra.run import Run
 from infra.settings import load_settings
@@ -132,7 +132,8 @@ def open_session(order: Order) -> Iterator[Session]:
         return
     recipe = resolve_recipe(order)
     terminal = _terminals[-1] if _terminals else silent_terminal()
-    with Run(run_plan(recipe), corpus=Path(order.corpus), settings=load_settings()) as run:
+    plan, keys = run_plan(recipe), load_secrets(recipe)
+    with Run(plan, corpus=order.corpus, settings=load_settings(), secrets=keys) as run:
         opened = _open[order] = Session(order=order, recipe=recipe, run=run, terminal=terminal)
         opened.counts_before = run.writer.counts()
         status = "failed"
