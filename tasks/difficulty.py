@@ -18,8 +18,10 @@ from pydantic import Field, model_validator
 from tasks.ports import Completion, Ports, Sampling
 from tasks.schemas import Difficulty
 from tasks.stage import Level, Record, Stage, StageConfig, derive_seed, usage_of
+from tasks.structured import choice_schema, read_choice
 
 TEACHER_SCORE: dict[Level, float] = {"easy": 0.0, "medium": 0.5, "hard": 1.0}
+LEVELS = tuple(TEACHER_SCORE)
 
 
 class DifficultyConfig(StageConfig):
@@ -34,6 +36,9 @@ class DifficultyConfig(StageConfig):
     medium_from: float = Field(default=1 / 3, ge=0, le=1)
     hard_from: float = Field(default=2 / 3, ge=0, le=1)
     max_tokens: int = Field(default=512, ge=1)
+    structured: bool = False
+    """Hold the teacher's verdict to a JSON schema (engines vllm and endpoint). Off by default: a
+    reasoning model has to be free to think before it answers, and a schema starts at once."""
 
     @model_validator(mode="after")
     def _check(self) -> DifficultyConfig:
@@ -68,8 +73,9 @@ def count_steps(rationale: str) -> int:
 
 
 def read_level(text: str) -> Level | None:
-    """The last of easy / medium / hard that a judge wrote, or None."""
-    found = _LEVEL.findall(text)
+    """What a structured reply says, else the last of easy / medium / hard in it, or None."""
+    chosen = read_choice(text, "level", LEVELS)
+    found = [chosen] if chosen else _LEVEL.findall(text)
     return cast(Level, found[-1].lower()) if found else None
 
 
@@ -102,7 +108,8 @@ async def _ask_teacher(
 ) -> list[Completion]:
     prompt = ports.prompts.render("judge", question=record.question)
     seed = derive_seed(ports.seed, "judge", record.problem_id)
-    sampling = Sampling(max_tokens=config.max_tokens, seed=seed)
+    schema = choice_schema("level", LEVELS) if config.structured else None
+    sampling = Sampling(max_tokens=config.max_tokens, seed=seed, json_schema=schema)
     return await ports.chat["teacher"].complete(prompt, sampling)
 
 

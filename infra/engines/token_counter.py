@@ -1,17 +1,23 @@
 """Counting tokens in the driver, without a model.
 
 Invariant: `count` equals the number of tokens the engine of the same model would read, control
-tokens in the text taken as plain characters. The tokenizer loads at the first count.
+tokens in the text taken as plain characters. The tokenizer loads at the first count, from its
+tokenizer.json where there is one: transformers brings torch along, eight CPU seconds of it.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 
-from infra.engines.model_files import model_source
+from tokenizers import Tokenizer
 
-CACHED_TEXTS = 20_000
+from infra.engines.model_files import model_folder, model_source
+from tasks.ports import PermanentError
+
+CACHED_TEXTS = 1_000  # bounds memory: a chain of 32K tokens is 100 KB
 
 
 class TokenizerCounter:
@@ -21,13 +27,50 @@ class TokenizerCounter:
         self._model = model
         self._revision = revision
         self._lock = threading.Lock()
+        self._tokens: Callable[[str], list[int]] | None = None
         self.count = lru_cache(maxsize=CACHED_TEXTS)(self._count)
 
     def _count(self, text: str) -> int:
-        from infra.engines.chat import chat_encoder, load_tokenizer
-
         with self._lock:
-            if not hasattr(self, "_encoder"):
-                source = model_source(self._model)
-                self._encoder = chat_encoder(load_tokenizer(source, revision=self._revision))
-        return len(self._encoder.encode_text(text))
+            self._tokens = self._tokens or _encoder(self._model, self._revision)
+        return len(self._tokens(text))
+
+
+def _encoder(model: str, revision: str | None) -> Callable[[str], list[int]]:
+    if (file := _tokenizer_file(model, revision)) is not None:
+        return _plain_encoder(file)
+    from infra.engines.chat import chat_encoder, load_tokenizer
+
+    return chat_encoder(load_tokenizer(model_source(model), revision=revision)).encode_text
+
+
+def _plain_encoder(file: Path) -> Callable[[str], list[int]]:
+    """As ChatEncoder.encode_text (infra/engines/chat.py)."""
+    tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    tokenizer.encode_special_tokens = True
+    control = {i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+
+    def encode(text: str) -> list[int]:
+        clean = text.encode("utf-8", "replace").decode("utf-8")
+        ids: list[int] = tokenizer.encode(clean, add_special_tokens=False).ids
+        if not control.isdisjoint(ids):
+            raise PermanentError("control_token", "the tokenizer reads text as a control token")
+        return ids
+
+    return encode
+
+
+def _tokenizer_file(model: str, revision: str | None) -> Path | None:
+    """tokenizer.json of a folder or hub id; None where there is none."""
+    if (folder := model_folder(model)) is not None:
+        file = folder / "tokenizer.json"
+        return file if file.is_file() else None
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(model, "tokenizer.json", revision=revision))
+    except EntryNotFoundError:  # said by the hub, or by a cache that has the model without it
+        return None

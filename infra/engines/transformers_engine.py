@@ -48,6 +48,10 @@ class TransformersEngine:
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> list[Completion]:
         """See Engine."""
+        if sampling.json_schema is not None:
+            raise PermanentError(
+                "structured_output", "engine 'transformers' cannot hold a reply to a JSON schema"
+            )
         ids = self._chat.encode_prompt(prompt)
         self._check_length(len(ids), sampling.max_tokens)
         ticket = CompletionTicket(self._chat, ids, sampling)
