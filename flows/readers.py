@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from infra.storage.corpus import Corpus
 from sql.database import Database, connect
 
 
-def open_corpus(path: Path, *, run_id: str | None = None, or_empty: bool = False) -> Database:
+def open_corpus(location: str, *, run_id: str | None = None, or_empty: bool = False) -> Database:
     """The corpus with all views; `or_empty`: empty relations where there is none.
 
     Raises CorpusError.
     """
-    corpus = Corpus(path)
-    if or_empty and not path.exists():
-        print(f"litecot: no corpus at {path}, all relations are empty", file=sys.stderr)
+    corpus = Corpus(location)
+    if or_empty and not corpus.store.entries():
+        print(f"litecot: no corpus at {location}, all relations are empty", file=sys.stderr)
         return connect({})
-    return connect(corpus.parts(), run_id=run_id)
+    return connect(corpus.parts(), through=corpus.store.files, run_id=run_id)

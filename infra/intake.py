@@ -66,17 +66,21 @@ def take_in(run: Run, intake: Intake, on_progress: Callable[[int], None]) -> Int
     report = IntakeReport()
     held_out = _take_split(run, intake, "eval", report, {}, on_progress)
     _take_split(run, intake, "train", report, held_out, on_progress)
-    row = _run_row(run, report.num_problems + report.num_eval)
+    row = _run_row(run, report.num_problems + report.num_eval, report.num_candidates)
     run.write(run.run_id, [row], stage="ingest")
     run.writer.flush()
     return report
 
 
 def is_taken_in(run: Run) -> bool:
-    """Whether the run's row, which ingest writes last, is there, and all problems it counted."""
+    """Whether the run's row, which ingest writes last, is there, and all that it counted.
+
+    Candidates may be more: another run may have read more of them for the same problems.
+    """
     found = run.database().run(
         "select 1 from raw_runs where run_id = getvariable('run_id')"
         " and num_problems = (select count(*) from stg_problems)"
+        " and coalesce(num_candidates, 0) <= (select count(*) from stg_candidates)"
     )
     return bool(found.rows)
 
@@ -161,9 +165,10 @@ def _tally(item: IngestedProblem, split: str, report: IntakeReport, count: int) 
     report.notes += [f"{where}: {WARNINGS.get(name, name)}" for name in item.warnings]
 
 
-def _run_row(run: Run, num_problems: int) -> RunRow:
+def _run_row(run: Run, num_problems: int, num_candidates: int = 0) -> RunRow:
     return RunRow(
         num_problems=num_problems,
+        num_candidates=num_candidates,
         recipe=run.plan.recipe,
         resolved=run.plan.resolved,
         fingerprints=json.dumps(dict(run.plan.fingerprints), sort_keys=True),

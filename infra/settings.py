@@ -6,6 +6,7 @@ A sample: LITECOT_IN_FLIGHT=512 LITECOT_CORPUS=/data/corpus litecot run liter-7b
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -16,14 +17,35 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LITECOT_", extra="ignore")
 
-    corpus: Path = Field(default=Path("corpus"), description="corpus folder")
+    corpus: str = Field(default="corpus", description="corpus: a folder or s3://bucket/path")
     home: Path = Field(default=Path(".litecot"), description="Prefect's database and caches")
+    journals: Path | None = Field(
+        default=None, description="where corpora in buckets have their journals; <home>/journals"
+    )
     ui_port: int = Field(default=4200, ge=1, le=65535, description="port of `make ui`")
     in_flight: int = Field(default=256, ge=1, description="records of one stage and shard at once")
     shards_at_once: int = Field(default=4, ge=1, description="shards that move at once")
+    placement: Literal["auto", "together", "turns"] = Field(
+        default="auto", description="whether models stay loaded together or take turns"
+    )
     max_attempts: int = Field(default=6, ge=1, description="tries of one request")
+    scale_up_after_s: float = Field(
+        default=10, ge=0, description="wait of a request that starts one more replica"
+    )
+    scale_down_after_s: float = Field(
+        default=120, ge=0, description="idle time that ends a replica above the minimum"
+    )
+    keep_warm_s: float = Field(
+        default=0,
+        ge=0,
+        description="idle time that engines outlive their run by, in a Ray cluster that stands",
+    )
     grader_processes: int = Field(default=1, ge=1, description="processes that verify answers")
     answer_timeout_s: float = Field(default=5.0, gt=0, description="limit of one verification")
+
+    @property
+    def journal_folder(self) -> Path:
+        return self.journals or self.home / "journals"
 
 
 class SettingsError(ValueError):

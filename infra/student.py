@@ -56,9 +56,11 @@ def train_student(
         config, base=model_source(base.model), examples=examples, output=output,
         on_progress=on_progress,
     )  # fmt: skip
+    path = str(output.relative_to(run.corpus.store.folder))
+    run.corpus.store.keep(path)
     row = _model_row(
         run, base, data,
-        path=str(output.relative_to(run.corpus.path)),
+        path=path,
         num_parameters=result.num_parameters, num_examples=result.num_examples,
         num_steps=result.num_steps, train_tokens=result.train_tokens,
         train_loss=result.train_loss, train_seconds=result.train_seconds,

@@ -14,6 +14,7 @@ import os
 import tempfile
 import types
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from itertools import groupby
 from pathlib import Path
@@ -71,9 +72,12 @@ class Result:
 class Database:
     """Made by `connect`. Queries are cursors of their own, so streams may overlap."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, files: Sequence[str], *, through: Any = None
+    ) -> None:
         self._connection = connection
         self._variables: dict[str, Any] = {}
+        self._through = through
         self.files = tuple(files)
         self.set_run("", {})
 
@@ -107,8 +111,9 @@ class Database:
     def run(self, sql: str, params: Values | None = None) -> Result:
         """All rows of a trusted query."""
         cursor = self.cursor()
-        _execute(cursor, sql, params)
-        return fetch_all(cursor)
+        with self.file_faults():
+            _execute(cursor, sql, params)
+            return fetch_all(cursor)
 
     def run_file(
         self,
@@ -127,11 +132,28 @@ class Database:
     ) -> Iterator[dict[str, Any]]:
         """Rows of a trusted query as column -> value, `batch_rows` in memory at a time."""
         cursor = self.cursor()
-        _execute(cursor, sql, params)
+        with self.file_faults():
+            _execute(cursor, sql, params)
         columns = [column[0] for column in cursor.description or ()]
-        while batch := cursor.fetchmany(batch_rows):
+        while batch := self._fetch(cursor, batch_rows):
             for row in batch:
                 yield dict(zip(columns, row, strict=True))
+
+    def _fetch(self, cursor: duckdb.DuckDBPyConnection, num_rows: int) -> list[tuple[Any, ...]]:
+        with self.file_faults():
+            return cursor.fetchmany(num_rows)
+
+    @contextmanager
+    def file_faults(self) -> Iterator[None]:
+        """Raises what reading a file met, where DuckDB only says that something failed."""
+        try:
+            yield
+        except duckdb.Error as error:
+            fault = getattr(self._through, "fault", None)
+            if fault is None:
+                raise
+            self._through.fault = None
+            raise fault from error
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection to the same views, with the variables of now: each cursor has its own."""
@@ -158,27 +180,38 @@ class Database:
 def connect(
     parts: Mapping[str, Sequence[str]],
     *,
+    through: Any = None,
     run_id: str | None = None,
     memory_limit: str | None = None,
     threads: int | None = None,
 ) -> Database:
     """The corpus made of `parts` (table -> files), with all views, and a run selected.
 
-    `run_id` is an id or its unique prefix, by default the latest; `memory_limit` e.g. "2GB".
+    `through` is the fsspec filesystem to read them with, None for paths of this machine; `run_id`
+    an id or its unique prefix, by default the latest; `memory_limit` e.g. "2GB".
     Raises UnknownRunError.
     """
     limits = {"memory_limit": memory_limit, "threads": threads}
     settings: dict[str, Any] = {**_SETTINGS, **{k: v for k, v in limits.items() if v is not None}}
     connection = duckdb.connect(":memory:", config=settings)
-    database = Database(connection, [file for files in parts.values() for file in files])
-    cursor = database.cursor()
+    if through is not None:
+        connection.register_filesystem(through)
+    files = [file for some in parts.values() for file in some]
+    database = Database(connection, files, through=through)
+    with database.file_faults():
+        _create_all_views(database.cursor(), parts)
+    database.select_run(run_id)
+    return database
+
+
+def _create_all_views(
+    cursor: duckdb.DuckDBPyConnection, parts: Mapping[str, Sequence[str]]
+) -> None:
     cursor.execute(_MACRO)
     for table, row_type in TABLES.items():
         cursor.execute(_raw_view(table, row_type, parts.get(table, ())))
     for kind in ("staging", "marts"):
         _create_views(cursor, {name: statement(kind, name) for name in names(kind)})
-    database.select_run(run_id)
-    return database
 
 
 def names(kind: str) -> list[str]:

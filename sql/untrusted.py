@@ -41,7 +41,7 @@ class RowStream:
 def query_untrusted(database: Database, text: str) -> Result:
     """All rows of a person's query. Raises QueryRefusedError or QueryFailedError, one line each."""
     cursor = _executed(database, text)
-    with _explained():
+    with _explained(), database.file_faults():
         return fetch_all(cursor)
 
 
@@ -52,7 +52,7 @@ def stream_untrusted(database: Database, text: str, *, batch_rows: int = BATCH_R
     return RowStream(
         columns=tuple(str(column[0]) for column in described),
         types=tuple(str(column[1]) for column in described),
-        batches=_batches(cursor, batch_rows),
+        batches=_batches(database, cursor, size=batch_rows),
     )
 
 
@@ -85,15 +85,17 @@ def _executed(database: Database, text: str) -> duckdb.DuckDBPyConnection:
     check_statement(text)
     lock_down(database)
     cursor = database.cursor()
-    with _explained():
+    with _explained(), database.file_faults():
         # DuckDB takes "with x as (insert ...) select" for a SELECT; this transaction does not.
         cursor.execute("begin transaction read only")
         cursor.execute(text)
     return cursor
 
 
-def _batches(cursor: duckdb.DuckDBPyConnection, size: int) -> Iterator[list[tuple[Any, ...]]]:
-    with _explained():
+def _batches(
+    database: Database, cursor: duckdb.DuckDBPyConnection, *, size: int
+) -> Iterator[list[tuple[Any, ...]]]:
+    with _explained(), database.file_faults():
         while batch := cursor.fetchmany(size):
             yield batch
 

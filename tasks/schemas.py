@@ -290,6 +290,7 @@ class Run(Row):
     fingerprints: str = column("stage name -> stage_fingerprint, JSON")
     versions: str = column("package name -> version, JSON")
     num_problems: int = column("problems ingest took in, held-out ones included", default=0)
+    num_candidates: int | None = column("candidates ingest took in", default=None)
 
 
 @dataclass(frozen=True, kw_only=True)

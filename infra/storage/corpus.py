@@ -1,7 +1,7 @@
 """Reading a corpus: no lock, no journal, the parts of one manifest.
 
 Invariant: `parts()` are the files of one moment, all there; a part that a compaction replaces stays
-on disk for some minutes, so what was just listed can be read to its end.
+for some minutes, so what was just listed can be read to its end.
 
     Corpus(path).parts() == {"problems": ["corpus/problems/part-...parquet"], "rationales": [], ...}
 """
@@ -10,58 +10,67 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infra.storage.errors import CorpusError, explained
+from infra.storage.errors import CorpusError
 from infra.storage.manifest import Manifest, load_manifest
 from infra.storage.parts import part_fault
+from infra.storage.store import Store, open_store
 from tasks.schemas import TABLES
 
 ATTEMPTS = 5  # a compaction would have to finish between each of them
 
 
 class Corpus:
-    """A corpus folder, for reading. What is still in a running writer's journal is not seen."""
+    """A corpus, for reading: a folder or an s3:// URL. A running writer's journal is not seen.
 
-    def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
+    `store` keeps its files; DuckDB reads `parts` with `store.files`. Raises CorpusError.
+    """
+
+    def __init__(self, location: Path | str | Store) -> None:
+        self.store = open_store(location)
 
     @property
     def exists(self) -> bool:
-        return load_manifest(self.path) is not None
+        with self.store.explained():
+            return load_manifest(self.store) is not None
 
     def parts(self) -> dict[str, list[str]]:
         """Table -> files, every table. Raises CorpusError where no corpus or a file is gone."""
         for _ in range(ATTEMPTS):
-            files = part_files(self.path, self._manifest())
-            missing = [file for some in files.values() for file in some if not Path(file).exists()]
+            manifest = self._manifest()
+            sizes = self.store.sizes(manifest.files)
+            missing = [name for name in manifest.files if name not in sizes]
             if not missing:
-                return files
+                return part_files(self.store, manifest)
         raise CorpusError(
-            f"{missing[0]}: is gone; `litecot run` with the same recipe makes its rows again"
+            f"{self.store.where(missing[0])}: is gone; `litecot run` with the same recipe makes "
+            "its rows again"
         )
 
     def faults(self, *, deep: bool = True) -> list[str]:
         """One line for every part that cannot be read; `deep` reads every byte."""
+        manifest = self._manifest()
+        sizes = self.store.sizes(manifest.files)
         found = []
-        for table, live in self._manifest().parts.items():
+        for table, live in manifest.parts.items():
             for part in live:
-                path = self.path / table / part.name
-                fault = part_fault(path, part, deep=deep)
-                found += [f"{path}: {fault}"] if fault else []
+                name = f"{table}/{part.name}"
+                fault = part_fault(self.store, name, part, size=sizes.get(name), deep=deep)
+                found += [f"{self.store.where(name)}: {fault}"] if fault else []
         return found
 
     def _manifest(self) -> Manifest:
-        with explained(self.path):
-            manifest = load_manifest(self.path)
+        with self.store.explained():
+            manifest = load_manifest(self.store)
         if manifest is None:
             raise CorpusError(
-                f"{self.path}: no corpus here; pass --corpus, or make one with `litecot run`"
+                f"{self.store}: no corpus here; pass --corpus, or make one with `litecot run`"
             )
         return manifest
 
 
-def part_files(corpus: Path, manifest: Manifest) -> dict[str, list[str]]:
+def part_files(store: Store, manifest: Manifest) -> dict[str, list[str]]:
     """Table -> its live files, every table of the schema."""
     return {
-        table: [str(corpus / table / part.name) for part in manifest.parts.get(table, ())]
+        table: [store.where(f"{table}/{part.name}") for part in manifest.parts.get(table, ())]
         for table in TABLES
     }

@@ -19,6 +19,10 @@ class CorpusError(ValueError):
     """A corpus that cannot be used as asked: one line naming the thing and the remedy."""
 
 
+class StoreUnavailableError(CorpusError):
+    """An object store that does not answer, or not now: it may pass."""
+
+
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turn what the disk or SQLite says about `path` into a CorpusError."""

@@ -41,9 +41,11 @@ class Journal:
         self._db.execute("pragma synchronous = normal")
         self._db.executescript(TABLES)
         self.name = self._named()
+        # Keys of `payloads`, so that the usual request, asked for the first time, needs no query.
+        self._kept = {str(key) for (key,) in self._db.execute("select key from payloads")}
 
     def _named(self) -> str:
-        with self._transaction():
+        with self.transaction():
             self._db.execute(
                 "insert into identity select ? where not exists (select 1 from identity)",
                 [uuid.uuid4().hex],
@@ -60,13 +62,13 @@ class Journal:
         self, tables: Mapping[str, Sequence[Stored]], *, requests_done: Iterable[str] = ()
     ) -> int:
         """Store one finished record; returns how many of its rows are new."""
-        with self._transaction():
+        with self.transaction():
             fresh = self._unseen(tables)
             if fresh:
                 self._db.execute("insert into finished (body) values (?)", [encode(fresh)])
-            self._db.executemany(
-                "delete from payloads where key = ?", [(key,) for key in requests_done]
-            )
+            kept = self._kept.intersection(requests_done)
+            self._db.executemany("delete from payloads where key = ?", [(key,) for key in kept])
+        self._kept -= kept
         return sum(map(len, fresh.values()))
 
     def _unseen(self, tables: Mapping[str, Sequence[Stored]]) -> dict[str, list[Stored]]:
@@ -95,7 +97,7 @@ class Journal:
         return self._count("select count(*) from finished")
 
     def forget(self, *, upto: int) -> None:
-        with self._transaction():
+        with self.transaction():
             self._db.execute("delete from finished where seq <= ?", [upto])
 
     def make_durable(self) -> None:
@@ -110,13 +112,13 @@ class Journal:
 
     def skip_to(self, seq: int) -> None:
         """Number new entries past `seq`."""
-        with self._transaction():
+        with self.transaction():
             self._db.execute("delete from sqlite_sequence where name = 'finished'")
             self._db.execute("insert into sqlite_sequence values ('finished', ?)", [seq])
 
     def relearn(self, stored: Iterable[int]) -> None:
         """Replace all ids by `stored`, those in parts, and drop from entries what is there."""
-        with self._transaction():
+        with self.transaction():
             self._db.execute("delete from ids")
             self._db.executemany("insert or ignore into ids values (?)", ((i,) for i in stored))
             for seq, body in self._db.execute("select seq, body from finished").fetchall():
@@ -131,20 +133,23 @@ class Journal:
     # --- requests
 
     def issued(self, key: str) -> None:
-        with self._transaction():
+        with self._lock:  # one statement is a transaction of its own, or part of the open one
             self._db.execute(
                 "insert into requests values (?, 1) on conflict do update set issued = issued + 1",
                 [key],
             )
 
     def completed(self, key: str, payload: str) -> None:
-        with self._transaction():
+        with self._lock:
             self._db.execute(
                 "insert or replace into payloads values (?, ?)",
                 [key, payload.encode(errors="surrogatepass")],
             )
+            self._kept.add(key)
 
     def lookup(self, key: str) -> str | None:
+        if key not in self._kept:
+            return None
         payload = self._value("select payload from payloads where key = ?", [key])
         return payload.decode(errors="surrogatepass") if isinstance(payload, bytes) else None
 
@@ -156,8 +161,12 @@ class Journal:
     # --- SQLite
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
+        """All calls inside are one transaction: they are stored at its end, or none is."""
         with self._lock:
+            if self._db.in_transaction:
+                yield
+                return
             self._db.execute("begin immediate")
             try:
                 yield

@@ -1,4 +1,4 @@
-"""One writer a corpus: an flock on `_lock`, which the kernel drops when the process dies.
+"""One writer a corpus on a machine: an flock, which the kernel drops when the process dies.
 
 Invariant: two live processes never hold the lock of one corpus; a killed writer leaves none.
 Sample content of the file: {"pid": 4711, "host": "node3", "since": "2026-01-02T03:04:05+00:00"}
@@ -20,16 +20,19 @@ _held: weakref.WeakSet[WriterLock] = weakref.WeakSet()
 
 
 class WriterLock:
-    """Held from construction to `release`. Raises CorpusError where another writer holds it."""
+    """Held from construction to `release`; `of` is the corpus' name.
 
-    def __init__(self, path: Path) -> None:
+    Raises CorpusError where another process of this machine holds it.
+    """
+
+    def __init__(self, path: Path, *, of: str) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(self._fd, 4096, 0)
             self.close()
-            raise CorpusError(f"{path.parent}: {_refusal(holder)}") from None
+            raise CorpusError(f"{of}: {_refusal(holder)}") from None
         self._sign()
         _held.add(self)
 

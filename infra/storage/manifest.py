@@ -1,23 +1,21 @@
 """The truth of a corpus: which parts are live, and up to which record the journal is folded in.
 
-Invariant: `_manifest.json` is replaced whole (temporary file, fsync, rename, fsync of the folder),
-so a reader or a crash sees the old one or the new one; a part it does not name does not exist.
+Invariant: `_manifest.json` is replaced in one step (infra/storage/store.py), so a reader or a crash
+sees the old one or the new one; a part it does not name does not exist.
 
-    {"version": 1, "journal": "5f0c...", "folded": 128, "retired": [],
+    {"version": 1, "generation": 7, "journal": "5f0c...", "folded": 128, "retired": [],
      "parts": {"rationales": [{"name": "part-000000000128-9c0e12-3fa2c1.parquet", ...}]}}
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 
 from infra.storage.errors import CorpusError
+from infra.storage.store import MANIFEST, Store
 
-NAME = "_manifest.json"
 VERSION = 1
 
 
@@ -36,17 +34,31 @@ class Retired:
 
     table: str
     name: str
-    at: float  # Unix time, seconds
+    at: float  # Unix time by Store.now, seconds
+
+    @property
+    def file(self) -> str:
+        return f"{self.table}/{self.name}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """`journal` names the journal that `folded` counts in: another one starts from 0."""
+    """`journal` names the journal that `folded` counts in: another one starts from 0.
+
+    `generation` counts how often the corpus was opened for writing. It makes the manifest differ
+    from the one before, so that a conditional write of a writer taken for dead is refused.
+    """
 
     journal: str
+    generation: int = 0
     folded: int = 0
     parts: Mapping[str, tuple[Part, ...]] = field(default_factory=dict)
     retired: tuple[Retired, ...] = ()
+
+    @property
+    def files(self) -> list[str]:
+        """Names of the live parts, e.g. "problems/part-....parquet"."""
+        return [f"{table}/{part.name}" for table, live in self.parts.items() for part in live]
 
     def with_parts(self, added: Mapping[str, Part], *, folded: int) -> Manifest:
         parts = dict(self.parts)
@@ -63,18 +75,22 @@ class Manifest:
         parts = {**self.parts, table: tuple(live)}
         return replace(self, parts=parts, retired=self.retired + gone)
 
+    def without_retired(self, gone: Sequence[Retired]) -> Manifest:
+        return replace(self, retired=tuple(one for one in self.retired if one not in gone))
+
     def without(self, table: str, part: Part) -> Manifest:
         live = tuple(kept for kept in self.parts[table] if kept != part)
         return replace(self, parts={**self.parts, table: live})
 
 
-def load_manifest(corpus: Path) -> Manifest | None:
+def load_manifest(store: Store) -> Manifest | None:
     """The corpus' manifest, None where there is none. Raises CorpusError if it is unreadable."""
-    path = corpus / NAME
-    try:
-        read = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
+    content = store.read(MANIFEST)
+    if content is None:
         return None
+    path = store.where(MANIFEST)
+    try:
+        read = json.loads(content)
     except ValueError as error:
         raise CorpusError(f"{path}: not JSON ({error}); restore it from a backup") from error
     if read.get("version") != VERSION:
@@ -87,36 +103,14 @@ def _decode(read: dict[str, object]) -> Manifest:
     gone: list[dict[str, object]] = read["retired"]  # type: ignore[assignment]
     return Manifest(
         journal=str(read["journal"]),
+        generation=int(str(read.get("generation", 0))),
         folded=int(str(read["folded"])),
         parts={name: tuple(Part(**p) for p in live) for name, live in tables.items()},  # type: ignore[arg-type]
         retired=tuple(Retired(**r) for r in gone),  # type: ignore[arg-type]
     )
 
 
-def save_manifest(corpus: Path, manifest: Manifest) -> None:
+def save_manifest(store: Store, manifest: Manifest) -> None:
     """Durable when it returns."""
     body = json.dumps({"version": VERSION, **asdict(manifest)}, indent=1)
-    replace_file(corpus / NAME, body.encode())
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write `content` beside `path`, then rename over it; durable when it returns."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-    publish_file(temporary, path)
-
-
-def publish_file(temporary: Path, path: Path) -> None:
-    """fsync, rename, fsync of the folder: after this `path` is whole, before it is absent."""
-    _sync(temporary)
-    os.replace(temporary, path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    store.replace(MANIFEST, body.encode())

@@ -8,14 +8,17 @@ rows keep their order through merging.
 
 from __future__ import annotations
 
+import io
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from io import RawIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra.storage.manifest import Part, publish_file
-from infra.storage.rows import Stored, id_number
-from tasks.schemas import Row, arrow_schema, content_id
+from infra.storage.manifest import Part
+from infra.storage.rows import id_number
+from infra.storage.store import Store
+from tasks.schemas import TABLES, Row, arrow_schema, content_id
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,31 +28,64 @@ ROW_GROUP_BYTES = 16 * 2**20  # in memory; bounds what a merge or a reader holds
 BATCH_ROWS = 512
 
 
-def write_part(folder: Path, row_type: type[Row], rows: Sequence[Stored], *, seq: int) -> Part:
-    """One durable part in `folder` with `rows` in their order."""
+def write_part(store: Store, name: str, table: pa.Table, *, seq: int) -> Part:
+    """One durable part of the table `name` with the rows of `table` in their order."""
+    return _write(store, name, f"part-{seq:012d}", table.schema, lambda: iter([table]))
+
+
+def read_entries(bodies: Sequence[str]) -> dict[str, pa.Table]:
+    """Journal entries (infra/storage/rows.encode) as tables, empty ones left out.
+
+    By Arrow's JSON reader, not `pa.array`: that one imports pandas, 0.8 s of CPU at the first fold.
+    """
     import pyarrow as pa
+    from pyarrow import json as arrow_json
 
-    table = pa.Table.from_pylist(list(rows), schema=arrow_schema(row_type))
-    return _write(folder, f"part-{seq:012d}", table.schema, lambda: iter([table]))
+    lines = "\n".join(bodies).encode()
+    schemas = {name: arrow_schema(row_type) for name, row_type in TABLES.items()}
+    read = arrow_json.read_json(
+        io.BytesIO(lines),
+        read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
+        parse_options=arrow_json.ParseOptions(
+            explicit_schema=pa.schema(
+                [(name, pa.list_(pa.struct(list(schema)))) for name, schema in schemas.items()]
+            ),
+            unexpected_field_behavior="ignore",
+        ),
+    )
+    found = {}
+    for name, schema in schemas.items():
+        rows = read.column(name).combine_chunks().flatten()
+        if len(rows):
+            found[name] = pa.Table.from_arrays(rows.flatten(), schema=schema)
+    return found
 
 
-def merge_parts(folder: Path, row_type: type[Row], parts: Sequence[Part]) -> Part:
+def merge_parts(store: Store, row_type: type[Row], parts: Sequence[Part]) -> Part:
     """One durable part with the rows of `parts`, in order; they stay where they are."""
     schema = arrow_schema(row_type)
-    paths = [folder / part.name for part in parts]
+    sources = [f"{row_type.table}/{part.name}" for part in parts]
     stem = "-".join(parts[-1].name.split("-")[:2])
-    return _write(folder, stem, schema, lambda: _row_groups(paths, schema))
+    rows = lambda: _row_groups((store.open(name) for name in sources), schema)  # noqa: E731
+    return _write(store, row_type.table, stem, schema, rows)
 
 
-def part_fault(path: Path, part: Part, *, deep: bool = False) -> str | None:
-    """What is wrong with a part, None if nothing is. `deep` reads every page's checksum."""
+def part_fault(
+    store: Store, name: str, part: Part, *, size: int | None, deep: bool = False
+) -> str | None:
+    """What is wrong with a part whose file has `size`, None if nothing is.
+
+    `deep` reads every page's checksum. Raises CorpusError where the store does not answer.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if size is None:
+        return "is gone"
+    if size != part.bytes:
+        return f"is {size} bytes long instead of {part.bytes}"
     try:
-        if path.stat().st_size != part.bytes:
-            return f"is {path.stat().st_size} bytes long instead of {part.bytes}"
-        with pq.ParquetFile(path, page_checksum_verification=deep) as file:
+        with pq.ParquetFile(store.open(name), page_checksum_verification=deep) as file:
             if file.metadata.num_rows != part.rows:
                 return f"holds {file.metadata.num_rows} rows instead of {part.rows}"
             for _ in file.iter_batches(BATCH_ROWS) if deep else ():
@@ -61,11 +97,11 @@ def part_fault(path: Path, part: Part, *, deep: bool = False) -> str | None:
     return None
 
 
-def stored_ids(path: Path, row_type: type[Row]) -> Iterator[int]:
+def stored_ids(source: str | RawIOBase, row_type: type[Row]) -> Iterator[int]:
     """The ids in a part, as the journal numbers them."""
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(source) as file:
         for batch in file.iter_batches(65536, columns=[row_type.key]):
             yield from map(id_number, batch.column(0).to_pylist())
 
@@ -76,19 +112,22 @@ def layout(schema: pa.Schema) -> str:
 
 
 def _write(
-    folder: Path, stem: str, schema: pa.Schema, tables: Callable[[], Iterator[pa.Table]]
+    store: Store,
+    table: str,
+    stem: str,
+    schema: pa.Schema,
+    row_groups: Callable[[], Iterator[pa.Table]],
 ) -> Part:
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{stem}-{layout(schema)}-{secrets.token_hex(3)}.parquet"
-    temporary = path.with_name(path.name + ".tmp")
-    with _writer(temporary, schema) as writer:
+    name = f"{stem}-{layout(schema)}-{secrets.token_hex(3)}.parquet"
+    scratch = store.scratch(f"{table}/{name}")
+    with _writer(scratch, schema) as writer:
         rows = 0
-        for table in tables():
-            writer.write_table(table)
-            rows += table.num_rows
-    size = temporary.stat().st_size
-    publish_file(temporary, path)
-    return Part(name=path.name, rows=rows, bytes=size)
+        for group in row_groups():
+            writer.write_table(group)
+            rows += group.num_rows
+    size = scratch.stat().st_size
+    store.publish(f"{table}/{name}")
+    return Part(name=name, rows=rows, bytes=size)
 
 
 def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
@@ -97,11 +136,11 @@ def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     return pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True)
 
 
-def _row_groups(paths: Sequence[Path], schema: pa.Schema) -> Iterator[pa.Table]:
+def _row_groups(sources: Iterable[str | RawIOBase], schema: pa.Schema) -> Iterator[pa.Table]:
     import pyarrow as pa
 
     waiting: list[pa.Table] = []
-    for batch in _batches(paths):
+    for batch in _batches(sources):
         waiting.append(_cast(pa.Table.from_batches([batch]), schema))
         if sum(table.nbytes for table in waiting) >= ROW_GROUP_BYTES:
             yield pa.concat_tables(waiting)
@@ -110,11 +149,11 @@ def _row_groups(paths: Sequence[Path], schema: pa.Schema) -> Iterator[pa.Table]:
         yield pa.concat_tables(waiting)
 
 
-def _batches(paths: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+def _batches(sources: Iterable[str | RawIOBase]) -> Iterator[pa.RecordBatch]:
     import pyarrow.parquet as pq
 
-    for path in paths:
-        with pq.ParquetFile(path) as file:
+    for source in sources:
+        with pq.ParquetFile(source, pre_buffer=True) as file:
             yield from file.iter_batches(BATCH_ROWS)
 
 

@@ -1,7 +1,8 @@
 """Opening a corpus for writing after anything: a crash, a torn file, a lost journal.
 
-Invariant: afterwards the manifest, the parts on disk, the journal and its ids agree, and nothing
-that was finished is missing but what the disk itself lost; that is named in a warning.
+Invariant: afterwards the manifest, the parts, the journal and its ids agree, and nothing that was
+finished is missing but what the disk itself lost; that is named in a warning. Nothing is deleted
+before the manifest is ours: until then another writer may still be at work.
 """
 
 from __future__ import annotations
@@ -11,57 +12,67 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 from infra.storage.errors import CorpusError
 from infra.storage.journal import Journal
-from infra.storage.manifest import Manifest, load_manifest, save_manifest
+from infra.storage.manifest import Manifest, Part, load_manifest, save_manifest
 from infra.storage.parts import part_fault, stored_ids
+from infra.storage.retirement import Retirement
+from infra.storage.store import JOURNAL, OURS, QUARANTINE, Store
 from tasks.schemas import TABLES
 
-JOURNAL = "_journal"
-LOCK = "_lock"
-QUARANTINE = "_quarantine"
-OURS = {JOURNAL, LOCK, QUARANTINE, "_manifest.json.tmp"}
+THREADS = 16  # parts looked at at once: an object store answers each after a while
 
 log = logging.getLogger("litecot.storage")
 
 
-def make_folder(corpus: Path) -> None:
-    """Make the corpus folder. Raises CorpusError if a folder of something else is there."""
-    corpus.mkdir(parents=True, exist_ok=True)
-    if load_manifest(corpus) is not None:
+def assert_corpus_or_empty(store: Store) -> None:
+    """Raises CorpusError if something else is there, or a corpus without its manifest."""
+    if load_manifest(store) is not None:
         return
-    others = sorted(entry.name for entry in corpus.iterdir() if entry.name not in OURS)
-    if any((corpus / table).is_dir() for table in TABLES):
-        raise CorpusError(f"{corpus}: its _manifest.json is gone; restore it from a backup")
+    others = [name for name in store.entries() if name not in OURS]
+    if any(table in others for table in TABLES):
+        raise CorpusError(f"{store}: its _manifest.json is gone; restore it from a backup")
     if others:
         raise CorpusError(
-            f"{corpus}: is not a corpus but holds {others[0]}; pass an empty or a new folder"
+            f"{store}: is not a corpus but holds {others[0]}; pass an empty or a new folder"
         )
 
 
-def open_journal(corpus: Path) -> tuple[Journal, list[str]]:
-    """The journal, and a warning where a damaged one had to be set aside."""
-    folder = corpus / JOURNAL
-    folder.mkdir(exist_ok=True)
-    path = folder / "journal.sqlite"
+def open_journal(folder: Path) -> tuple[Journal, list[str]]:
+    """The journal in a folder of this machine, and a warning where a damaged one is set aside."""
+    (folder / JOURNAL).mkdir(exist_ok=True)
+    path = folder / JOURNAL / "journal.sqlite"
     try:
         return Journal(path), []
     except sqlite3.OperationalError:
         raise  # a full or read-only disk: the journal itself is sound
     except sqlite3.DatabaseError as error:
-        for file in folder.glob("journal.sqlite*"):
-            _set_aside(corpus, file)
-        return Journal(path), [f"{path}: {error}; set aside, its last records are made again"]
+        (folder / QUARANTINE).mkdir(exist_ok=True)
+        for file in path.parent.glob("journal.sqlite*"):
+            os.replace(file, folder / aside(file.name))
+        warning = f"{path}: {error}; set aside, its last records are made again"
+        log.warning("%s", warning)
+        return Journal(path), [warning]
 
 
-def recover(corpus: Path, journal: Journal, *, grace_s: float) -> tuple[Manifest, list[str]]:
+def aside(name: str) -> str:
+    """Where a damaged file is moved."""
+    return f"{QUARANTINE}/{int(time.time())}-{name.replace('/', '-')}"
+
+
+def recover(
+    store: Store, journal: Journal, *, retirement: Retirement
+) -> tuple[Manifest, list[str]]:
     """Bring manifest, parts and journal into agreement; returns the manifest and warnings."""
-    known = load_manifest(corpus)
-    manifest = known or Manifest(journal=journal.name)
-    manifest, warnings = _quarantine(corpus, manifest)
+    known = load_manifest(store) or Manifest(journal=journal.name)
+    known = retirement.begin(known, now=store.now())
+    ours = replace(known, generation=known.generation + 1)
+    save_manifest(store, ours)
+    manifest, warnings = _quarantine(store, ours)
     stale = manifest.journal != journal.name
     if stale:
         manifest = replace(manifest, journal=journal.name, folded=0)
@@ -70,58 +81,49 @@ def recover(corpus: Path, journal: Journal, *, grace_s: float) -> tuple[Manifest
         journal.skip_to(manifest.folded)
     journal.forget(upto=manifest.folded)
     if stale or behind or warnings:
-        journal.relearn(_all_ids(corpus, manifest))
-    manifest = drop_retired(corpus, manifest, grace_s=grace_s)
-    if manifest != known:
-        save_manifest(corpus, manifest)
-    _remove_orphans(corpus, manifest)
+        journal.relearn(_all_ids(store, manifest))
+    if manifest != ours:
+        save_manifest(store, manifest)
+    live = {*manifest.files, *(gone.file for gone in manifest.retired)}
+    for path in store.remove_leftovers(list(TABLES), live):
+        log.info("%s: left by a crash, removed", path)
     return manifest, warnings
 
 
-def drop_retired(corpus: Path, manifest: Manifest, *, grace_s: float) -> Manifest:
-    """Delete replaced parts older than `grace_s` seconds; their readers had that long."""
-    old = [gone for gone in manifest.retired if time.time() - gone.at >= grace_s]
-    for gone in old:
-        (corpus / gone.table / gone.name).unlink(missing_ok=True)
-    return replace(manifest, retired=tuple(g for g in manifest.retired if g not in old))
-
-
-def _quarantine(corpus: Path, manifest: Manifest) -> tuple[Manifest, list[str]]:
+def _quarantine(store: Store, manifest: Manifest) -> tuple[Manifest, list[str]]:
     warnings = []
-    for table, live in manifest.parts.items():
-        for part in live:
-            path = corpus / table / part.name
-            fault = part_fault(path, part)
-            if fault is None:
-                continue
-            manifest = manifest.without(table, part)
-            if path.exists():
-                _set_aside(corpus, path)
-            warnings.append(
-                f"{path}: {fault}; set aside, its {part.rows} rows are made again by the next run"
-            )
+    for table, part, fault, is_there in _faults(store, manifest):
+        name = f"{table}/{part.name}"
+        manifest = manifest.without(table, part)
+        if is_there:
+            store.set_aside(name, aside(name))
+        warnings.append(
+            f"{store.where(name)}: {fault}; set aside, its {part.rows} rows are made again by the "
+            "next run"
+        )
     return manifest, warnings
 
 
-def _set_aside(corpus: Path, file: Path) -> None:
-    folder = corpus / QUARANTINE
-    folder.mkdir(exist_ok=True)
-    os.replace(file, folder / f"{int(time.time())}-{file.parent.name}-{file.name}")
+def _faults(store: Store, manifest: Manifest) -> list[tuple[str, Part, str, bool]]:
+    """Table, part, what is wrong with it, and whether there is a file at all."""
+    sizes = store.sizes(manifest.files)
+
+    def look(table: str, part: Part) -> tuple[str, Part, str | None, bool]:
+        name = f"{table}/{part.name}"
+        fault = part_fault(store, name, part, size=sizes.get(name))
+        return table, part, fault, name in sizes
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        looks = [
+            pool.submit(look, table, part)
+            for table, live in manifest.parts.items()
+            for part in live
+        ]
+        seen = [one.result() for one in looks]
+    return [(table, part, fault, there) for table, part, fault, there in seen if fault]
 
 
-def _all_ids(corpus: Path, manifest: Manifest) -> Iterator[int]:
+def _all_ids(store: Store, manifest: Manifest) -> Iterator[int]:
     for table, live in manifest.parts.items():
         for part in live if table in TABLES else ():
-            yield from stored_ids(corpus / table / part.name, TABLES[table])
-
-
-def _remove_orphans(corpus: Path, manifest: Manifest) -> None:
-    """Delete what a crash left: temporary files, and parts that never reached the manifest."""
-    named = {(table, part.name) for table, live in manifest.parts.items() for part in live}
-    named |= {(gone.table, gone.name) for gone in manifest.retired}
-    for table in TABLES:
-        for path in (corpus / table).glob("part-*"):
-            if (table, path.name) not in named:
-                log.info("%s: left by a crash, removed", path)
-                path.unlink()
-    (corpus / "_manifest.json.tmp").unlink(missing_ok=True)
+            yield from stored_ids(store.open(f"{table}/{part.name}"), TABLES[table])

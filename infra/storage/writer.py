@@ -1,7 +1,8 @@
 """Writing a corpus: finished records go to the journal at once, and from there into parts.
 
 Invariant: every row is in the journal or in a live part, never in neither and, for a reader, never
-in both; the manifest's `folded` decides which, and it changes in one rename.
+in both; the manifest's `folded` decides which, and it changes in one step. An object store that is
+not there delays parts, never records.
 
     with CorpusWriter(path) as corpus:
         corpus.finish(problem_id, [rationale], stage_fingerprint="7c1e...", run_id="a90b...")
@@ -11,27 +12,23 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from infra.storage.corpus import part_files
-from infra.storage.errors import explained
+from infra.storage.errors import StoreUnavailableError
 from infra.storage.lock import WriterLock
 from infra.storage.manifest import Manifest, Part, save_manifest
-from infra.storage.parts import merge_parts, write_part
-from infra.storage.recovery import (
-    LOCK,
-    drop_retired,
-    log,
-    make_folder,
-    open_journal,
-    recover,
-)
-from infra.storage.rows import Stamp, Stored, decode, stamped
+from infra.storage.parts import merge_parts, read_entries, write_part
+from infra.storage.recovery import assert_corpus_or_empty, log, open_journal, recover
+from infra.storage.retirement import Retirement
+from infra.storage.rows import Stamp, Stored, stamped
+from infra.storage.store import LOCK, Store, open_store
 from tasks.schemas import TABLES, Row
 
 FOLD_RECORDS = 2_000
@@ -40,32 +37,39 @@ TARGET_BYTES = 128 * 2**20  # of a compacted part
 AUTO_PARTS = 64  # small parts of one table before it is compacted in passing
 AUTO_BYTES = 16 * 2**20  # target of compaction in passing: bounds what is written again
 GRACE_SECONDS = 600.0  # a replaced part stays this long for readers that still list it
+PATIENCE_SECONDS = 300.0  # an object store may be away so long before `flush` gives up
+RETRY_SECONDS = 2.0
 
 
 class CorpusWriter:
     """The one writer of a corpus. Opening recovers; `warnings` says what the disk had lost.
 
     Raises CorpusError: another writer, a folder that is no corpus, a disk that is full or
-    read-only. Methods may be called from any thread.
+    read-only, an object store that refuses. Methods may be called from any thread.
     """
 
     def __init__(
         self,
-        path: Path | str,
+        location: Path | str | Store,
         *,
         fold_records: int = FOLD_RECORDS,
         fold_seconds: float = FOLD_SECONDS,
         grace_s: float = GRACE_SECONDS,
+        patience_s: float = PATIENCE_SECONDS,
     ) -> None:
-        self.path = Path(path)
-        self._fold_records, self._fold_seconds, self._grace_s = fold_records, fold_seconds, grace_s
+        self.store = open_store(location)
+        self._fold_records, self._fold_seconds = fold_records, fold_seconds
+        self._patience_s = patience_s
+        self._away_since: float | None = None  # the object store, by the steady clock
+        self._retirement = Retirement(grace_s=grace_s)
         self._folding = threading.RLock()
         self._background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="litecot-fold")
         self._fold: Future[None] | None = None
         self._folded_at = time.monotonic()
-        with explained(self.path):
-            make_folder(self.path)
-            self._lock = WriterLock(self.path / LOCK)
+        with self.store.explained():
+            assert_corpus_or_empty(self.store)
+            self.store.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = WriterLock(self.store.folder / LOCK, of=str(self.store))
         try:
             self._open()
         except BaseException:
@@ -75,18 +79,24 @@ class CorpusWriter:
     def _open(self) -> None:
         import pyarrow.parquet  # noqa: F401  here, not at the first fold: that one delays requests
 
-        with explained(self.path):
-            self._journal, set_aside = open_journal(self.path)
+        with self.store.explained():
+            self._journal, set_aside = open_journal(self.store.folder)
             try:
-                self._manifest, lost = recover(self.path, self._journal, grace_s=self._grace_s)
+                self.store.claim(self._journal.name)
+                self.warnings = (*set_aside, *self._recover())
+                self.flush()
             except BaseException:
+                self.store.release()
                 self._journal.close()
                 raise
-        self.warnings = (*set_aside, *lost)
-        for warning in self.warnings:
+
+    def _recover(self) -> list[str]:
+        self._manifest, lost = recover(self.store, self._journal, retirement=self._retirement)
+        for warning in lost:
             log.warning("%s", warning)
         self._num_pending = self._journal.num_pending()
-        self.flush()
+        self._drop_retired()
+        return lost
 
     def __enter__(self) -> Self:
         return self
@@ -94,7 +104,13 @@ class CorpusWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        self.close()
+        if error is None:
+            return self.close()
+        self._patience_s = 0.0  # somebody waits to hear of it; the journal keeps what is finished
+        try:
+            self.close()
+        except StoreUnavailableError as away:
+            log.warning("%s", away)
 
     def close(self) -> None:
         """Fold what is pending and let the next writer in."""
@@ -102,6 +118,7 @@ class CorpusWriter:
             self._background.shutdown()
             self.flush()
         finally:
+            self.store.release()
             self._journal.close()
             self._lock.release()
 
@@ -128,11 +145,18 @@ class CorpusWriter:
         tables: dict[str, list[Stored]] = {}
         for row in rows:
             tables.setdefault(row.table, []).append(stamped(row, stamp))
-        with explained(self.path):
+        self.store.assert_claimed()
+        with self.store.explained():
             num_new = self._journal.append(tables, requests_done=requests_done)
         self._num_pending += 1
         self._fold_if_due()
         return num_new
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Records and requests stored inside are one transaction, durable at its end."""
+        with self.store.explained(), self._journal.transaction():
+            yield
 
     def _fold_if_due(self) -> None:
         """Fold in the background, one at a time, so that the caller's event loop goes on."""
@@ -142,12 +166,32 @@ class CorpusWriter:
             ended, self._fold = self._fold, None
             ended.result()  # raises what it met: a full disk, say
         late = time.monotonic() - self._folded_at >= self._fold_seconds
-        if late or self._num_pending >= self._fold_records:
-            self._fold = self._background.submit(self.flush)
+        if late or (self._num_pending >= self._fold_records and self._away_since is None):
+            self._fold = self._background.submit(self._try_fold)
+
+    def _try_fold(self) -> None:
+        """Fold, or leave it for later where the object store is away: the journal has it all."""
+        try:
+            self._fold_pending()
+        except StoreUnavailableError as error:
+            self._note_away(error)
 
     def flush(self) -> None:
-        """Fold all finished records into parts; afterwards readers see them."""
-        with self._folding, explained(self.path):
+        """Fold all finished records into parts; afterwards readers see them.
+
+        Raises StoreUnavailableError where the object store stays away for `patience_s`.
+        """
+        while True:
+            try:
+                return self._fold_pending()
+            except StoreUnavailableError as error:
+                away_s = self._note_away(error)
+                if away_s >= self._patience_s:
+                    raise StoreUnavailableError(f"{error} ({self._what_waits()})") from error
+            time.sleep(min(RETRY_SECONDS, self._patience_s))
+
+    def _fold_pending(self) -> None:
+        with self._folding, self.store.explained():
             self._folded_at = time.monotonic()
             while batch := self._journal.pending(after=self._manifest.folded):
                 self._fold_batch(batch)
@@ -155,65 +199,81 @@ class CorpusWriter:
             for table, live in self._manifest.parts.items():
                 if sum(part.bytes < AUTO_BYTES // 2 for part in live) > AUTO_PARTS:
                     self.compact(table, target_bytes=AUTO_BYTES)
+        if self._away_since is not None:
+            log.warning("%s: answers again, everything finished is uploaded", self.store)
+            self._away_since = None
+
+    def _note_away(self, error: StoreUnavailableError) -> float:
+        """How long the object store has been away, seconds; said once."""
+        now = self._folded_at = time.monotonic()
+        if self._away_since is None:
+            self._away_since = now
+            log.warning("%s (%s; trying again)", error, self._what_waits())
+        return now - self._away_since
+
+    def _what_waits(self) -> str:
+        return f"{self._journal.num_pending()} finished records wait in {self.store.folder}"
 
     def _fold_batch(self, batch: Sequence[tuple[int, str]]) -> None:
         last = batch[-1][0]
-        tables: dict[str, list[Stored]] = {}
-        for _, body in batch:
-            for table, rows in decode(body).items():
-                tables.setdefault(table, []).extend(rows)
+        tables = read_entries([body for _, body in batch])
         self._journal.make_durable()  # the manifest must never be ahead of the journal
         parts = {
-            table: write_part(self.path / table, TABLES[table], rows, seq=last)
-            for table, rows in tables.items()
+            name: write_part(self.store, name, table, seq=last) for name, table in tables.items()
         }
         self._adopt(self._manifest.with_parts(parts, folded=last))
         self._journal.forget(upto=last)
 
     def _adopt(self, manifest: Manifest) -> None:
-        save_manifest(self.path, manifest)
+        save_manifest(self.store, manifest)
         self._manifest = manifest
 
     # --- parts
 
     def parts(self) -> dict[str, list[str]]:
         """Table -> live files; `flush` first to have every finished record in them."""
-        return part_files(self.path, self._manifest)
+        return part_files(self.store, self._manifest)
 
     def compact(self, table: str | None = None, *, target_bytes: int = TARGET_BYTES) -> int:
         """Merge neighbouring small parts of one table or all; returns how many parts went."""
         num_merged = 0
-        with self._folding, explained(self.path):
+        with self._folding, self.store.explained():
             for name in [table] if table else list(self._manifest.parts):
                 for group in _small_neighbours(self._manifest.parts.get(name, ()), target_bytes):
-                    merged = merge_parts(self.path / name, TABLES[name], group)
-                    self._adopt(self._manifest.with_merged(name, group, merged, at=time.time()))
+                    merged = merge_parts(self.store, TABLES[name], group)
+                    now = self.store.now()
+                    self._adopt(self._manifest.with_merged(name, group, merged, at=now))
                     num_merged += len(group)
-            manifest = drop_retired(self.path, self._manifest, grace_s=self._grace_s)
-            if manifest != self._manifest:
-                self._adopt(manifest)
+            self._drop_retired()
         return num_merged
+
+    def _drop_retired(self) -> None:
+        """Delete replaced parts that no reader should have open any more."""
+        if over := self._retirement.over(self._manifest):
+            for gone in over:
+                self.store.delete(gone.file)
+            self._adopt(self._manifest.without_retired(over))
 
     # --- requests
 
     def issued(self, key: str) -> None:
         """Remember, before sending it, that request `key` is paid for."""
-        with explained(self.path):
+        with self.store.explained():
             self._journal.issued(key)
 
     def completed(self, key: str, payload: str) -> None:
         """Remember the reply of request `key` until its record is finished."""
-        with explained(self.path):
+        with self.store.explained():
             self._journal.completed(key, payload)
 
     def lookup(self, key: str) -> str | None:
         """The reply of request `key`, if it came and its record is not finished yet."""
-        with explained(self.path):
+        with self.store.explained():
             return self._journal.lookup(key)
 
     def counts(self) -> tuple[int, int]:
         """Requests issued over the corpus' life, and of these the ones issued before."""
-        with explained(self.path):
+        with self.store.explained():
             return self._journal.counts()
 
 

@@ -11,6 +11,8 @@ from infra.engines import EngineConfig
 from infra.intake import Intake, IntakeReport, take_in
 from infra.run import Run, RunPlan
 from infra.settings import Settings
+from infra.storage import Corpus
+from sql.database import connect
 from tasks.ingest import SourceConfig
 from tests.fakes import WordCounter, WordGrader
 
@@ -82,3 +84,25 @@ def test_what_the_disk_lost_is_taken_in_again(tmp_path: Path, intake: Intake, ta
         part.unlink()
     _, found = run_intake(tmp_path / "corpus", intake)
     assert found == EXPECTED
+
+
+def test_lost_candidates_are_taken_in_again(tmp_path: Path) -> None:
+    lines = [
+        json.dumps({"question": f"{n} + 1?", "answer": str(n + 1), "rationales": ["a", "b"][:n]})
+        for n in (1, 2)
+    ]
+    (tmp_path / "brought.jsonl").write_text("\n".join(lines))
+    source = SourceConfig(candidates="require", answer_type="text")
+    intake = Intake(problems=[str(tmp_path / "brought.jsonl")], source=source)
+
+    def candidates() -> list[tuple[object, ...]]:
+        database = connect(Corpus(tmp_path / "corpus").parts())
+        return database.run("select text from raw_candidates order by all").rows
+
+    run_intake(tmp_path / "corpus", intake)
+    for part in (tmp_path / "corpus" / "candidates").glob("*.parquet"):
+        part.unlink()
+    run_intake(tmp_path / "corpus", intake)
+    assert candidates() == [("a",), ("a",), ("b",)]
+    report, _ = run_intake(tmp_path / "corpus", intake)
+    assert not report.is_new

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -131,11 +133,26 @@ class Corpora(RuleBasedStateMachine):
         self.generation = 0
         self.finished: list[str] = []
         self.issued = 0
-        self.writer = CorpusWriter(self.corpus, fold_records=5, grace_s=0)
+        self.corpus = self.begin()
+        self.writer = self.open()
 
-    @property
-    def corpus(self) -> Path:
-        return self.root / f"corpus-{self.generation}"
+    def begin(self) -> Any:
+        """Where the first corpus will be."""
+        return self.root / "corpus-0"
+
+    def open(self) -> CorpusWriter:
+        return CorpusWriter(self.corpus, fold_records=5, grace_s=0)
+
+    def copy_as_killed(self) -> Any:
+        """What a kill at this moment leaves, and a part that did not reach the manifest."""
+        left = killed(self.corpus, self.root / f"corpus-{self.generation}")
+        (left / "problems").mkdir(exist_ok=True)
+        (left / "problems" / "part-000000000099-aaaaaa-cccccc.parquet").write_bytes(b"torn")
+        return left
+
+    def seen(self) -> list[object]:
+        """Questions a reader finds."""
+        return questions(self.corpus)
 
     @rule(number=st.integers(0, 40))
     def finish(self, number: int) -> None:
@@ -149,7 +166,7 @@ class Corpora(RuleBasedStateMachine):
     @rule()
     def flush(self) -> None:
         self.writer.flush()
-        assert questions(self.corpus) == self.finished
+        assert self.seen() == self.finished
 
     @rule()
     def compact(self) -> None:
@@ -159,18 +176,16 @@ class Corpora(RuleBasedStateMachine):
     @rule()
     def kill(self) -> None:
         self._settle()
-        left = killed(self.corpus, self.root / f"corpus-{self.generation + 1}")
-        self.writer.close()
-        shutil.rmtree(self.corpus)
         self.generation += 1
-        (left / "problems").mkdir(exist_ok=True)
-        (left / "problems" / "part-000000000099-aaaaaa-cccccc.parquet").write_bytes(b"torn")
-        self.writer = CorpusWriter(left, fold_records=5, grace_s=0)
+        left = self.copy_as_killed()
+        self.writer.close()
+        self.corpus = left
+        self.writer = self.open()
 
     @rule()
     def close(self) -> None:
         self.writer.close()
-        self.writer = CorpusWriter(self.corpus, fold_records=5, grace_s=0)
+        self.writer = self.open()
 
     def _settle(self) -> None:
         """A copy is one moment only while no fold runs in the background."""
@@ -180,19 +195,73 @@ class Corpora(RuleBasedStateMachine):
     @invariant()
     def reader_sees_a_beginning_of_it(self) -> None:
         self._settle()
-        seen = questions(self.corpus)
+        seen = self.seen()
         assert seen == self.finished[: len(seen)]
         assert self.writer.counts()[0] == self.issued
 
     def teardown(self) -> None:
         self.writer.close()
-        assert questions(self.corpus) == self.finished
-        assert not list(self.corpus.rglob("*.tmp"))
+        assert self.seen() == self.finished
+        assert not list(self.writer.store.folder.rglob("*.tmp"))
         shutil.rmtree(self.root)
 
 
 TestCorpora = Corpora.TestCase
 TestCorpora.settings = settings(max_examples=10, stateful_step_count=20, deadline=None)
+
+
+def merged(writer: CorpusWriter, *, start: int) -> None:
+    for number in range(start, start + 3):
+        finish(writer, number)
+        writer.flush()
+    writer.compact()
+
+
+def num_files(corpus: Path) -> int:
+    return len(list((corpus / "problems").iterdir()))
+
+
+def test_a_clock_set_forward_takes_no_part_from_its_readers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = time.time()
+    with CorpusWriter(tmp_path / "c", grace_s=60) as writer:
+        merged(writer, start=0)
+        assert num_files(tmp_path / "c") == 4
+        monkeypatch.setattr(time, "time", lambda: wall + 86_400)
+        writer.compact()
+        assert num_files(tmp_path / "c") == 4
+    assert questions(tmp_path / "c") == ["q0", "q1", "q2"]
+
+
+def test_a_clock_set_back_leaves_no_part_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = time.time()
+    monkeypatch.setattr(time, "time", lambda: wall + 86_400)
+    with CorpusWriter(tmp_path / "c", grace_s=60) as writer:
+        merged(writer, start=0)
+    monkeypatch.setattr(time, "time", lambda: wall)  # mended
+    CorpusWriter(tmp_path / "c", grace_s=60).close()
+    assert num_files(tmp_path / "c") == 4
+    monkeypatch.setattr(time, "time", lambda: wall + 61)
+    CorpusWriter(tmp_path / "c", grace_s=60).close()
+    assert num_files(tmp_path / "c") == 1
+    assert questions(tmp_path / "c") == ["q0", "q1", "q2"]
+
+
+@pytest.mark.parametrize("jump_s", [-1e9, 1e9])
+def test_records_are_folded_whatever_the_clock_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump_s: float
+) -> None:
+    wall = time.time()
+    with CorpusWriter(tmp_path / "c", fold_seconds=0) as writer:
+        for number in (1, 2):
+            finish(writer, number)
+            assert writer._fold is not None
+            writer._fold.result()
+            assert len(questions(tmp_path / "c")) == number
+            monkeypatch.setattr(time, "time", lambda: wall + jump_s)
 
 
 def test_columns_added_later_are_null_in_older_parts(tmp_path: Path) -> None:

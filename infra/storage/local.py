@@ -1,0 +1,111 @@
+"""A corpus in a folder of this machine.
+
+Invariant: a file is whole under its name or absent: temporary file beside it, fsync, rename, fsync
+of the folder. Other writers are kept out by the folder's flock (infra/storage/lock.py).
+
+    LocalStore(Path("corpus")).replace("_manifest.json", b"{}")
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from infra.storage.errors import explained
+from infra.storage.store import MANIFEST
+
+
+class LocalStore:
+    """See Store; what the disk says comes as OSError, `explained` turns it into a line."""
+
+    files = None
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    def where(self, name: str) -> str:
+        return str(self.folder / name)
+
+    def explained(self) -> AbstractContextManager[None]:
+        return explained(self.folder)
+
+    def entries(self) -> list[str]:
+        return sorted(os.listdir(self.folder)) if self.folder.exists() else []
+
+    def read(self, name: str) -> bytes | None:
+        try:
+            return (self.folder / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def sizes(self, names: Iterable[str]) -> Mapping[str, int]:
+        found = {}
+        for name in names:
+            try:
+                found[name] = os.stat(self.folder / name).st_size
+            except FileNotFoundError:
+                continue
+        return found
+
+    def open(self, name: str) -> str:
+        return self.where(name)
+
+    def claim(self, journal: str) -> None: ...
+
+    def assert_claimed(self) -> None: ...
+
+    def release(self) -> None: ...
+
+    def now(self) -> float:
+        return time.time()
+
+    def replace(self, name: str, content: bytes) -> None:
+        self.scratch(name).write_bytes(content)
+        self.publish(name)
+
+    def scratch(self, name: str) -> Path:
+        path = self.folder / f"{name}.tmp"
+        path.parent.mkdir(exist_ok=True)
+        return path
+
+    def publish(self, name: str) -> None:
+        path = self.folder / name
+        temporary = self.scratch(name)
+        _sync(temporary)
+        os.replace(temporary, path)
+        _sync(path.parent)
+
+    def delete(self, name: str) -> None:
+        (self.folder / name).unlink(missing_ok=True)
+
+    def set_aside(self, name: str, to: str) -> None:
+        path = self.folder / to
+        path.parent.mkdir(exist_ok=True)
+        os.replace(self.folder / name, path)
+
+    def remove_leftovers(self, tables: Collection[str], live: Collection[str]) -> list[str]:
+        parts = [path for table in tables for path in (self.folder / table).glob("part-*")]
+        left = [path for path in parts if f"{path.parent.name}/{path.name}" not in live]
+        for path in left:
+            path.unlink()
+        self.delete(f"{MANIFEST}.tmp")
+        return [str(path) for path in left]
+
+    def keep(self, name: str) -> None: ...
+
+    def fetch(self, name: str) -> bool:
+        return (self.folder / name).is_dir()
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
