@@ -16,7 +16,14 @@ from typing import Annotated
 
 import typer
 
-from flows.messages import EXIT_INTERRUPTED, exit_code, fail, is_interruption, one_line
+from flows.messages import (
+    EXIT_INTERRUPTED,
+    UsageError,
+    exit_code,
+    fail,
+    is_interruption,
+    one_line,
+)
 
 app = typer.Typer(
     name="litecot",
@@ -28,9 +35,13 @@ app = typer.Typer(
 )
 
 CorpusOption = Annotated[
-    Path, typer.Option("--corpus", envvar="LITECOT_CORPUS", help="Corpus folder.")
+    str,
+    typer.Option("--corpus", envvar="LITECOT_CORPUS", help="Corpus: a folder or s3://bucket/path."),
 ]
-DEFAULT_CORPUS = Path("corpus")
+RunOption = Annotated[
+    str | None, typer.Option("--run", help="A run's id or its start; default: the latest.")
+]
+DEFAULT_CORPUS = "corpus"
 
 
 @contextmanager
@@ -97,6 +108,10 @@ def run(
         typer.Option("--set", help="Change a setting, e.g. generate.num_candidates=8; repeatable."),
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be done, and stop.")] = False,
+    on: Annotated[
+        str | None,
+        typer.Option(help="Plan for another cluster: nodes x GPUs x GiB of each GPU, e.g. 2x8x80."),
+    ] = None,
 ) -> None:
     """Run a recipe: all its stages, training and evaluation. Run it again to resume.
 
@@ -112,11 +127,13 @@ def run(
     )  # fmt: skip
     with clear_errors():
         order = Order(
-            recipe=recipe, corpus=str(corpus), problems=tuple(problems or ()),
+            recipe=recipe, corpus=corpus, problems=tuple(problems or ()),
             rationales=tuple(rationales or ()), limit=limit, seed=seed,
             overrides=(*(overrides or ()), *columns),
         )  # fmt: skip
-        show_plan(order) if plan else launch(order)
+        if on and not plan:
+            raise UsageError("--on goes with --plan: a run goes where RAY_ADDRESS says, or here")
+        show_plan(order, on=on) if plan else launch(order)
 
 
 @app.command()
@@ -124,19 +141,65 @@ def sql(
     query: Annotated[str, typer.Argument(help="One SELECT over the corpus' relations.")],
     corpus: CorpusOption = DEFAULT_CORPUS,
     output: Annotated[str, typer.Option("--format", help="table | csv | json")] = "table",
-    run_id: Annotated[
-        str | None, typer.Option("--run", help="A run's id or its start; default: the latest.")
-    ] = None,
+    run_id: RunOption = None,
 ) -> None:
     """Ask a question of the corpus, read-only. Start with 'from funnel' or 'show tables'."""
-    from flows.display import check_format, print_result
+    from flows.display import check_format, print_batches, print_result
     from flows.readers import open_corpus
-    from sql.untrusted import query_untrusted
+    from sql.untrusted import query_untrusted, stream_untrusted
 
     with clear_errors():
         check_format(output)
     with clear_errors(), open_corpus(corpus, run_id=run_id, or_empty=True) as database:
-        print_result(query_untrusted(database, query), output)
+        if output == "table":
+            print_result(query_untrusted(database, query), output)
+        else:
+            found = stream_untrusted(database, query)
+            print_batches(found.columns, found.batches, output)
+
+
+@app.command()
+def ask(
+    question: Annotated[
+        str | None, typer.Argument(help="A question's name; without one, all are listed.")
+    ] = None,
+    corpus: CorpusOption = DEFAULT_CORPUS,
+    output: Annotated[str, typer.Option("--format", help="table | csv | json")] = "table",
+    run_id: RunOption = None,
+) -> None:
+    """Questions about the corpus that are answered already: 'ask kinds_kept'; 'ask' lists them."""
+    from flows.display import check_format, print_questions, print_result
+    from flows.readers import open_corpus
+    from sql.questions import answer, check_question
+
+    with clear_errors():
+        check_format(output)
+        if question is None:
+            print_questions()
+            return
+        check_question(question)
+    with clear_errors(), open_corpus(corpus, run_id=run_id) as database:
+        print_result(answer(database, question), output)
+
+
+@app.command()
+def publish(
+    folder: Annotated[Path, typer.Argument(help="Folder to make; it must not be there yet.")],
+    corpus: CorpusOption = DEFAULT_CORPUS,
+    licences: Annotated[
+        list[str] | None,
+        typer.Option("--licence", help="Of a source: gsm8k.jsonl=MIT; repeatable."),
+    ] = None,
+    push: Annotated[
+        str | None, typer.Option(help="Also upload to this dataset repository (HF_TOKEN).")
+    ] = None,
+    run_id: RunOption = None,
+) -> None:
+    """A snapshot of a run's training examples with its card, for datasets.load_dataset."""
+    from flows.publish import publish_run
+
+    with clear_errors():
+        publish_run(corpus, folder, licences=licences or [], push=push, run_id=run_id)
 
 
 @app.command()
@@ -145,9 +208,7 @@ def show(
         str, typer.Argument(metavar="ID", help="Of a problem, rationale or example, or its start.")
     ],
     corpus: CorpusOption = DEFAULT_CORPUS,
-    run_id: Annotated[
-        str | None, typer.Option("--run", help="A run's id or its start; default: the latest.")
-    ] = None,
+    run_id: RunOption = None,
 ) -> None:
     """The whole lineage of a problem: question, candidates, rewrite, rounds, scores, example."""
     from flows.display import print_lineage

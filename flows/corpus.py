@@ -1,53 +1,86 @@
 """Problems to training examples: ingest, then every shard through its stages, then the global ones.
 
-Shards move independently, so the teacher works on one while the compressor works on another.
+Where all models are loaded together, shards move independently, so the teacher works on one while
+the compressor works on another. Where models take turns (infra/placement), a phase of stages is
+done for many shards before the next one's models are loaded. The rows are the same.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Iterator
 from typing import Any
 
-from prefect import flow
+from prefect import flow, get_run_logger
 
 from flows.session import DEFAULT, Order, Session, open_session
 from flows.steps import ingest, num_shards, stage_shard
-
-AFTER_CORPUS = ("train", "evaluate-base", "evaluate-trained")
+from infra.placement import Phase
 
 
 @flow(name="corpus", flow_run_name="corpus {order.recipe}")
 async def corpus(order: Order = DEFAULT) -> None:
     """Make the training examples of a recipe."""
     with open_session(order) as opened:
+        for line in opened.run.placement.words:
+            get_run_logger().info(line)
         await ingest(order)
-        room = asyncio.Semaphore(opened.run.settings.shards_at_once)
-        shards = range(num_shards(opened))
-        await all_to_their_end(_through_stages(order, opened, shard, room) for shard in shards)
-        for name in _stages(opened, is_global=True):
-            await stage_shard.with_options(tags=[name])(order, name, None, "all shards")
+        failures: list[Exception] = []
+        for shards in shards_by_turn(opened, num_shards(opened)):
+            failures += await _through_phases(order, opened, shards)
+        if failures:
+            raise failures[0]
+        for phase in opened.run.placement.corpus_phases:
+            for name in _stages(opened, phase, is_global=True):
+                await stage_shard.with_options(tags=[name])(order, name, None, "all shards")
 
 
-async def all_to_their_end(shards: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """A shard that fails does not stop the others: they end first, then its error is raised."""
-    for outcome in await asyncio.gather(*shards, return_exceptions=True):
-        if isinstance(outcome, BaseException):
-            raise outcome
+def shards_by_turn(opened: Session, num: int) -> Iterator[range]:
+    """Shards that go through all phases before the next ones begin: all, unless models sleep.
+
+    A model asleep is awake in seconds, so groups of shards can be finished one after another;
+    one that was ended has to be loaded again, so all shards go through a phase at once.
+    """
+    is_cheap = opened.run.placement.mode == "sleep"
+    size = opened.run.settings.shards_at_once if is_cheap else max(num, 1)
+    return (range(first, min(first + size, num)) for first in range(0, num, size))
+
+
+async def _through_phases(order: Order, opened: Session, shards: Iterable[int]) -> list[Exception]:
+    """Phase by phase; a shard that fails stops no other, and sits out the later phases."""
+    room = asyncio.Semaphore(opened.run.settings.shards_at_once)
+    going, failures = list(shards), []
+    for phase in opened.run.placement.corpus_phases:
+        names = _stages(opened, phase, is_global=False)
+        if not names:
+            continue
+        await opened.run.begin(phase)
+        ended = await all_to_their_end(_through_stages(order, names, n, room) for n in going)
+        failures += [error for error in ended if error is not None]
+        going = [shard for shard, error in zip(going, ended, strict=True) if error is None]
+    return failures
+
+
+async def all_to_their_end(
+    shards: Iterable[Coroutine[Any, Any, None]],
+) -> list[Exception | None]:
+    """What each failed with, or None: a failure is told after the others have ended."""
+    outcomes = await asyncio.gather(*shards, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
+            raise outcome  # an interruption
+    return [outcome if isinstance(outcome, Exception) else None for outcome in outcomes]
 
 
 async def _through_stages(
-    order: Order, opened: Session, shard: int, room: asyncio.Semaphore
+    order: Order, names: list[str], shard: int, room: asyncio.Semaphore
 ) -> None:
     async with room:
-        for name in _stages(opened, is_global=False):
+        for name in names:
             tags = [name, f"shard-{shard}"]
             await stage_shard.with_options(tags=tags)(order, name, shard, f"shard {shard}")
 
 
-def _stages(opened: Session, *, is_global: bool) -> list[str]:
-    return [
-        name
-        for name, stage in opened.run.stages.items()
-        if stage.stage.is_global == is_global and name not in AFTER_CORPUS
-    ]
+def _stages(opened: Session, phase: Phase, *, is_global: bool) -> list[str]:
+    stages = opened.run.stages
+    return [name for name in phase.stages if stages[name].stage.is_global == is_global]

@@ -8,8 +8,8 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import shutil
-import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.engines import EngineConfig, ModelFilesError, check_model
+from infra.machine import gpus
 
 PACKAGES = (
     "prefect", "ray", "transformers", "torch", "deepspeed", "datasets", "pyarrow", "duckdb",
@@ -91,14 +92,13 @@ def _vllm() -> Finding:
 
 
 def _gpu() -> Finding:
-    command = shutil.which("nvidia-smi")
-    names = ""
-    if command:
-        query = [command, "--query-gpu=name", "--format=csv,noheader"]
-        names = subprocess.run(query, capture_output=True, text=True, timeout=30).stdout.strip()
+    found = Counter(
+        gpu.name + (f" ({gpu.memory_gib:.0f} GiB)" if gpu.memory_gib else "") for gpu in gpus()
+    )
+    names = ", ".join(f"{count} x {name}" for name, count in found.items())
     return Finding(
-        name="GPU", is_well=bool(names), what=names.replace("\n", ", ") or "none", is_needed=False,
-        remedy="not needed for nano; real recipes want NVIDIA GPUs",
+        name="GPU", is_well=bool(names), what=names or "none", is_needed=False,
+        remedy="not needed for nano; real recipes want NVIDIA GPUs (litecot run RECIPE --plan)",
     )  # fmt: skip
 
 

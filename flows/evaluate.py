@@ -14,4 +14,5 @@ async def evaluate(order: Order = DEFAULT) -> None:
     with open_session(order) as opened:
         for name in opened.run.stages:
             if name.startswith("evaluate-"):
+                await opened.run.begin(opened.run.placement.phase_of(name))
                 await stage_shard.with_options(tags=[name])(order, name, None, "held-out problems")

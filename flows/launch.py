@@ -16,13 +16,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flows.display import plain
 from flows.interruption import run_interruptibly
 from flows.messages import ServerError
-from flows.plan import run_plan
+from flows.plan import check_models, check_problems, draft_plan, run_plan
 from flows.recipe import Recipe
 from flows.session import Order, resolve_recipe, shown_on
 from flows.terminal import Terminal
 from infra.nano.files import resolve_nano
+from infra.placement import Placement, read_nodes
+from infra.run import TRAIN, RunPlan
 from infra.settings import Settings, load_settings
 from infra.storage import CorpusWriter
 from tasks.ingest import SourceConfig, resolve_sources
@@ -34,14 +37,14 @@ SERVER_FILE = "server.url"
 HEALTH_TIMEOUT_S = 2.0
 
 
-def check(order: Order) -> Recipe:
+def check(order: Order, settings: Settings) -> tuple[Recipe, Placement]:
     """Everything that can be known before anything starts. Raises the errors of flows.messages."""
     recipe = resolve_recipe(order)
-    run_plan(recipe)
+    placement = run_plan(recipe).place(mode=settings.placement)
     check_inputs(recipe)
     with CorpusWriter(order.corpus):
         pass
-    return recipe
+    return recipe, placement
 
 
 def check_inputs(recipe: Recipe) -> None:
@@ -54,11 +57,14 @@ def check_inputs(recipe: Recipe) -> None:
 
 def launch(order: Order) -> None:
     """Run the order's flow to its end and print its report."""
-    recipe = check(order)
+    settings = load_settings()
+    recipe, placement = check(order, settings)
     console = Console()
     terminal = Terminal(console)
-    settle_environment(load_settings())
+    settle_environment(settings)
     terminal.say(f"recipe {recipe.name}, corpus {order.corpus}, {_server_line()}")
+    for line in placement.words:
+        terminal.say(f"  {line}")
     report = run_interruptibly(lambda: _run(order, terminal))
     from flows.display import page
     from flows.report import print_report
@@ -122,21 +128,36 @@ def _server_line() -> str:
     return f"watch it at {url.removesuffix('/api')}"
 
 
-def show_plan(order: Order) -> None:
-    """Stages, models and fingerprints of what would run."""
+def show_plan(order: Order, *, on: str | None = None) -> None:
+    """Stages and models of what would run, and where: here, or on the cluster `on` ("2x8x80").
+
+    On another cluster nothing of this machine is checked. Raises PlacementError and what `launch`
+    would refuse, after showing what there is to see.
+    """
     from flows.display import page
 
+    nodes = read_nodes(on) if on else None
     recipe = resolve_recipe(order)
-    plan = run_plan(recipe)
-    check_inputs(recipe)
-    title = Text(f"recipe {recipe.name}, run {plan.run_id}")
-    table = Table(title=title, title_justify="left")
+    plan = draft_plan(recipe)
+    page().print(_stage_table(recipe, plan), markup=False)
+    for line in plan.place(nodes, mode=load_settings().placement).words:
+        print(plain(line))
+    if nodes is None:
+        check_problems(recipe)
+        check_models(plan)
+        check_inputs(recipe)
+
+
+def _stage_table(recipe: Recipe, plan: RunPlan) -> Table:
+    run = f", run {plan.run_id}" if recipe.problems else ", no problems yet"
+    table = Table(title=Text(f"recipe {plain(recipe.name)}{run}"), title_justify="left")
     for column in ("stage", "models", "fingerprint"):
         table.add_column(column)
     for name, fingerprint in plan.fingerprints.items():
         stage = plan.stages.get(name)
         models = {role: config.model for role, config in stage.models.items()} if stage else {}
-        if name == "train":
+        if name == TRAIN:
             models = {"student": recipe.models.student.model}
-        table.add_row(name, ", ".join(f"{r} {m}" for r, m in models.items()), fingerprint)
-    page().print(table, markup=False)
+        asked = plain(", ".join(f"{role} {model}" for role, model in models.items()))
+        table.add_row(name, Text(asked), fingerprint)
+    return table

@@ -15,7 +15,7 @@ from flows.recipe import Recipe, RecipeError
 from infra.engines import EngineConfig, check_model, model_fingerprint
 from infra.fingerprints import stage_fingerprint
 from infra.nano.files import resolve_nano
-from infra.run import RunPlan, StageRun
+from infra.run import TRAIN, RunPlan, StageRun
 from tasks import compress, difficulty, evaluate, generate, mix, rewrite, score, select, verify
 from tasks.prompts import prompt_file
 from tasks.schemas import Run as RunRow
@@ -31,7 +31,6 @@ STAGES: dict[str, AnyStage] = {
         score.STAGE, select.STAGE, mix.STAGE, *evaluate.STAGES,
     )
 }  # fmt: skip
-TRAIN = "train"
 
 
 def input_files(recipe: Recipe) -> dict[str, str]:
@@ -44,8 +43,28 @@ def input_files(recipe: Recipe) -> dict[str, str]:
 
 def run_plan(recipe: Recipe) -> RunPlan:
     """Decide everything. Raises RecipeError, IngestError or ModelFilesError: one line each."""
+    check_problems(recipe)
+    plan = draft_plan(recipe)
+    check_models(plan)
+    return plan
+
+
+def check_problems(recipe: Recipe) -> None:
+    """Raises RecipeError where the recipe has none."""
     if not recipe.problems:
         raise RecipeError("no problems: give --problems FILE (or --rationales), or recipe.problems")
+
+
+def check_models(plan: RunPlan) -> None:
+    """Raises ModelFilesError where a model cannot be loaded on this machine."""
+    asked = [config for stage in plan.stages.values() for config in stage.models.values()]
+    trained = [plan.counter] if TRAIN in plan.fingerprints else []
+    for config in dict.fromkeys([*asked, *trained]):
+        check_model(config)
+
+
+def draft_plan(recipe: Recipe) -> RunPlan:
+    """The plan, whether or not its models and problems are here. Raises RecipeError."""
     files = content_id(input_files(recipe), recipe.source.model_dump(mode="json"))
     inputs = content_id(files, recipe.limit)
     fingerprints = {"ingest": files}
@@ -72,6 +91,7 @@ def run_plan(recipe: Recipe) -> RunPlan:
         stages=stages,
         counter=recipe.models.student,
         seed=recipe.seed,
+        train_gpus=0 if recipe.train.zero == "zero2-cpu" else recipe.train.num_ranks,
     )
 
 
@@ -119,7 +139,6 @@ def _models(stage: AnyStage, recipe: Recipe) -> dict[str, EngineConfig]:
     for role, config in models.items():
         if config is None:
             raise RecipeError(f"stage {stage.name!r} needs models.{role}")
-        check_model(config)
     return {role: config for role, config in models.items() if config is not None}
 
 
@@ -140,7 +159,6 @@ def _identities(models: Mapping[str, EngineConfig]) -> dict[str, str]:
 
 
 def _train_fingerprint(recipe: Recipe, done: Mapping[str, str]) -> str:
-    check_model(recipe.models.student)
     return stage_fingerprint(
         TRAIN,
         recipe.train,

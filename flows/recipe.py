@@ -41,6 +41,10 @@ ROLE_OF: dict[StageName, str] = {
 }  # fmt: skip
 
 
+STRUCTURED = {"difficulty": "structured", "rewrite": "structured_check"}  # replies by a schema
+OWN_TABLES = ("vllm", "endpoint")  # of a model: options of one engine
+
+
 class RecipeError(ValueError):
     """The recipe cannot be used; the message is one line a key, naming key and remedy."""
 
@@ -90,7 +94,22 @@ class Recipe(BaseModel):
                 raise ValueError(f"stage {stage!r} needs models.{role}")
         if "evaluate" in self.stages and not self.evaluate.problems:
             raise ValueError("stage 'evaluate' needs evaluate.problems")
+        self._check_engines()
         return self
+
+    def _check_engines(self) -> None:
+        if self.models.student.engine == "endpoint":
+            raise ValueError(
+                "models.student: its tokenizer counts tokens and it is scored and trained here: "
+                "give a local folder or hub id with engine transformers or vllm"
+            )
+        asks_teacher = self.models.teacher and self.models.teacher.engine == "transformers"
+        for table, key in STRUCTURED.items():
+            if asks_teacher and table in self.stages and getattr(getattr(self, table), key, False):
+                raise ValueError(
+                    f"{table}.{key}: the teacher's engine 'transformers' cannot hold a reply to a "
+                    "schema: set models.teacher.engine = 'vllm' or 'endpoint', or leave it out"
+                )
 
     def model_of(self, role: str) -> EngineConfig | None:
         """The engine of a role; the teacher also compresses where no compressor is named."""
@@ -147,6 +166,10 @@ def _apply(tree: dict[str, Any], override: str) -> None:
         if not isinstance(tree, dict):
             raise RecipeError(f"--set {override!r}: {parent!r} is a value, not a table")
     tree[last] = _value(text.strip())
+    if parents[:1] == ["models"] and last == "engine":  # another engine's options go with it
+        for table in OWN_TABLES:
+            if table != tree[last]:
+                tree.pop(table, None)
 
 
 def _value(text: str) -> Any:

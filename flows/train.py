@@ -1,4 +1,7 @@
-"""Training examples to a student: DeepSpeed over the ranks the recipe names."""
+"""Training examples to a student: DeepSpeed over the ranks the recipe names.
+
+Models make room first: on GPUs all of them, on CPU those that evaluation does not ask.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ from prefect import flow
 
 from flows import steps
 from flows.session import DEFAULT, Order, open_session
+from infra.run import TRAIN
 
 
 @flow(name="train", flow_run_name="train {order.recipe}")
 async def train(order: Order = DEFAULT) -> None:
     """Train the student of a recipe on what its corpus selected."""
-    with open_session(order):
+    with open_session(order) as opened:
+        await opened.run.begin(opened.run.placement.phase_of(TRAIN))
         await steps.train(order)

@@ -6,7 +6,7 @@ first use only, so a run with nothing left to do loads nothing; one Run a corpus
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,9 +16,12 @@ from typing import Any, Protocol, Self
 from pydantic import BaseModel
 
 from infra.engines import EngineConfig
+from infra.engines.model_size import model_size
 from infra.engines.token_counter import TokenizerCounter
 from infra.grading import ProcessGrader
+from infra.machine import nodes as nodes_here
 from infra.models import Models
+from infra.placement import Node, Phase, Placement, PlacementMode, StageDemand, place
 from infra.settings import Settings
 from infra.storage import Corpus, CorpusWriter
 from sql.database import Database, connect
@@ -26,6 +29,8 @@ from sql.pending import count_pending, stream_pending
 from tasks.ports import ChatModel, Grader, ScoringModel, TokenCounter
 from tasks.schemas import Row
 from tasks.stage import Stage
+
+TRAIN = "train"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +55,33 @@ class RunPlan:
     stages: Mapping[str, StageRun]
     counter: EngineConfig  # whose tokenizer counts tokens
     seed: int
+    train_gpus: int = 0  # that training wants for itself
+
+    def demands(self) -> list[StageDemand]:
+        """The stages in order, as placement sees them."""
+        names = [name for name in self.fingerprints if name in self.stages or name == TRAIN]
+        return [
+            StageDemand(
+                name=name,
+                models=self.stages[name].models if name in self.stages else {},
+                num_gpus=self.train_gpus if name == TRAIN else 0,
+                is_alone=name == TRAIN or name.startswith("evaluate-"),
+            )
+            for name in names
+        ]
+
+    def place(
+        self, nodes: Sequence[Node] | None = None, *, mode: PlacementMode = "auto"
+    ) -> Placement:
+        """Where and when its models run: on `nodes`, or on what is here. Raises PlacementError."""
+        demands = self.demands()
+        asked = {config for demand in demands for config in demand.models.values()}
+        sizes = {
+            config: model_size(config.model, revision=config.revision)
+            for config in asked
+            if config.engine != "endpoint"
+        }
+        return place(demands, sizes=sizes, nodes=nodes or nodes_here(), mode=mode)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +107,13 @@ class ModelHost(Protocol):
         """A model to ask; requests of one `affinity` prefer one replica (its prefix cache)."""
         ...
 
+    async def reside(self, configs: Collection[EngineConfig]) -> None:
+        """From now on only `configs` are asked: others are put to sleep or ended.
+
+        Loads nothing. None at all: every engine is ended, for training needs the machine.
+        """
+        ...
+
     def close(self) -> None: ...
 
 
@@ -89,7 +128,7 @@ class Run:
         self,
         plan: RunPlan,
         *,
-        corpus: Path,
+        corpus: Path | str,
         settings: Settings,
         models: ModelHost | None = None,
         grader: Grader | None = None,
@@ -127,9 +166,26 @@ class Run:
         finally:
             self.writer.__exit__(kind, error, trace)
 
+    @cached_property
+    def placement(self) -> Placement:
+        """Where and when the models run. Raises PlacementError."""
+        return self.plan.place(mode=self.settings.placement)
+
+    async def begin(self, phase: Phase) -> None:
+        """From now on only the models of `phase` are asked; the others make room."""
+        if self._models is None:
+            return  # nothing is loaded yet
+        models = set(phase.models)
+        if "evaluate-trained" in phase.stages:
+            models = set(self.stage("evaluate-trained").models.values())
+        await self._models.reside(models)
+
     def stage(self, name: str) -> StageRun:
-        """The stage, its student being what this run trained where it evaluates that."""
+        """The stage, its models as placed; where it evaluates the trained student, that one."""
         stage = self.stages[name]
+        placed = self.placement.placed
+        models = {role: placed.get(config, config) for role, config in stage.models.items()}
+        stage = replace(stage, models=models)
         if name != "evaluate-trained":
             return stage
         weights = self.trained_weights()
@@ -144,10 +200,9 @@ class Run:
             "select path, data_fingerprint from raw_models"
             " where stage_fingerprint = fingerprint_of('train') order by created_at desc"
         )
-        folders = [
-            self.corpus.path / path for path, data in found.rows if data_fingerprint in (None, data)
-        ]
-        return next((folder for folder in folders if folder.is_dir()), None)
+        store = self.corpus.store
+        paths = [path for path, data in found.rows if data_fingerprint in (None, data)]
+        return next((store.folder / path for path in paths if store.fetch(path)), None)
 
     @property
     def grader(self) -> Grader:
@@ -167,7 +222,7 @@ class Run:
 
     def database(self) -> Database:
         """The corpus as it is now, this run selected."""
-        database = connect(self.corpus.parts())
+        database = connect(self.corpus.parts(), through=self.corpus.store.files)
         database.set_run(self.run_id, dict(self.plan.fingerprints))
         return database
 
@@ -195,8 +250,8 @@ class Run:
 
     @cached_property
     def weights(self) -> Path:
-        """Folder of the models trained into this corpus."""
-        return self.corpus.path / "weights"
+        """Folder on this machine of the models trained into this corpus."""
+        return self.corpus.store.folder / "weights"
 
 
 def config_json(config: BaseModel) -> str:

@@ -1,4 +1,4 @@
-"""A shard that fails lets the others end before its error is heard."""
+"""A shard that fails lets the others end before its error is heard; an interruption does not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from flows.corpus import all_to_their_end
 
 
-async def test_other_shards_end_before_the_error_is_raised() -> None:
+async def test_other_shards_end_before_the_error_is_told() -> None:
     ended = []
 
     async def shard(number: int) -> None:
@@ -18,6 +18,14 @@ async def test_other_shards_end_before_the_error_is_raised() -> None:
         await asyncio.sleep(0.01)
         ended.append(number)
 
-    with pytest.raises(RuntimeError, match="shard 0"):
-        await all_to_their_end(shard(number) for number in range(3))
+    failed = await all_to_their_end(shard(number) for number in range(3))
     assert ended == [1, 2]
+    assert [str(error) for error in failed] == ["shard 0", "None", "None"]
+
+
+async def test_an_interruption_is_no_failed_shard() -> None:
+    async def shard() -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await all_to_their_end([shard()])

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from flows.columns import column_overrides
-from flows.plan import run_plan
+from flows.plan import draft_plan, run_plan
 from flows.recipe import RecipeError, load_recipe, shipped_recipes
 from flows.session import Order, resolve_recipe
 from infra.engines import ModelFilesError
+from infra.placement import read_nodes
 from infra.run import RunPlan
 
 STAGES = [
@@ -86,6 +87,26 @@ def test_every_shipped_recipe_parses(name: str) -> None:
     assert recipe.description
 
 
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+def test_every_shipped_recipe_fits_the_machine_it_is_sized_for(name: str) -> None:
+    placement = draft_plan(load_recipe(name)).place(read_nodes("1x8x80"))
+    staged = [stage for phase in placement.phases for stage in phase.stages]
+    assert staged == list(draft_plan(load_recipe(name)).fingerprints)[1:]
+    assert not any("asked for and" in line and "fit" in line for line in placement.words)
+
+
+@pytest.mark.parametrize("name", ["litecot", "liter-1.5b", "liter-7b", "liter-32b"])
+def test_two_such_machines_hold_all_models(name: str) -> None:
+    plan = draft_plan(load_recipe(name))
+    assert plan.place(read_nodes("1x8x80")).mode == "turns"
+    assert plan.place(read_nodes("2x8x80")).mode == "together"
+
+
+def test_the_target_and_its_teacher_share_replicas_in_macc() -> None:
+    models = load_recipe("macc").models
+    assert models.teacher == models.student
+
+
 def test_a_wrong_key_is_named_with_the_known_ones() -> None:
     message = refusal("nano", "generate.temprature=0.5")
     assert message.startswith("recipe nano.toml: generate.temprature: unknown key; known are ")
@@ -138,6 +159,23 @@ def test_evaluation_needs_problems() -> None:
 
 def test_a_recipe_without_problems_says_how_to_give_some(recipe: str) -> None:
     assert "--problems" in refusal(recipe, "problems=[]")
+
+
+def test_a_student_behind_an_endpoint_is_refused() -> None:
+    student = '{engine = "endpoint", model = "m", endpoint = {base_url = "http://10.0.0.1/v1"}}'
+    assert "models.student: its tokenizer counts tokens" in refusal(
+        "nano", f"models.student={student}"
+    )
+
+
+def test_another_engine_leaves_the_first_ones_options_behind() -> None:
+    recipe = load_recipe("liter-7b", overrides=["models.teacher.engine=transformers"])
+    assert recipe.models.teacher is not None
+    assert recipe.models.teacher.vllm is None
+    url = "models.teacher.endpoint.base_url=http://10.0.0.1/v1"
+    remote = load_recipe("liter-7b", overrides=[url, "models.teacher.engine=endpoint"])
+    assert remote.models.teacher is not None
+    assert remote.models.teacher.endpoint is not None
 
 
 def test_an_unknown_prompt_is_a_refusal_that_names_the_key(recipe: str) -> None:
