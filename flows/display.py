@@ -10,7 +10,7 @@ import json
 import math
 import re
 import sys
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
@@ -49,17 +49,38 @@ def check_format(name: str) -> None:
 
 def print_result(result: Result, output: str, stream: TextIO | None = None) -> None:
     """A query's result as a table for eyes, or as CSV or JSON for programs."""
+    if output == "table":
+        _print_table(result, stream or sys.stdout)
+    else:
+        print_batches(result.columns, [result.rows], output, stream)
+
+
+def print_batches(
+    columns: Sequence[str],
+    batches: Iterable[Sequence[Sequence[Any]]],
+    output: str,
+    stream: TextIO | None = None,
+) -> None:
+    """Rows of any number as CSV or JSON: one batch of them in memory at a time."""
     stream = stream or sys.stdout
+    rows = (row for batch in batches for row in batch)
     if output == "csv":
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(result.columns)
-        writer.writerows(result.rows)
-    elif output == "json":
-        rows = [{k: _json_value(v) for k, v in record.items()} for record in result.records()]
-        json.dump(rows, stream, default=str, ensure_ascii=False, indent=2)
-        stream.write("\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
     else:
-        _print_table(result, stream)
+        _print_json(columns, rows, stream)
+
+
+def _print_json(columns: Sequence[str], rows: Iterable[Sequence[Any]], stream: TextIO) -> None:
+    """What `json.dump` of the list writes with an indent of 2."""
+    before, after = "[", "[]\n"
+    for row in rows:
+        record = {name: _json_value(value) for name, value in zip(columns, row, strict=True)}
+        text = json.dumps(record, default=str, ensure_ascii=False, indent=2)
+        stream.write(before + "\n  " + text.replace("\n", "\n  "))
+        before, after = ",", "\n]\n"
+    stream.write(after)
 
 
 def _json_value(value: object) -> object:
@@ -154,7 +175,7 @@ def _chain_title(chain: Chain) -> str:
     return f"{name} [{chain.rationale_id[:8]}, {', '.join(marks)}]"
 
 
-def print_status(database: Database, corpus: Path) -> None:
+def print_status(database: Database, corpus: str) -> None:
     """Rows by table, runs, and how the latest invocation ended."""
     from tasks.schemas import TABLES
 
@@ -190,4 +211,14 @@ def print_recipes() -> None:
         roles: dict[str, Any] = {role: recipe.model_of(role) for role in ("teacher", "student")}
         models = "\n".join(f"{role}: {m.model}" for role, m in roles.items() if m)
         table.add_row(name, recipe.description, models)
+    page().print(table)
+
+
+def print_questions() -> None:
+    """What `litecot ask` can answer."""
+    from sql.questions import questions
+
+    table = Table("litecot ask", "question", header_style="bold")
+    for name, asked in questions().items():
+        table.add_row(name, asked)
     page().print(table)

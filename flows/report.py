@@ -19,6 +19,8 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from flows.display import plain
+
 if TYPE_CHECKING:
     from flows.session import Session
     from sql.database import Database
@@ -178,6 +180,8 @@ def render(report: Report) -> Group:
         parts.append(_evaluation_table(report))
     if report.stage_seconds:
         parts.append(_stage_table(report))
+    if report.rejections:
+        parts.append(_rejections(report))
     parts.append(_footer(report))
     return Group(*parts)
 
@@ -198,8 +202,6 @@ def _summary_table(report: Report) -> Table:
     )
     for line in summary_lines(report):
         table.add_row(line.name, line.value, line.note)
-    for row in report.rejections:
-        table.add_row("rejected", str(row["num_records"]), f"{row['stage']}: {row['reason']}")
     return table
 
 
@@ -230,6 +232,21 @@ def _stage_table(report: Report) -> Table:
     return table
 
 
+def _rejections(report: Report) -> Text:
+    """What was refused, why, and how to see all of it; the details are others' words."""
+    lines = [
+        f"{row['num_records']} rejected: {row['reason']} ({row['stage']})"
+        + (f", e.g. {plain(row['sample_detail'])}" if row["sample_detail"] else "")
+        for row in report.rejections
+    ]
+    query = f"{command_name()} sql 'from stg_rejections'{_corpus_option(report)}"
+    return Text("\n".join([*lines, f"  {query}"]))
+
+
+def _corpus_option(report: Report) -> str:
+    return "" if report.corpus == "corpus" else f" --corpus {report.corpus}"
+
+
 def command_name() -> str:
     """How this person can call `litecot`: by name where it is on PATH, else as they did."""
     if shutil.which("litecot"):
@@ -239,8 +256,9 @@ def command_name() -> str:
 
 
 def _footer(report: Report) -> str:
-    corpus = "" if report.corpus == "corpus" else f" --corpus {report.corpus}"
-    question = "compression_by_round" if report.rounds else "selection_by_filter"
+    corpus = _corpus_option(report)
+    question = "selection_by_filter" if report.selection else "funnel"
+    question = "compression_by_round" if report.rounds else question
     program = command_name()
     commands = [
         f"{program} sql 'from {question}'{corpus}",

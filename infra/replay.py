@@ -7,7 +7,6 @@ whatever dies afterwards; a request whose reply was lost is counted when it is s
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import Protocol
 
 from tasks.ports import ChatModel, Completion, Prompt, Sampling
@@ -23,7 +22,11 @@ class RequestJournal(Protocol):
 
 
 class ReplayedChat:
-    """ChatModel of one record. `keys` are the requests it made, to be forgotten with the record."""
+    """ChatModel of one record.
+
+    `keys` are the requests it made, to be forgotten with the record; `paid` the replies it got, for
+    the account of a record that ends without rows of its own.
+    """
 
     def __init__(
         self, model: ChatModel, *, name: str, fingerprint: str, journal: RequestJournal
@@ -33,6 +36,7 @@ class ReplayedChat:
         self._fingerprint = fingerprint
         self._journal = journal
         self.keys: list[str] = []
+        self.paid: list[list[Completion]] = []
 
     @property
     def name(self) -> str:
@@ -44,11 +48,14 @@ class ReplayedChat:
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> list[Completion]:
         """The kept reply if there is one, else the model's."""
-        key = content_id(self._fingerprint, asdict(prompt), asdict(sampling))
+        # vars(), not asdict(): the fields are plain values, and asdict() copies them deeply.
+        key = content_id(self._fingerprint, vars(prompt), vars(sampling))
         self.keys.append(key)
         if (kept := self._journal.lookup(key)) is not None:
-            return [Completion(**fields) for fields in json.loads(kept)]
-        self._journal.issued(key)
-        completions = await self._model.complete(prompt, sampling)
-        self._journal.completed(key, json.dumps([asdict(c) for c in completions]))
+            completions = [Completion(**fields) for fields in json.loads(kept)]
+        else:
+            self._journal.issued(key)
+            completions = await self._model.complete(prompt, sampling)
+            self._journal.completed(key, json.dumps([vars(c) for c in completions]))
+        self.paid.append(completions)
         return completions

@@ -1,17 +1,16 @@
 """Tries again what may yet succeed: backoff, jitter, a budget, and the server's own Retry-After.
 
-Invariant: only TransientError is tried again; everything else passes through untouched.
+Invariant: only TransientError is tried again; everything else passes through untouched. Waiting is
+left to the caller's `pause`, so that a record that waits can make room for others.
+
+A sample, seconds before the tries: 0, 0.25..0.5, 0.5..1, 1..2, 2..4, 4..8, ... at most 30..60.
 """
 
 from __future__ import annotations
 
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception_type,
-    stop_after_attempt,
-    wait_exponential_jitter,
-)
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from tasks.ports import (
     ChatModel,
@@ -24,31 +23,40 @@ from tasks.ports import (
     TransientError,
 )
 
-_BACKOFF = wait_exponential_jitter(initial=0.5, max=60)
+FIRST_BACKOFF_S = 0.5
+LONGEST_BACKOFF_S = 60.0
+
+Reply = TypeVar("Reply")
+Pause = Callable[[float], Awaitable[None]]  # seconds
 
 
-def _wait(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after_s if isinstance(error, TransientError) else None
-    return max(asked or 0.0, _BACKOFF(state))
+async def persist(ask: Callable[[], Awaitable[Reply]], *, max_attempts: int, pause: Pause) -> Reply:
+    """What `ask` gives, after at most `max_attempts` tries. Raises the last try's error."""
+    attempt = 1
+    while True:
+        try:
+            return await ask()
+        except TransientError as error:
+            if attempt >= max_attempts:
+                raise
+            wait_s = (error.retry_after_s or 0.0) + backoff_s(attempt)
+        await pause(wait_s)
+        attempt += 1
 
 
-def retrying(max_attempts: int) -> AsyncRetrying:
-    """A fresh retry policy of `max_attempts` tries in all."""
-    return AsyncRetrying(
-        retry=retry_if_exception_type(TransientError),
-        stop=stop_after_attempt(max_attempts),
-        wait=_wait,
-        reraise=True,
-    )
+def backoff_s(attempt: int) -> float:
+    """Seconds to wait after try `attempt`, from 1; half of it by chance, so that herds disperse."""
+    longest = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (attempt - 1))
+    return random.uniform(longest / 2, longest)
 
 
 class RetryingChat:
     """A ChatModel that tries again."""
 
-    def __init__(self, model: ChatModel, max_attempts: int) -> None:
+    def __init__(self, model: ChatModel, *, max_attempts: int, pause: Pause) -> None:
         self._model = model
         self._max_attempts = max_attempts
+        self._pause = pause
 
     @property
     def name(self) -> str:
@@ -60,15 +68,20 @@ class RetryingChat:
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> list[Completion]:
         """As the model's, after at most `max_attempts` tries."""
-        return await retrying(self._max_attempts)(self._model.complete, prompt, sampling)
+        return await persist(
+            lambda: self._model.complete(prompt, sampling),
+            max_attempts=self._max_attempts,
+            pause=self._pause,
+        )
 
 
 class RetryingScorer:
     """A ScoringModel that tries again."""
 
-    def __init__(self, model: ScoringModel, max_attempts: int) -> None:
+    def __init__(self, model: ScoringModel, *, max_attempts: int, pause: Pause) -> None:
         self._model = model
         self._max_attempts = max_attempts
+        self._pause = pause
 
     @property
     def name(self) -> str:
@@ -76,4 +89,8 @@ class RetryingScorer:
 
     async def score(self, request: ScoreRequest) -> list[TokenScores]:
         """As the model's, after at most `max_attempts` tries."""
-        return await retrying(self._max_attempts)(self._model.score, request)
+        return await persist(
+            lambda: self._model.score(request),
+            max_attempts=self._max_attempts,
+            pause=self._pause,
+        )

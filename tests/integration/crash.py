@@ -14,7 +14,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,19 +80,29 @@ def num_issued(corpus: Path) -> int:
         return 0
 
 
-def kill_after(corpus: Path, arguments: Sequence[str], *, requests: int, pause_s: float) -> bool:
-    """Start, wait for the request, wait a little longer, kill; False where it ended before."""
+def kill_when(corpus: Path, arguments: Sequence[str], *, is_due: Callable[[], bool]) -> float:
+    """Start, kill the tree once it is due; the Unix time of the kill, 0 where it ended before."""
     process = start(corpus, arguments)
-    while process.poll() is None and num_issued(corpus) < requests:
-        time.sleep(POLL_S)
-    deadline = time.monotonic() + pause_s
-    while process.poll() is None and time.monotonic() < deadline:
+    while process.poll() is None and not is_due():
         time.sleep(POLL_S)
     if process.poll() is not None:
-        return False
+        return 0.0
+    killed_at = time.time()
     kill_tree(process.pid)
     process.wait()
-    return True
+    return killed_at
+
+
+def kill_after(corpus: Path, arguments: Sequence[str], *, requests: int, pause_s: float) -> bool:
+    """Start, wait for the request, wait a little longer, kill; False where it ended before."""
+    reached_at: list[float] = []
+
+    def is_due() -> bool:
+        if not reached_at and num_issued(corpus) >= requests:
+            reached_at.append(time.monotonic())
+        return bool(reached_at) and time.monotonic() >= reached_at[0] + pause_s
+
+    return kill_when(corpus, arguments, is_due=is_due) > 0
 
 
 def rows(corpus: Path) -> dict[str, list[str]]:
@@ -123,14 +133,21 @@ def crash_and_compare(
     expected, found = rows(calm), rows(struck)
     report.rows = {table: len(found[table]) for table in sorted(found)}
     report.differing_tables = sorted(t for t in found if found[t] != expected[t])
-    database = connect(Corpus(struck).parts())
-    for table, row_type in TABLES.items():
-        query = f"select count(*) - count(distinct {row_type.key}) from raw_{table}"
-        if table != "invocations" and (count := database.run(query).rows[0][0]):
-            report.duplicate_ids[table] = count
+    report.duplicate_ids = duplicate_ids(struck)
     report.leftovers = leftovers(struck)
     report.num_requests, report.num_repeated = num_issued(struck), num_issued(struck) - total
     return report
+
+
+def duplicate_ids(corpus: Path) -> dict[str, int]:
+    """Table -> rows whose id another row has too."""
+    database = connect(Corpus(corpus).parts())
+    found = {}
+    for table in TABLES.keys() - PER_INVOCATION:
+        query = f"select count(*) - count(distinct {TABLES[table].key}) from raw_{table}"
+        if count := database.run(query).rows[0][0]:
+            found[table] = count
+    return found
 
 
 def leftovers(corpus: Path) -> list[str]:

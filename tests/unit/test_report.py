@@ -59,8 +59,20 @@ def test_the_page_says_what_to_try_next(report: Report) -> None:
     page = printed(report)
     assert "recipe [/b] sample" in page
     assert f"litecot show {sample.P0}" in page
-    assert "rewrite: answer_changed" in page
     assert "after training" in page
+
+
+def test_the_page_names_rejections_and_lists_them(report: Report) -> None:
+    page = printed(report)
+    assert "1 rejected: answer_changed (rewrite), e.g. said 3" in page
+    assert "litecot sql 'from stg_rejections'" in page
+
+
+def test_what_a_server_said_is_only_text(report: Report) -> None:
+    said = "[red]no[/red] \x1b[2J"
+    row = {"stage": "generate", "reason": "refused", "num_records": 3, "sample_detail": said}
+    page = printed(report.model_copy(update={"rejections": [row]}))
+    assert "3 rejected: refused (generate), e.g. [red]no[/red] \\x1b[2J" in page
 
 
 def test_an_empty_run_has_a_page() -> None:

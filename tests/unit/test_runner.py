@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tenacity import wait_none
 
-from infra import retries
+from infra import retries, runner
 from infra.engines import EngineConfig
+from infra.engines.endpoint_errors import EndpointError
 from infra.run import Run, RunPlan, StageRun
 from infra.runner import StageFailedError, StageReport, run_stage
 from infra.settings import Settings
@@ -122,7 +122,7 @@ def factory(tmp_path: Path) -> Factory:
 
 @pytest.fixture(autouse=True)
 def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "_BACKOFF", wait_none())
+    monkeypatch.setattr(retries, "FIRST_BACKOFF_S", 0.0)
 
 
 def number_in(text: str) -> int:
@@ -193,6 +193,25 @@ def test_what_can_never_succeed_is_rejected_with_its_reason(factory: Factory) ->
     assert report(factory.go(right)[0]).num_pending == 0
 
 
+def test_a_rejection_tells_what_its_record_had_cost(factory: Factory) -> None:
+    """The first request was answered (10 tokens in, 2 out, half a second), the second refused."""
+    factory.go(failing(2, PermanentError("too_long", "9000 tokens, 8192 fit")))
+    columns = "num_requests, prompt_tokens, completion_tokens, latency_s, model"
+    assert factory.rows("rejections", columns) == [(1, 10, 2, 0.5, "teacher-1")]
+
+
+def test_a_rejection_counts_a_reply_kept_from_an_earlier_time(factory: Factory) -> None:
+    factory.go(failing(2, KeyError("a bug")))
+    factory.go(failing(2, PermanentError("refused", "no")))
+    columns = "num_requests, prompt_tokens, completion_tokens, latency_s, model"
+    assert factory.rows("rejections", columns) == [(1, 10, 2, 0.5, "teacher-1")]
+
+
+def test_a_record_refused_at_once_has_cost_nothing(factory: Factory) -> None:
+    factory.go(failing(2, PermanentError("refused", "no"), step=""))
+    assert factory.rows("rejections", "num_requests, latency_s, model") == [(0, 0.0, None)]
+
+
 def test_a_bug_in_one_record_loses_no_other_and_is_named(factory: Factory) -> None:
     outcome, _ = factory.go(failing(2, KeyError("a bug")))
     error = failure(outcome)
@@ -228,6 +247,81 @@ def test_a_fault_that_does_not_pass_is_left_for_the_next_time(factory: Factory) 
     assert report(factory.go(right)[0]).num_rows == 1
 
 
+async def test_a_record_told_to_wait_an_hour_delays_no_other(factory: Factory) -> None:
+    """One place, and the first two records wait: the other four are done meanwhile."""
+
+    def answer(text: str) -> Reply:
+        busy = TransientError("busy", retry_after_s=3600.0)
+        return busy if number_in(text) < 2 else right(text)
+
+    others_done = asyncio.Event()
+
+    def on_progress(done: int, pending: int) -> None:
+        if done == 4:
+            others_done.set()
+
+    chat = FunctionChat(answer)
+    with factory.open(chat, in_flight=1) as run:
+        stage = asyncio.create_task(run_stage(run, "ask", on_progress=on_progress))
+        await asyncio.wait_for(others_done.wait(), 30)
+        assert not stage.done()
+        stage.cancel()
+        await asyncio.wait([stage])
+    assert [number_in(text) for text in chat.asked] == [0, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert len(factory.rows("rationales")) == 4
+
+
+def test_who_comes_back_from_waiting_waits_for_a_place(factory: Factory) -> None:
+    faults: list[Reply] = [TransientError("busy", retry_after_s=0.0)] * 5
+
+    def answer(text: str) -> Reply:
+        return faults.pop() if faults else right(text)
+
+    outcome, chat = factory.go(answer, in_flight=2)
+    assert report(outcome).num_rows == 6
+    assert chat.most_in_flight == 2
+
+
+def test_where_nothing_succeeds_the_rest_is_not_tried(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "GIVE_UP_AFTER", 2)
+    outcome, chat = factory.go(lambda _: TransientError("gone"), in_flight=1, max_attempts=1)
+    error = failure(outcome)
+    assert error.is_transient
+    assert "2 of 6 records failed, the last 2 in a row, so the rest was not tried" in str(error)
+    assert [number_in(text) for text in chat.asked] == [0, 1]
+    assert report(factory.go(right)[0]).num_rows == 6
+
+
+def test_a_server_that_refuses_us_stops_the_stage_in_its_own_words(factory: Factory) -> None:
+    """No record is rejected for it, what is in flight ends, and nothing else is tried."""
+    wrong_key = EndpointError("http://x/v1 refuses the key")
+
+    def answer(text: str) -> Reply:
+        return wrong_key if number_in(text) == 2 else right(text)
+
+    chat = FunctionChat(answer)
+    with factory.open(chat, in_flight=1) as run, pytest.raises(EndpointError) as caught:
+        asyncio.run(run_stage(run, "ask"))
+    assert caught.value is wrong_key
+    assert {number_in(text) for text in chat.asked} == {0, 1, 2}
+    assert len(factory.rows("rationales")) == 2
+    assert factory.rows("rejections") == []
+
+
+def test_failures_between_successes_stop_nothing(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "GIVE_UP_AFTER", 2)
+
+    def answer(text: str) -> Reply:
+        return KeyError("a bug") if number_in(text) % 2 else right(text)
+
+    outcome, _ = factory.go(answer, in_flight=1)
+    assert "3 of 6 records failed, the others are saved" in str(failure(outcome))
+
+
 def test_a_reply_that_came_is_not_paid_for_again(factory: Factory) -> None:
     """The first request of the failed record was answered: only its second is sent again."""
     factory.go(failing(2, KeyError("a bug")))
@@ -248,15 +342,20 @@ def test_a_crash_between_reply_and_row_costs_no_request(
     def dies(*_: Any, **__: Any) -> None:
         raise Killed
 
-    chat = FunctionChat(right)
-    with monkeypatch.context() as patch, factory.open(chat, in_flight=1) as run:
+    answered: list[str] = []
+
+    def answer(text: str) -> Reply:
+        answered.append(text)
+        return right(text)
+
+    with monkeypatch.context() as patch, factory.open(FunctionChat(answer), in_flight=1) as run:
         patch.setattr(run.writer, "finish", dies)
         with pytest.raises(BaseExceptionGroup):
             asyncio.run(run_stage(run, "ask"))
-    assert len(chat.asked) == 2
+    assert 2 <= len(answered) < 12
     outcome, chat = factory.go(right)
     assert report(outcome).num_rows == 6
-    assert len(chat.asked) == 12 - 2
+    assert len(chat.asked) == 12 - len(answered)
 
 
 def test_a_corpus_that_cannot_be_written_stops_the_stage_in_one_line(
