@@ -1,4 +1,5 @@
 -- grain: one row per stage and model
+-- asks: What did each stage cost, by model?
 select
     stage,
     model,

@@ -9,6 +9,7 @@ import pytest
 
 from sql.database import SQL_FOLDER, Database, connect, names, statement
 from tests.unit import sample_corpus as sample
+from tests.unit.sample_answers import ANSWERS
 from tests.unit.sample_corpus import IMPORTED, LONG, P1
 
 CONFIG = (
@@ -63,22 +64,25 @@ GOLDEN: dict[str, list[tuple[Any, ...]]] = {
     "verdict_disagreements": [
         (IMPORTED.id, P1, "correct", False, "2", "math", "2", "brought", "1 + 1 = 2")
     ],
-    "usage_by_stage": [
-        ("generate", "teacher", 3, 3, 30, 300, 1.5),
-        ("difficulty", "teacher", 2, 2, 40, 8, 0.2),
-        ("rewrite", "teacher", 2, 4, 70, 130, 2.0),
-        ("compress", "compressor", 2, 2, 20, 200, 1.0),
-        ("evaluate", "base-student", 1, 1, 5, 80, 0.25),
-        ("evaluate", "trained-student", 2, 2, 10, 80, 0.5),
-    ],
     "find_id": [("rationales", LONG.id, sample.P0, sample.RUN_ID)],
+    "published_lengths": [("original", 32, 63, 1, 30), ("compressed", 32, 63, 1, 30)],
+    "published_conditions": [("original", 1, 40, 100), ("compressed", 1, 40, 100)],
+    "published_levels": [("easy", 2, 1)],
+    "published_prompts": [
+        ("long", "brought", "brought", 1),
+        ("long", "teacher", "brought", 3),
+        ("rewritten", "teacher", "brought", 1),
+        ("compressed", "compressor", "brought", 2),
+    ],
+    "published_sources": [("sample", 2)],
+    **ANSWERS,
 }
 # Row counts of what is too wide to spell out.
 NUM_ROWS = {
     "stg_memberships": 4, "stg_problems": 4, "stg_candidates": 1, "stg_rationales": 7,
     "stg_difficulties": 2, "stg_scores": 2, "stg_selections": 2, "stg_examples": 2,
     "stg_rejections": 2, "stg_evaluations": 3, "stg_models": 1, "stg_runs": 1, "stg_invocations": 1,
-    "stg_stored_ids": 35, "stg_error_history": 1, "usage_events": 12, "lineage": 13,
+    "stg_stored_ids": 35, "stg_error_history": 1, "usage_events": 12, "published_examples": 2, "lineage": 13,
     "generate": 3, "verify": 1, "difficulty": 3, "rewrite": 2, "compress": 1, "score": 2,
     "select": 1, "mix": 2, "train": 2, "evaluate": 4,
 }  # fmt: skip

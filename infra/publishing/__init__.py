@@ -1,0 +1,1 @@
+"""Snapshots of a corpus that other people load with `datasets`."""

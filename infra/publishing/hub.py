@@ -1,0 +1,43 @@
+"""Uploading a snapshot to a dataset hub.
+
+Invariant: nothing is uploaded without a token in the environment, and a token is in no message.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from infra.publishing.snapshot import PublishError
+
+TOKEN = "HF_TOKEN"
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def check_push(repository: str) -> None:
+    """Whether an upload could work, before anything is written. Raises PublishError."""
+    if not _REPOSITORY.fullmatch(repository):
+        raise PublishError(f"--push {repository!r}: write owner/name")
+    if not os.environ.get(TOKEN):
+        raise PublishError(f"--push needs a token with write access in {TOKEN}")
+    if os.environ.get("HF_HUB_OFFLINE") == "1":
+        raise PublishError("--push: HF_HUB_OFFLINE is set; unset it")
+
+
+def push_snapshot(folder: Path, repository: str) -> str:
+    """Upload `folder` as one commit of a private repository; its address. Raises PublishError."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    api = HfApi(token=os.environ[TOKEN])
+    try:
+        api.create_repo(repository, repo_type="dataset", private=True, exist_ok=True)
+        done = api.upload_folder(repo_id=repository, repo_type="dataset", folder_path=folder)
+    except (HfHubHTTPError, OSError) as error:
+        line = str(error).strip().splitlines()[0]
+        raise PublishError(
+            f"{repository}: {line}; the snapshot in {folder} is whole, upload it again with "
+            f"`hf upload {repository} {folder} --repo-type dataset`"
+        ) from error
+    return str(done.commit_url)

@@ -1,0 +1,132 @@
+"""An immutable snapshot of a run's training examples, loadable with `datasets.load_dataset`.
+
+Invariant: a snapshot folder appears whole or not at all, is never changed afterwards, and names the
+run, recipe and prompts it came from. No control token is in any text: `compress` is a column.
+
+    snapshot/README.md                        the dataset card
+    snapshot/data/train-00000-of-00001.parquet
+    snapshot/provenance.json                  run, resolved recipe, stage fingerprints, versions
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infra.publishing.card import card_text
+from sql.database import Database, statement
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROWS_PER_FILE = 50_000
+QUERY = ("analyses", "published_examples")
+
+
+class PublishError(ValueError):
+    """The snapshot cannot be made; one line naming the thing and the remedy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """What was written."""
+
+    folder: Path
+    num_examples: int
+    num_files: int
+
+
+def write_snapshot(database: Database, folder: Path, *, licences: Mapping[str, str]) -> Snapshot:
+    """The selected run's examples in `folder`. `licences`: source -> its licence.
+
+    Raises PublishError: no examples, the folder is there already, or its disk is full.
+    """
+    total = int(database.run("select count(*) from stg_examples").rows[0][0])
+    if not total:
+        raise PublishError("the run has no training examples: run the stages select and mix first")
+    if folder.exists():
+        raise PublishError(f"{folder} is there already: snapshots never change; name another one")
+    _check_sources(database, licences)
+    growing = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+    try:
+        num_files = _write_files(database, growing / "data", total)
+        (growing / "provenance.json").write_text(_provenance(database), encoding="utf-8")
+        (growing / "README.md").write_text(card_text(database, licences), encoding="utf-8")
+        os.rename(growing, folder)
+    except OSError as error:
+        raise PublishError(
+            f"{folder}: {error.strerror or error}; nothing was left there"
+        ) from error
+    finally:
+        shutil.rmtree(growing, ignore_errors=True)
+    return Snapshot(folder=folder, num_examples=total, num_files=num_files)
+
+
+def _check_sources(database: Database, licences: Mapping[str, str]) -> None:
+    known = {row[0] for row in database.run("select distinct source from stg_problems").rows}
+    if unknown := sorted(licences.keys() - known):
+        have = ", ".join(sorted(known))
+        raise PublishError(f"no problem comes from {unknown[0]!r}; the sources are {have}")
+
+
+def _write_files(database: Database, folder: Path, total: int) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder.mkdir(parents=True)
+    rows = database.stream(statement(*QUERY))
+    num_files = -(-total // ROWS_PER_FILE)
+    for number in range(num_files):
+        path = folder / f"train-{number:05d}-of-{num_files:05d}.parquet"
+        with pq.ParquetWriter(path, example_schema(), compression="zstd") as writer:
+            for batch in _batches(itertools.islice(rows, ROWS_PER_FILE), 1000):
+                records = [_record(row) for row in batch]
+                writer.write_table(pa.Table.from_pylist(records, schema=example_schema()))
+    return num_files
+
+
+def _batches(rows: Iterator[dict[str, Any]], size: int) -> Iterator[Sequence[dict[str, Any]]]:
+    while batch := list(itertools.islice(rows, size)):
+        yield batch
+
+
+def _record(row: dict[str, Any]) -> dict[str, Any]:
+    prompt, completion = row.pop("prompt"), row.pop("completion")
+    messages = [
+        {"role": "user", "content": prompt},
+        {"role": "assistant", "content": completion},
+    ]
+    return {"messages": messages, "compress": row["condition"] == "compressed", **row}
+
+
+def example_schema() -> pa.Schema:
+    """The columns of a snapshot; their meaning is in the card (infra/publishing/card.py)."""
+    import pyarrow as pa
+
+    message = pa.struct([("role", pa.string()), ("content", pa.string())])
+    text, number, measure = pa.string(), pa.int64(), pa.float64()
+    return pa.schema(
+        [
+            ("example_id", text), ("messages", pa.list_(message)), ("compress", pa.bool_()),
+            ("question", text), ("rationale", text), ("answer", text), ("answer_type", text),
+            ("subject", text), ("level", text), ("difficulty", measure), ("condition", text),
+            ("kind", text), ("round", number), ("num_tokens", number), ("original_tokens", number),
+            ("rd", measure), ("teacher", text), ("writer", text), ("prompt_sha", text),
+            ("source", text), ("problem_id", text), ("rationale_id", text), ("parent_id", text),
+        ]
+    )  # fmt: skip
+
+
+def _provenance(database: Database) -> str:
+    run = database.run(
+        "select run_id, recipe, resolved, fingerprints, versions from stg_runs limit 1"
+    ).records()[0]
+    for name in ("resolved", "fingerprints", "versions"):
+        run[name] = json.loads(run[name] or "{}")
+    return json.dumps(run, indent=1, sort_keys=True) + "\n"

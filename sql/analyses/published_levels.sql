@@ -1,0 +1,10 @@
+-- grain: one row per level
+with examples as (
+    select coalesce(d.level, 'ungraded') as level, e.problem_id
+    from stg_examples as e
+    left join stg_difficulties as d using (problem_id)
+)
+select level, count(*) as num_examples, count(distinct problem_id) as num_problems
+from examples
+group by level
+order by list_position(['easy', 'medium', 'hard', 'ungraded'], level)
