@@ -31,6 +31,7 @@ KNOWN: dict[str, int] = {
     "StageFailedError": EXIT_FAILED,
     "EndpointError": EXIT_FAILED,
     "StoreUnavailableError": EXIT_FAILED,
+    "DiskFullError": EXIT_FAILED,
     "TrainingError": EXIT_FAILED,
     "NothingToTrainError": EXIT_FAILED,
     "NotTrainedError": EXIT_FAILED,

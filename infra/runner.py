@@ -118,7 +118,7 @@ async def run_stage(
         """Record after record: what ends is followed at once by the next request."""
         async with places.taken() as place:
             while not tally.is_hopeless and (fields := await feed.next()):
-                rows = await _rows_of(run, stage, fields, place=place, tally=tally)
+                rows = await _rows_of(run, stage, fields, commits=commits, place=place, tally=tally)
                 if rows is not None:
                     group.create_task(store(rows))
                 if places.is_wanted:
@@ -136,6 +136,7 @@ async def run_stage(
     except ExceptionGroup as stopped:  # the corpus cannot be written: one cause, said once
         raise stopped.exceptions[0] from None
     if tally.pending:
+        commits.commit()  # replies of records that failed
         await asyncio.to_thread(run.writer.flush)
     if tally.refusal:
         raise tally.refusal
@@ -179,12 +180,18 @@ class _Finished:
 
 
 async def _rows_of(
-    run: Run, stage: StageRun, fields: dict[str, Any], *, place: Place, tally: _Tally
+    run: Run,
+    stage: StageRun,
+    fields: dict[str, Any],
+    *,
+    commits: Commits,
+    place: Place,
+    tally: _Tally,
 ) -> _Finished | None:
     """What a record comes to; None where it failed, which the tally is told."""
     record_id, affinity = fields["record_id"], fields["problem_id"] or ""
     hosts = {role: run.model(config, affinity=affinity) for role, config in stage.models.items()}
-    chats = _chats(run, stage, hosts, place=place)
+    chats = _chats(run, stage, hosts, commits=commits, place=place)
     ports = Ports(
         prompts=PromptFiles(stage.config.prompt),
         grader=run.grader,
@@ -232,14 +239,19 @@ async def _store(
 
 
 def _chats(
-    run: Run, stage: StageRun, hosts: Mapping[str, HostedModel], *, place: Place
+    run: Run,
+    stage: StageRun,
+    hosts: Mapping[str, HostedModel],
+    *,
+    commits: Commits,
+    place: Place,
 ) -> dict[str, ReplayedChat]:
     return {
         role: ReplayedChat(
             RetryingChat(host, max_attempts=run.settings.max_attempts, pause=place.pause),
             name=stage.names.get(role, stage.models[role].model),
             fingerprint=stage.fingerprint,
-            journal=run.writer,
+            journal=commits,
         )
         for role, host in hosts.items()
     }

@@ -13,10 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 AGAIN = "run the same command again; nothing finished is lost"
+FULL = f"no space left on its disk; free some, then {AGAIN}"
 
 
 class CorpusError(ValueError):
     """A corpus that cannot be used as asked: one line naming the thing and the remedy."""
+
+
+class DiskFullError(CorpusError):
+    """No space left: nothing is wrong with the corpus or the command."""
 
 
 class StoreUnavailableError(CorpusError):
@@ -29,14 +34,18 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise CorpusError(f"{path}: {_sqlite_reason(error)}") from error
+        raise _named(f"{path}: {_sqlite_reason(error)}") from error
     except OSError as error:
-        raise CorpusError(f"{path}: {_disk_reason(error)}") from error
+        raise _named(f"{path}: {_disk_reason(error)}") from error
+
+
+def _named(message: str) -> CorpusError:
+    return DiskFullError(message) if FULL in message else CorpusError(message)
 
 
 def _disk_reason(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"no space left on its disk; free some, then {AGAIN}"
+        return FULL
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "cannot be written by this user; change its permissions or pass another --corpus"
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
@@ -47,7 +56,7 @@ def _disk_reason(error: OSError) -> str:
 def _sqlite_reason(error: sqlite3.Error) -> str:
     said = str(error)
     if "full" in said:
-        return f"no space left on its disk; free some, then {AGAIN}"
+        return FULL
     if "readonly" in said or "unable to open" in said:
         return "cannot be written by this user; change its permissions or pass another --corpus"
     return f"journal: {said}; check the disk, then {AGAIN}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 MAX_CHARACTERS = 300
 _MAX_EXPONENT = 400
@@ -68,8 +69,11 @@ class Quantity:
 
 def read_quantity(text: str) -> Quantity | None:
     """The number `text` is, its unit and currency left out; None where it is more than a number."""
-    if len(text) > MAX_CHARACTERS:
-        return None
+    return None if len(text) > MAX_CHARACTERS else _read_quantity(text)
+
+
+@lru_cache(maxsize=4096)  # the candidates of a problem share its gold answer, and often theirs
+def _read_quantity(text: str) -> Quantity | None:
     bare = " ".join(_CURRENCY.sub("", text).split()).rstrip("., ").lstrip(", ")
     return _shaped(bare) or _worded(bare) or _shaped(_without_units(bare))
 

@@ -89,3 +89,45 @@ async def test_who_gave_up_waiting_is_stored_all_the_same(
     gone.cancel()
     await commits.finish("2", [rejection(2)], **STAMP)
     assert seen_by_others(tmp_path, "select count(*) from finished") == 2
+
+
+async def test_requests_and_replies_are_on_disk_two_turns_later(
+    writer: CorpusWriter, tmp_path: Path
+) -> None:
+    commits = Commits(writer)
+    commits.issued("key")
+    commits.completed("key", "reply")
+    assert commits.lookup("key") == "reply"
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert seen_by_others(tmp_path, "select issued from requests where key = 'key'") == 1
+    assert seen_by_others(tmp_path, "select count(*) from payloads") == 1
+    assert commits.lookup("key") == "reply"
+
+
+async def test_a_reply_whose_record_ends_at_once_is_never_written(
+    writer: CorpusWriter, tmp_path: Path
+) -> None:
+    commits = Commits(writer)
+    commits.issued("key")
+    commits.completed("key", "reply")
+    await commits.finish("1", [rejection(1)], requests_done=["key"], **STAMP)
+    assert seen_by_others(tmp_path, "select count(*) from finished") == 1
+    assert seen_by_others(tmp_path, "select count(*) from payloads") == 0
+    assert seen_by_others(tmp_path, "select count(*) from requests") == 1
+    assert commits.lookup("key") is None
+
+
+async def test_after_a_full_disk_nothing_more_is_asked(
+    writer: CorpusWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = Commits(writer)
+
+    def is_full(*_: Any, **__: Any) -> int:
+        raise CorpusError("no space left")
+
+    monkeypatch.setattr(writer, "finish", is_full)
+    with pytest.raises(CorpusError):
+        await commits.finish("1", [rejection(1)], **STAMP)
+    with pytest.raises(CorpusError, match="no space left"):
+        commits.issued("another")
