@@ -6,7 +6,7 @@ no HTTP client for one without endpoints.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from infra.engines import EngineConfig
@@ -33,6 +33,11 @@ class Models:
             return self._servers().model(config)
         return self._actors().model(config, affinity=affinity)
 
+    async def reside(self, configs: Collection[EngineConfig]) -> None:
+        """See ModelHost."""
+        if self._pool is not None:
+            await self._pool.reside(configs)
+
     def close(self) -> None:
         """End actors, Ray and connections."""
         if self._endpoints is not None:
@@ -54,5 +59,5 @@ class Models:
         if self._pool is None:
             from infra.actors import ModelPool
 
-            self._pool = ModelPool()
+            self._pool = ModelPool(self._settings)
         return self._pool

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -133,9 +133,13 @@ class FakeModels:
 
     models: Mapping[str, Any]
     is_closed: bool = False
+    resident: list[EngineConfig] = field(default_factory=list)
 
     def model(self, config: EngineConfig, *, affinity: str = "") -> Any:
         return self.models[config.model]
+
+    async def reside(self, configs: Collection[EngineConfig]) -> None:
+        self.resident = list(configs)
 
     def close(self) -> None:
         self.is_closed = True
