@@ -15,7 +15,7 @@ from prefect import flow, get_run_logger
 
 from flows.session import DEFAULT, Order, Session, open_session
 from flows.steps import ingest, num_shards, stage_shard
-from infra.placement import Phase
+from infra.placement.plan import Phase
 
 
 @flow(name="corpus", flow_run_name="corpus {order.recipe}")

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.engines import EngineConfig, ModelFilesError, check_model
-from infra.machine import gpus
+from infra.placement.machine import gpus
 
 PACKAGES = (
     "prefect", "ray", "transformers", "torch", "deepspeed", "datasets", "pyarrow", "duckdb",

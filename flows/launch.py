@@ -24,7 +24,7 @@ from flows.recipe import Recipe
 from flows.session import Order, resolve_recipe, shown_on
 from flows.terminal import Terminal
 from infra.nano.files import resolve_nano
-from infra.placement import Placement, read_nodes
+from infra.placement.plan import Placement, read_nodes
 from infra.run import TRAIN, RunPlan
 from infra.settings import Settings, load_settings
 from infra.storage import CorpusWriter

@@ -1,6 +1,6 @@
 """Engines as Ray actors, and this driver's tie to a Ray cluster. The only module that imports ray.
 
-Role: a replica (infra.replicas) is an actor with one engine. Invariants: Ray starts with the
+Role: a replica (infra.pools.replicas) is an actor with one engine. Invariants: Ray starts with the
 first request for a model and not before; an error raised in an actor arrives here as itself; no
 actor outlives its driver, but those that are to stay warm in a standing cluster, and these end by
 themselves once nobody has asked for `keep_warm_s`.
@@ -29,7 +29,6 @@ from typing import Any
 import ray
 from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
 
-from infra.engine_process import EngineProcess, error_file
 from infra.engines import (
     EngineBrokenError,
     EngineConfig,
@@ -39,9 +38,11 @@ from infra.engines import (
     model_fingerprint,
 )
 from infra.engines.engine import EngineInfo
-from infra.footprints import Node
-from infra.pools import Pools
-from infra.replicas import ReplicaLostError
+from infra.placement.footprints import Node
+from infra.placement.machine import MIN_PLACES, ray_node
+from infra.pools.pools import Pools
+from infra.pools.process import EngineProcess, error_file
+from infra.pools.replicas import ReplicaLostError
 from infra.settings import Settings
 from tasks.ports import TransientError
 
@@ -64,7 +65,6 @@ LONG_START_S = 60.0
 LOG_TAIL_LINES = 5
 GIB = 2**30
 LOCAL_OBJECT_STORE_BYTES = 256 * 1024**2  # requests and replies are small
-MIN_LOCAL_CPUS = 8  # places for actors, not cores: engines on one machine take turns
 _STARTING = threading.Lock()
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -95,7 +95,7 @@ class EngineActor(EngineProcess):
 
 
 class RayReplica:
-    """A Replica (infra.replicas): one actor, seen from the driver."""
+    """A Replica (infra.pools.replicas): one actor, seen from the driver."""
 
     def __init__(self, actor: Any, model: str, options: dict[str, Any], keep_warm_s: float) -> None:
         self._actor = actor
@@ -203,7 +203,7 @@ class RayReplica:
 
 
 class RayHost:
-    """A ReplicaHost (infra.replicas)."""
+    """A ReplicaHost (infra.pools.replicas)."""
 
     def __init__(self, actor_class: type[EngineActor], settings: Settings) -> None:
         self._actor_class = actor_class
@@ -313,7 +313,7 @@ def _join_or_start(num_cpus: int | None, temp_dir: Path | None, address: str | N
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         return
     ray.init(
-        num_cpus=num_cpus or max(MIN_LOCAL_CPUS, os.cpu_count() or 1),
+        num_cpus=num_cpus or max(MIN_PLACES, os.cpu_count() or 1),
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,
@@ -332,16 +332,7 @@ def cluster_nodes() -> list[Node]:
     """The nodes of the cluster at RAY_ADDRESS, which this driver joins. Raises TransientError."""
     start_ray()
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return [
-        Node(
-            name=node["NodeManagerHostname"],
-            num_cpus=node["Resources"].get("CPU", 0),
-            num_gpus=int(node["Resources"].get("GPU", 0)),
-            memory_gib=node["Resources"].get("memory", 0) / GIB,
-        )
-        for node in nodes
-        if node["Alive"]
-    ]
+    return [ray_node(node) for node in nodes if node["Alive"]]
 
 
 def _options(config: EngineConfig) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from infra.engines import EngineConfig
 from infra.engines.model_size import model_size
 from infra.engines.token_counter import TokenizerCounter
 from infra.grading import ProcessGrader
-from infra.machine import nodes as nodes_here
 from infra.models import Models
-from infra.placement import Node, Phase, Placement, PlacementMode, StageDemand, place
+from infra.placement.machine import nodes as nodes_here
+from infra.placement.plan import Node, Phase, Placement, PlacementMode, StageDemand, place
 from infra.settings import Settings
 from infra.storage import Corpus, CorpusWriter
 from sql.database import Database, connect

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.dispatch import Dispatch, Ticket, preferred
-from infra.suspects import Suspects
+from infra.pools.dispatch import Dispatch, Ticket, preferred
+from infra.pools.suspects import Suspects
 
 
 @dataclass

@@ -17,9 +17,9 @@ from flows.cli import app
 from flows.recipe import load_recipe
 from infra.engines import EngineConfig
 from infra.engines.model_size import ModelSize, model_size
-from infra.footprints import GIB, Node, weights_bytes
-from infra.machine import Gpu, ray_node, read_gpus, this_machine
-from infra.placement import (
+from infra.placement.footprints import GIB, Node, weights_bytes
+from infra.placement.machine import Gpu, ray_node, read_gpus, this_machine
+from infra.placement.plan import (
     Placement,
     PlacementError,
     PlacementMode,

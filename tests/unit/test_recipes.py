@@ -13,7 +13,7 @@ from flows.plan import draft_plan, run_plan
 from flows.recipe import RecipeError, load_recipe, shipped_recipes
 from flows.session import Order, resolve_recipe
 from infra.engines import ModelFilesError
-from infra.placement import read_nodes
+from infra.placement.plan import read_nodes
 from infra.run import RunPlan
 
 STAGES = [

@@ -82,7 +82,8 @@ NUM_ROWS = {
     "stg_memberships": 4, "stg_problems": 4, "stg_candidates": 1, "stg_rationales": 7,
     "stg_difficulties": 2, "stg_scores": 2, "stg_selections": 2, "stg_examples": 2,
     "stg_rejections": 2, "stg_evaluations": 3, "stg_models": 1, "stg_runs": 1, "stg_invocations": 1,
-    "stg_stored_ids": 35, "stg_error_history": 1, "usage_events": 12, "published_examples": 2, "lineage": 13,
+    "stg_stored_ids": 35, "stg_error_history": 1, "usage_events": 12, "lineage": 13,
+    "published_examples": 2,
     "generate": 3, "verify": 1, "difficulty": 3, "rewrite": 2, "compress": 1, "score": 2,
     "select": 1, "mix": 2, "train": 2, "evaluate": 4,
 }  # fmt: skip

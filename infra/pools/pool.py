@@ -1,6 +1,6 @@
 """The replicas of one configuration: who starts, who is asked, and what happens when one dies.
 
-Role: the life of a pool around the pure decisions of infra.dispatch and infra.scaling. It knows its
+Role: the life of a pool around the pure decisions of `dispatch` and `scaling`. It knows its
 engines only as the Protocol Replica; infra.actors has the one over Ray. Everything here runs in one
 event loop (infra.pools), so nothing is locked.
 Invariants: replicas start with the first request; a request gets one answer, however many engines
@@ -18,12 +18,12 @@ import time
 from collections.abc import Hashable
 from typing import Any
 
-from infra.dispatch import Dispatch, Ticket
 from infra.engines import EngineConfig
 from infra.engines.engine import EngineInfo
 from infra.engines.errors import EngineBrokenError, EngineDied, EngineStartError
-from infra.replicas import Replica, ReplicaHost, ReplicaLostError
-from infra.scaling import START, Bounds, Pressure, decide
+from infra.pools.dispatch import Dispatch, Ticket
+from infra.pools.replicas import Replica, ReplicaHost, ReplicaLostError
+from infra.pools.scaling import START, Bounds, Pressure, decide
 from infra.settings import Settings
 from tasks.ports import PermanentError, TransientError
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.footprints import Node
+from infra.placement.footprints import Node
 
 MIN_PLACES = 8  # for actors, not cores: engines on one machine take turns on them
 GIB = 2**30

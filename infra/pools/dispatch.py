@@ -5,7 +5,7 @@ One with an `affinity` (its problem) goes to the replica that a rendezvous hash 
 holds its prefix, unless that one has an eighth of its limit more in flight than the least busy;
 any other goes to the least busy.
 Invariants: never more than `limit` requests inside a replica; the oldest waiting request goes
-first, so none starves; a suspect (infra.suspects) shares a replica with its cell only.
+first, so none starves; a suspect (infra.pools.suspects) shares a replica with its cell only.
 
 A sample: with replicas 0 (3 inside) and 1 (none), assign() -> [(ticket, 1)]
 """
@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass
 
-from infra.suspects import Suspects
+from infra.pools.suspects import Suspects
 
 SLACK_SHARE = 8  # a preferred replica may be busier by this part of the limit, and by 1 at least
 

@@ -15,8 +15,8 @@ from typing import Literal
 
 from infra.engines import EngineConfig
 from infra.engines.model_size import GIB, ModelSize
-from infra.footprints import Footprint, Node, PlacementError, footprint, pack
-from infra.placement_words import words_of
+from infra.placement.footprints import Footprint, Node, PlacementError, footprint, pack
+from infra.placement.words import words_of
 
 __all__ = [
     "Node", "Phase", "Placement", "PlacementError", "PlacementMode", "StageDemand", "place",

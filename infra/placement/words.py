@@ -11,7 +11,7 @@ from typing import Protocol
 
 from infra.engines import EngineConfig
 from infra.engines.model_size import GIB
-from infra.footprints import Footprint, Node
+from infra.placement.footprints import Footprint, Node
 
 NAMES = {"vllm": "vLLM", "transformers": "transformers"}
 

@@ -16,10 +16,10 @@ from collections.abc import Collection, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from infra.engine_pool import EnginePool
 from infra.engines import EngineConfig
 from infra.engines.engine import EngineInfo
-from infra.replicas import ReplicaHost
+from infra.pools.pool import EnginePool
+from infra.pools.replicas import ReplicaHost
 from infra.settings import Settings
 from tasks.ports import Completion, Prompt, Sampling, ScoreRequest, TokenScores
 

@@ -1,0 +1,1 @@
+"""Which models are loaded when, on which GPUs: decided before anything starts."""
