@@ -7,8 +7,6 @@ gets a temporary one of its own, with its database in the project's home.
 from __future__ import annotations
 
 import os
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +16,9 @@ from rich.text import Text
 
 from flows.display import plain
 from flows.interruption import run_interruptibly
-from flows.messages import ServerError
 from flows.plan import check_models, check_problems, draft_plan, run_plan
 from flows.recipe import Recipe
+from flows.server import TemporaryServer, find_server
 from flows.session import Order, resolve_recipe, shown_on
 from flows.terminal import Terminal
 from infra.nano.files import resolve_nano
@@ -32,9 +30,6 @@ from tasks.ingest import SourceConfig, resolve_sources
 
 if TYPE_CHECKING:
     from flows.report import Report
-
-SERVER_FILE = "server.url"
-HEALTH_TIMEOUT_S = 2.0
 
 
 def check(order: Order, settings: Settings) -> tuple[Recipe, Placement]:
@@ -62,9 +57,14 @@ def launch(order: Order) -> None:
     console = Console()
     terminal = Terminal(console)
     settle_environment(settings)
-    terminal.say(f"recipe {recipe.name}, corpus {order.corpus}, {_server_line()}")
+    server = find_server(settings.home.resolve())
+    terminal.say(f"recipe {recipe.name}, corpus {order.corpus}, {_server_line(server)}")
     for line in placement.words:
         terminal.say(f"  {line}")
+    import flows.liter  # noqa: F401 (Prefect, while its server starts)
+
+    if server is not None:
+        server.wait()
     report = run_interruptibly(lambda: _run(order, terminal))
     from flows.display import page
     from flows.report import print_report
@@ -80,8 +80,8 @@ async def _run(order: Order, terminal: Terminal) -> Report:
     return report
 
 
-def settle_environment(settings: Settings, *, find_server: bool = True) -> None:
-    """Prefect's and others' settings, where the user has none of their own. Raises ServerError."""
+def settle_environment(settings: Settings) -> None:
+    """Prefect's and others' settings, where the user has none of their own."""
     home = settings.home.resolve()
     for name, value in {
         "PREFECT_HOME": str(home / "prefect"),
@@ -96,36 +96,12 @@ def settle_environment(settings: Settings, *, find_server: bool = True) -> None:
     }.items():
         os.environ.setdefault(name, value)
     Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
-    if not find_server:
-        return
-    if "PREFECT_API_URL" not in os.environ and (url := _standing_server(home)):
-        os.environ["PREFECT_API_URL"] = url
-    if (url := os.environ.get("PREFECT_API_URL")) and not server_answers(url):
-        raise ServerError(f"no Prefect server answers at {url}: start it with `make ui`, or unset "
-                          "PREFECT_API_URL to run with a temporary one")  # fmt: skip
 
 
-def _standing_server(home: Path) -> str | None:
-    """The API address `make ui` left, if that server still answers."""
-    file = home / SERVER_FILE
-    url = file.read_text().strip() if file.is_file() else ""
-    return url if url and server_answers(url) else None
-
-
-def server_answers(url: str) -> bool:
-    """Whether a Prefect API is healthy at `url`."""
-    try:
-        with urllib.request.urlopen(f"{url}/health", timeout=HEALTH_TIMEOUT_S) as reply:
-            return bool(reply.status == 200)
-    except (OSError, ValueError, urllib.error.URLError):
-        return False
-
-
-def _server_line() -> str:
-    url = os.environ.get("PREFECT_API_URL")
-    if url is None:
+def _server_line(temporary: TemporaryServer | None) -> str:
+    if temporary is not None:
         return "temporary Prefect server (`make ui` starts a standing one with a UI)"
-    return f"watch it at {url.removesuffix('/api')}"
+    return f"watch it at {os.environ['PREFECT_API_URL'].removesuffix('/api')}"
 
 
 def show_plan(order: Order, *, on: str | None = None) -> None:

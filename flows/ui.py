@@ -9,20 +9,18 @@ import os
 import socket
 import subprocess
 import sys
-import time
 
-from flows.launch import SERVER_FILE, server_answers, settle_environment
+from flows.launch import settle_environment
 from flows.messages import ServerError
+from flows.server import LOOPBACK, SERVER_FILE, START_TIMEOUT_S, wait_for_server
 from infra.settings import load_settings
-
-START_TIMEOUT_S = 180
 
 
 def main() -> int:
     """Start the server, print its address, stay until it ends."""
     settings = load_settings()
-    settle_environment(settings, find_server=False)
-    host, port = "127.0.0.1", settings.ui_port
+    settle_environment(settings)
+    host, port = LOOPBACK, settings.ui_port
     try:
         _check_free(host, port)
     except ServerError as error:
@@ -35,7 +33,7 @@ def main() -> int:
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     file = settings.home / SERVER_FILE
     try:
-        _wait_for(api, server)
+        wait_for_server(api, server, limit_s=START_TIMEOUT_S)
         file.write_text(api)
         print(f"Prefect UI: http://{host}:{port}")
         print("runs started in this folder appear there; Ctrl-C ends it", flush=True)
@@ -60,16 +58,6 @@ def _check_free(host: str, port: int) -> None:
             raise ServerError(
                 f"port {port} is taken: end what uses it, or choose another with LITECOT_UI_PORT"
             ) from error
-
-
-def _wait_for(api: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while not server_answers(api):
-        if server.poll() is not None:
-            raise ServerError(f"the Prefect server ended with status {server.returncode}")
-        if time.monotonic() > deadline:
-            raise ServerError(f"the Prefect server did not answer within {START_TIMEOUT_S} s")
-        time.sleep(0.5)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ class Completion:
     """One candidate with its usage."""
 
     text: str
-    finish_reason: str  # stop | length
+    finish_reason: str  # stop | length | content_filter (endpoints)
     prompt_tokens: int
     completion_tokens: int
     latency_s: float

@@ -147,7 +147,7 @@ class Rationale(Usage, Row):
     stop_reason: str | None = column(
         "for the last round: rebound | answer_changed | min_reduction | max_rounds", default=None
     )
-    finish_reason: str = column("stop | length | imported")
+    finish_reason: str = column("stop | length | content_filter (endpoints) | imported")
     prompt_sha: str | None = column("hash of the prompt file", default=None)
 
 
@@ -254,7 +254,7 @@ class Evaluation(Usage, Row):
     num_tokens: int = column("its length, tokens")
     verdict: str = column("correct | wrong | no_answer | truncated | unverifiable")
     extracted_answer: str | None = column("the answer read from the text", default=None)
-    finish_reason: str = column("stop | length")
+    finish_reason: str = column("stop | length | content_filter (endpoints)")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,8 +49,8 @@ class EndpointOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    base_url: str = Field(pattern=r"^https?://")
-    """Up to and with the version, e.g. http://127.0.0.1:8000/v1."""
+    base_url: str = Field(pattern=r"^https?://[^@\s]+$")
+    """Up to and with the version, e.g. http://127.0.0.1:8000/v1; no password in it."""
     api_key_env: str = "OPENAI_API_KEY"
     """Environment variable with the key; no key is sent where it is not set."""
     api_key_block: str | None = None

@@ -334,3 +334,17 @@ def test_resolved_recipe_is_stored_whole(recipe: str) -> None:
     assert json.loads(text, parse_constant=pytest.fail)["recipe"]["limit"] is None
     assert resolved["select"]["max_rd"] == 0.5
     assert resolved["rewrite"]["max_attempts"] == 3
+
+
+@pytest.mark.parametrize("key", ["difficulty.structured", "rewrite.structured_check"])
+def test_replies_by_a_schema_need_an_engine_that_can(key: str) -> None:
+    assert "cannot hold a reply to a schema" in refusal("nano", f"{key}=true")
+
+
+def test_a_password_in_a_base_url_is_refused() -> None:
+    told = refusal(
+        "nano",
+        'models.teacher.engine="endpoint"',
+        'models.teacher.endpoint={base_url="http://me:secret@host/v1"}',
+    )
+    assert "base_url" in told
