@@ -61,23 +61,21 @@ def launch(order: Order) -> None:
     terminal.say(f"recipe {recipe.name}, corpus {order.corpus}, {_server_line(server)}")
     for line in placement.words:
         terminal.say(f"  {line}")
-    import flows.liter  # noqa: F401 (Prefect, while its server starts)
+    from flows.liter import liter  # imports Prefect while its server starts
 
     if server is not None:
         server.wait()
-    report = run_interruptibly(lambda: _run(order, terminal))
+
+    async def run() -> Report:
+        with shown_on(terminal), terminal.live():
+            report: Report = await liter(order)
+        return report
+
+    report = run_interruptibly(run)
     from flows.display import page
     from flows.report import print_report
 
     print_report(report, page())
-
-
-async def _run(order: Order, terminal: Terminal) -> Report:
-    from flows.liter import liter
-
-    with shown_on(terminal), terminal.live():
-        report: Report = await liter(order)
-    return report
 
 
 def settle_environment(settings: Settings) -> None:

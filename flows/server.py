@@ -5,7 +5,10 @@ stdin, whose other end is held by that process only and closed by the kernel. (P
 temporary server outlives a `kill -9`.) Its address is in the environment before Prefect is
 imported, so that Prefect starts none itself.
 
-A sample: server = find_server(home); import flows; if server: server.wait()
+A sample:
+    server = find_server(home)  # None: another server is there
+    if server is not None:
+        server.wait()
 """
 
 from __future__ import annotations
@@ -97,7 +100,7 @@ class TemporaryServer:
         self._limit_s = float(os.environ.get(LIMIT) or START_TIMEOUT_S)
         path = os.pathsep.join(filter(None, [str(SOURCE_ROOT), os.environ.get("PYTHONPATH")]))
         # Errors only, shown if it does not start; -P: a folder `flows` of the user's is not ours.
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the server)
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "flows.server"], env={**os.environ, "PYTHONPATH": path},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, start_new_session=True,

@@ -193,7 +193,10 @@ class CorpusWriter:
     def _fold_pending(self) -> None:
         with self._folding, self.store.explained():
             self._folded_at = time.monotonic()
-            while batch := self._journal.pending(after=self._manifest.folded):
+            upto = self._journal.last_seq()  # what is finished meanwhile waits for the next fold
+            while self._manifest.folded < upto:
+                if not (batch := self._journal.pending(after=self._manifest.folded)):
+                    break
                 self._fold_batch(batch)
             self._num_pending = self._journal.num_pending()
             for table, live in self._manifest.parts.items():

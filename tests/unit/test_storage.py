@@ -16,6 +16,7 @@ import pytest
 
 from infra.storage import Corpus, CorpusError, CorpusWriter
 from infra.storage.errors import explained
+from infra.storage.local import LocalStore
 from tasks.schemas import TABLES, Problem, Rejection, Row, Run, Score, arrow_schema
 
 
@@ -338,3 +339,28 @@ def test_deep_check_finds_a_flipped_byte(tmp_path: Path) -> None:
     part.write_bytes(content)
     assert corpus.faults(deep=False) == []
     assert str(part) in corpus.faults()[0]
+
+
+class BusyStore(LocalStore):
+    """While a part is published, another record is finished, up to 20 of them."""
+
+    writer: CorpusWriter | None = None
+    num_more = 20
+
+    def publish(self, name: str) -> None:
+        super().publish(name)
+        if self.writer is not None and self.num_more:
+            self.num_more -= 1
+            finish(self.writer, 1000 + self.num_more)
+
+
+def test_what_is_finished_during_a_fold_waits_for_the_next(tmp_path: Path) -> None:
+    """Else a fold under load never ends and leaves a part for every handful of records."""
+    store = BusyStore(tmp_path / "c")
+    with CorpusWriter(store, fold_records=10**6, fold_seconds=3600.0) as writer:
+        finish(writer, 1)
+        store.writer = writer
+        writer.flush()
+        store.writer = None
+        assert len(writer.parts()["problems"]) == 1
+    assert len(questions(tmp_path / "c")) == 1 + 20 - store.num_more
