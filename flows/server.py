@@ -97,7 +97,7 @@ class TemporaryServer:
     """
 
     def __init__(self) -> None:
-        self._limit_s = float(os.environ.get(LIMIT) or START_TIMEOUT_S)
+        self._limit_s = _limit_s()
         path = os.pathsep.join(filter(None, [str(SOURCE_ROOT), os.environ.get("PYTHONPATH")]))
         # Errors only, shown if it does not start; -P: a folder `flows` of the user's is not ours.
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the server)
@@ -138,10 +138,16 @@ class TemporaryServer:
     def _with_log(self, error: ServerError) -> ServerError:
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").splitlines()[-LOG_LINES:]
-        hint = (
-            f"its database is in {os.environ.get('PREFECT_HOME')}; `make ui` starts a standing one"
-        )
+        hint = "try again, or start a standing one with `make ui`"
         return ServerError("\n".join([f"{error}: {hint}", *lines]))
+
+
+def _limit_s() -> float:
+    said = os.environ.get(LIMIT) or START_TIMEOUT_S
+    try:
+        return float(said)
+    except ValueError:
+        raise ServerError(f"{LIMIT} is {said!r}: give it a number of seconds") from None
 
 
 def main() -> None:
@@ -160,9 +166,7 @@ def main() -> None:
 
     app = create_app(ephemeral=True, final=True)
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))
-    server.run(sockets=[listener])
-    if not server.started:
-        sys.exit(1)
+    server.run(sockets=[listener])  # ends the process with a status of its own if it cannot start
 
 
 def _end_with_parent() -> None:

@@ -1,4 +1,4 @@
-"""The temporary Prefect server of a run: there when needed, gone when the run is, never a second."""
+"""The temporary Prefect server of a run: there when needed, gone with the run, one only."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_server_that_cannot_start_is_one_line_and_its_log(tmp_path: Path) -> Non
     database = f"sqlite+aiosqlite:///{tmp_path}/no/such/folder/prefect.db"
     done = litecot_run(tmp_path, PREFECT_API_DATABASE_CONNECTION_URL=database)
     assert done.returncode == EXIT_FAILED
-    assert done.stderr.startswith("litecot: the Prefect server ended with status 1: try again, or")
+    assert done.stderr.startswith("litecot: the Prefect server ended with status 3: try again, or")
     assert "unable to open database file" in done.stderr
 
 
@@ -144,6 +144,13 @@ def is_server_of(process: psutil.Process, *, home: str) -> bool:
         return process.environ().get("PREFECT_HOME") == home
     except psutil.Error:
         return False
+
+
+def test_time_limit_that_is_no_number_is_one_line(tmp_path: Path) -> None:
+    limit = "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"
+    done = litecot_run(tmp_path, **{limit: "soon"})
+    assert done.returncode == EXIT_FAILED
+    assert done.stderr == f"litecot: {limit} is 'soon': give it a number of seconds\n"
 
 
 def test_address_where_nobody_answers_is_refused(tmp_path: Path) -> None:
