@@ -131,7 +131,7 @@ def run(
             rationales=tuple(rationales or ()), limit=limit, seed=seed,
             overrides=(*(overrides or ()), *columns),
         )  # fmt: skip
-        if on and not plan:
+        if on is not None and not plan:
             raise UsageError("--on goes with --plan: a run goes where RAY_ADDRESS says, or here")
         show_plan(order, on=on) if plan else launch(order)
 

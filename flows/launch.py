@@ -110,8 +110,11 @@ def show_plan(order: Order, *, on: str | None = None) -> None:
     """
     from flows.display import page
 
-    nodes = read_nodes(on) if on else None
+    nodes = None if on is None else read_nodes(on)
     recipe = resolve_recipe(order)
+    given = [*order.problems, *order.rationales]
+    if given:
+        resolve_sources([resolve_nano(name) for name in given], recipe.source)
     plan = draft_plan(recipe)
     page().print(_stage_table(recipe, plan), markup=False)
     for line in plan.place(nodes, mode=load_settings().placement).words:

@@ -20,7 +20,6 @@ KNOWN: dict[str, int] = {
     "PlacementError": EXIT_USAGE,
     "CorpusError": EXIT_USAGE,
     "QueryRefusedError": EXIT_USAGE,
-    "QueryRefused": EXIT_USAGE,
     "QueryFailedError": EXIT_USAGE,
     "UnknownRunError": EXIT_USAGE,
     "UnknownIdError": EXIT_USAGE,

@@ -12,7 +12,6 @@ from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
 
 from flows.artifacts import StageProgress
 from flows.session import Order, Session, session
@@ -22,7 +21,6 @@ from infra.runner import StageFailedError, StageReport, run_stage
 from infra.student import train_student
 from infra.training.config import TrainProgress
 
-RETRY_DELAYS_S: list[float] = [5, 30]
 MAX_NOTES = 20
 TASK: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 
@@ -67,16 +65,9 @@ async def ingest(order: Order) -> IntakeReport:
     return report
 
 
-async def _may_succeed_now(task: Any, task_run: Any, state: State[Any]) -> bool:
-    """Prefect's retries are for passing faults; a bug fails the same way again."""
-    error = await state.aresult(raise_on_failure=False)
-    return isinstance(error, StageFailedError) and error.is_transient
-
-
 @task(
-    task_run_name="{stage}, {place}", retries=len(RETRY_DELAYS_S),
-    retry_delay_seconds=RETRY_DELAYS_S, retry_jitter_factor=0.5,
-    retry_condition_fn=_may_succeed_now, **TASK,
+    task_run_name="{stage}, {place}",
+    **TASK,
 )  # fmt: skip
 async def stage_shard(order: Order, stage: str, shard: int | None, place: str) -> StageReport:
     """Whatever is pending of one stage in one shard."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tasks.ports import Completion, Prompt, Sampling, ScoreRequest, TokenScores
 
@@ -49,7 +49,7 @@ class EndpointOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    base_url: str = Field(pattern=r"^https?://[^@\s]+$")
+    base_url: str
     """Up to and with the version, e.g. http://127.0.0.1:8000/v1; no password in it."""
     api_key_env: str = "OPENAI_API_KEY"
     """Environment variable with the key; no key is sent where it is not set."""
@@ -62,6 +62,15 @@ class EndpointOptions(BaseModel):
     connect_timeout_s: float = Field(default=30, gt=0)
     candidates: Literal["auto", "together", "separate"] = "auto"
     """Ask for `n` in one request, or in one each; auto: together, then one each if ignored."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")) or any(c.isspace() for c in url):
+            raise ValueError("write it with http:// or https://, e.g. http://127.0.0.1:8000/v1")
+        if "@" in url:
+            raise ValueError("no name or password in it: the key comes from api_key_env")
+        return url
 
 
 class EngineConfig(BaseModel):

@@ -9,6 +9,7 @@ A sample: place(stages, sizes=sizes, nodes=[Node(num_cpus=64, num_gpus=8, gpu_me
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -27,6 +28,8 @@ PlacementMode = Literal["auto", "together", "turns"]
 SLEEPER_GIB = 2.0  # GPU memory that an engine asleep keeps: CUDA context and graphs
 SLEEPERS_SHARE = 0.5  # of the machine's memory, at most, for the weights of engines asleep
 CPUS_OF_A_GPU = 8  # in a cluster of which only the GPUs are described
+MAX_NODES, MAX_GPUS = 1000, 64  # what --on takes
+_CLUSTER = re.compile(r"(\d{1,6})x(\d{1,6})x(\d{1,6}(?:\.\d+)?)")
 Sizes = Mapping[EngineConfig, ModelSize | None]
 
 
@@ -100,16 +103,13 @@ def place(
 
 def read_nodes(text: str) -> list[Node]:
     """A cluster in words: "2x8x80" is 2 nodes of 8 GPUs of 80 GiB. Raises PlacementError."""
-    parts = text.lower().split("x")
-    try:
-        nodes, gpus, memory = int(parts[0]), int(parts[1]), float(parts[2])
-        if len(parts) != 3 or nodes < 1 or gpus < 1 or memory <= 0:
-            raise ValueError
-    except (ValueError, IndexError):
+    match = _CLUSTER.fullmatch(text.strip().lower())
+    nodes, gpus, memory = (int(match[1]), int(match[2]), float(match[3])) if match else (0, 0, 0.0)
+    if not (1 <= nodes <= MAX_NODES and 1 <= gpus <= MAX_GPUS and memory > 0):
         raise PlacementError(
             f"{text!r} is no cluster: write NODESxGPUSxGIB, e.g. 2x8x80 for 2 nodes of 8 GPUs "
-            "with 80 GiB each"
-        ) from None
+            f"with 80 GiB each; at most {MAX_NODES} nodes of {MAX_GPUS}"
+        )
     return [
         Node(name=f"node {number}", num_cpus=CPUS_OF_A_GPU * gpus, num_gpus=gpus,
              gpu_memory_gib=memory)

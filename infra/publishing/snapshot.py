@@ -50,6 +50,8 @@ def write_snapshot(database: Database, folder: Path, *, licences: Mapping[str, s
     total = int(database.run("select count(*) from stg_examples").rows[0][0])
     if not total:
         raise PublishError("the run has no training examples: run the stages select and mix first")
+    if "://" in str(folder) or str(folder).startswith("s3:"):
+        raise PublishError(f"{folder}: a snapshot is a folder of this machine; --push uploads it")
     if folder.exists():
         raise PublishError(f"{folder} is there already: snapshots never change; name another one")
     _check_sources(database, licences)

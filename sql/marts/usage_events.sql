@@ -1,4 +1,4 @@
--- grain: one row per stored row that paid for model requests
+-- grain: one row per stored row that paid for model requests or for tokens (candidates share a request)
 with rationales as (
     select
         case kind
@@ -38,4 +38,4 @@ select
     completion_tokens,
     latency_s as seconds
 from final
-where num_requests > 0
+where num_requests > 0 or completion_tokens > 0

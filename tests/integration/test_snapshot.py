@@ -81,3 +81,9 @@ def test_a_source_cannot_break_the_table(tmp_path: Path) -> None:
     from infra.publishing.card import _cell
 
     assert _cell("a|b\n<script>") == "a\\|b &lt;script>"
+
+
+def test_a_snapshot_in_a_bucket_is_refused(database: Database, tmp_path: Path) -> None:
+    with pytest.raises(PublishError, match="a snapshot is a folder of this machine"):
+        write_snapshot(database, Path("s3://bucket/snapshot"), licences={})
+    assert not Path("s3:").exists()

@@ -504,3 +504,11 @@ def test_this_machine_has_places_for_the_actors_of_nano() -> None:
     assert node.num_cpus >= 2
     assert node.memory_gib is not None
     assert 0.5 < node.memory_gib < 1e5
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2x8", "2x8xnan", "2x8xinf", "0x8x80", "99999999x8x80", "2x8x80x1"]
+)
+def test_what_is_no_cluster_is_said(text: str) -> None:
+    with pytest.raises(PlacementError, match="is no cluster: write NODESxGPUSxGIB"):
+        read_nodes(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -139,3 +140,18 @@ def test_raw_views_have_the_columns_of_the_schema(empty: Database, table: str) -
 
 def test_every_table_has_a_staging_view() -> None:
     assert {f"stg_{table}" for table in sample.sample_tables()} <= set(names("staging"))
+
+
+def test_tokens_of_every_candidate_count(tmp_path: Path) -> None:
+    """Candidates share a request, which stands on the first of them; each wrote its own tokens."""
+    rows = [
+        made for made in sample.EVERYTHING if made.row.table in ("runs", "problems", "memberships")
+    ]
+    others = [
+        sample.rationale("generate", sample.P0, candidate=1, num_requests=0, completion_tokens=50)
+    ]
+    database = connect(sample.write_rows(tmp_path / "corpus", [*rows, LONG, *others]))
+    (usage,) = database.run("select num_requests, completion_tokens from usage_by_model").rows
+    assert usage == (1, 150)
+    (waits,) = database.run_file("analyses", "waits_by_model").records()
+    assert (waits["num_requests"], waits["mean_wait_s"], waits["p99_wait_s"]) == (1, 0.5, 0.5)
