@@ -83,8 +83,15 @@ def test_missing_problems_file(tmp_path: Path) -> None:
 
 def test_missing_model(tmp_path: Path) -> None:
     model = f"models.student.model={tmp_path / 'nowhere'}"
-    message = refusal("run", "morsd", "--rationales", "x.jsonl", "--set", model, "--plan")
+    traces = tmp_path / "x.jsonl"
+    traces.write_text('{"question": "q", "answer": "4", "solution": "4"}\n')
+    message = refusal("run", "morsd", "--rationales", str(traces), "--set", model, "--plan")
     assert "no such folder" in message
+
+
+def test_missing_problems_are_said_before_the_plan() -> None:
+    message = refusal("run", "liter-7b", "--problems", "nowhere.jsonl", "--plan", "--on", "1x8x80")
+    assert message == "litecot: no such file: nowhere.jsonl\n"
 
 
 def test_a_plan_names_stages_and_starts_nothing(tmp_path: Path) -> None:

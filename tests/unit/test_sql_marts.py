@@ -148,7 +148,9 @@ def test_tokens_of_every_candidate_count(tmp_path: Path) -> None:
         made for made in sample.EVERYTHING if made.row.table in ("runs", "problems", "memberships")
     ]
     others = [
-        sample.rationale("generate", sample.P0, candidate=1, num_requests=0, completion_tokens=50)
+        sample.rationale(
+            "generate", sample.P0, candidate=1, num_requests=0, completion_tokens=50, latency_s=0.0
+        )
     ]
     database = connect(sample.write_rows(tmp_path / "corpus", [*rows, LONG, *others]))
     (usage,) = database.run("select num_requests, completion_tokens from usage_by_model").rows
