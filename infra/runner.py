@@ -26,7 +26,7 @@ from infra.replay import ReplayedChat
 from infra.retries import RetryingChat, RetryingScorer
 from infra.run import HostedModel, Run, StageRun
 from infra.storage import CorpusError
-from tasks.ports import PermanentError, Ports, TransientError
+from tasks.ports import PermanentError, Ports
 from tasks.prompts import PromptFiles
 from tasks.schemas import Rejection, Row
 from tasks.stage import Record, usage_of
@@ -40,13 +40,11 @@ ProgressCallback = Callable[[int, int], None]  # records done, records pending
 class StageFailedError(RuntimeError):
     """Some records could not be done now; all others are saved and the same command resumes.
 
-    `is_transient`: every fault was a passing one, so trying again at once makes sense; `num_rows`:
-    rows that were saved all the same.
+    `num_rows`: rows that were saved all the same.
     """
 
-    def __init__(self, message: str, *, is_transient: bool, num_rows: int) -> None:
+    def __init__(self, message: str, *, num_rows: int) -> None:
         super().__init__(message)
-        self.is_transient = is_transient
         self.num_rows = num_rows
 
 
@@ -71,7 +69,6 @@ class _Tally:
     failed: int = 0
     failed_in_a_row: int = 0
     first_failure: str = ""
-    is_transient: bool = True  # all failures were
     refusal: EndpointError | None = None  # the server will have none of it
 
     def count(self, rows: Sequence[Row]) -> None:
@@ -86,7 +83,6 @@ class _Tally:
             self.first_failure = f"record {record_id}: {type(fault).__name__}: {fault}"
         self.failed += 1
         self.failed_in_a_row += 1
-        self.is_transient &= isinstance(fault, TransientError)
         if isinstance(fault, EndpointError):
             self.refusal = fault
 
@@ -280,6 +276,5 @@ def _stage_failed(name: str, tally: _Tally) -> StageFailedError:
     return StageFailedError(
         f"stage {name}: {tally.failed} of {tally.pending} records failed, {untried}; "
         f"run the same command again to try them. First: {tally.first_failure}",
-        is_transient=tally.is_transient,
         num_rows=tally.rows,
     )
