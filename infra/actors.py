@@ -67,6 +67,7 @@ GIB = 2**30
 LOCAL_OBJECT_STORE_BYTES = 256 * 1024**2  # requests and replies are small
 _STARTING = threading.Lock()
 _QUIET = {
+    "RAY_BACKEND_LOG_LEVEL": "error",  # no warnings of its C++ part between our lines
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",  # by default engines yield to everything else on the machine
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # `uv run litecot` must not rebuild the environment
