@@ -57,14 +57,20 @@ def finish(corpus: Path, arguments: Sequence[str]) -> None:
         raise RuntimeError(corpus.with_suffix(".log").read_text()[-4000:])
 
 
-def kill_tree(pid: int) -> None:
-    """SIGKILL to the process and everything it started."""
+def kill_tree(pid: int) -> float:
+    """SIGKILL to the process and everything it started; the Unix time of the first.
+
+    Looking for the children takes some requests' time, so the clock is read after it.
+    """
     root = psutil.Process(pid)
-    for process in [root, *root.children(recursive=True)]:
+    tree = [root, *root.children(recursive=True)]
+    killed_at = time.time()
+    for process in tree:
         try:
             process.send_signal(signal.SIGKILL)
         except psutil.NoSuchProcess:
             continue
+    return killed_at
 
 
 def num_issued(corpus: Path) -> int:
@@ -87,8 +93,7 @@ def kill_when(corpus: Path, arguments: Sequence[str], *, is_due: Callable[[], bo
         time.sleep(POLL_S)
     if process.poll() is not None:
         return 0.0
-    killed_at = time.time()
-    kill_tree(process.pid)
+    killed_at = kill_tree(process.pid)
     process.wait()
     return killed_at
 
