@@ -63,7 +63,6 @@ END_LIMIT_S = 10.0  # for an engine to close in good order
 SILENCE_LIMIT_S = 60  # of an actor that cannot be reached
 LONG_START_S = 60.0
 LOG_TAIL_LINES = 5
-GIB = 2**30
 LOCAL_OBJECT_STORE_BYTES = 256 * 1024**2  # requests and replies are small
 _STARTING = threading.Lock()
 _QUIET = {

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infra.engines.model_size import GIB
 from infra.placement.footprints import Node
 
 MIN_PLACES = 8  # for actors, not cores: engines on one machine take turns on them
-GIB = 2**30
 QUERY_S = 30.0
 ACCELERATOR = "accelerator_type:"  # a resource by which Ray tells the type of a node's GPUs
 # GiB of one GPU by that type. The smaller where a name has two sizes: every A100 is an "A100", and

@@ -158,4 +158,7 @@ def test_cpu_of_a_request(tmp_path: Path) -> None:
         costs["litecot run"] = bench.litecot()
     show("no delay", costs)
     print(f"  goal for the runner's CPU: {CPU_GOAL}")
-    assert costs["runner"].cpu_s <= CPU_RATIO * costs["bare aiohttp"].cpu_s
+    ratio = costs["runner"].cpu_s / costs["bare aiohttp"].cpu_s
+    assert ratio <= CPU_RATIO
+    if ratio > CPU_GOAL:
+        pytest.xfail(f"CPU of a request is {ratio:.2f} times the bare client's, goal {CPU_GOAL}")

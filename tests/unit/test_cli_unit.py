@@ -263,3 +263,27 @@ def test_a_stages_share_counts_shards_not_begun_as_nothing() -> None:
     assert (count.totals, count.share) == ((5, 10), 0.25)
     count.update(1, 0, 0)
     assert count.share == 0.75
+
+
+def test_questions_are_listed_and_answered(tmp_path: Path) -> None:
+    sample.write_sample(tmp_path / "corpus")
+    code, out, _ = litecot("ask")
+    assert code == 0
+    assert "kinds_kept" in out
+    code, out, _ = litecot("ask", "kinds_kept", "--corpus", tmp_path / "corpus", "--format", "csv")
+    assert code == 0
+    assert out.splitlines()[1] == "original,rewritten,1,1,1.0,0.5,60.0,60.0"
+    assert "no question 'nothing'" in refusal("ask", "nothing", "--corpus", str(tmp_path))
+
+
+def test_a_snapshot_is_published(tmp_path: Path) -> None:
+    sample.write_sample(tmp_path / "corpus")
+    target = tmp_path / "snapshot"
+    code, out, _ = litecot(
+        "publish", target, "--corpus", tmp_path / "corpus", "--licence", "sample=MIT"
+    )
+    assert code == 0
+    assert f"2 examples in {target}" in out
+    assert "| sample | 2 | MIT |" in (target / "README.md").read_text()
+    again = refusal("publish", str(target), "--corpus", str(tmp_path / "corpus"))
+    assert "snapshots never change" in again
