@@ -118,7 +118,6 @@ def run(
     Nothing that is done is done again: the same command twice makes no row the second time.
     """
     from flows.columns import column_overrides
-    from flows.launch import launch, show_plan
     from flows.session import Order
 
     columns = column_overrides(
@@ -133,7 +132,14 @@ def run(
         )  # fmt: skip
         if on is not None and not plan:
             raise UsageError("--on goes with --plan: a run goes where RAY_ADDRESS says, or here")
-        show_plan(order, on=on) if plan else launch(order)
+        if plan:
+            from flows.planning import show_plan
+
+            show_plan(order, on=on)
+            return
+        from flows.launch import launch
+
+        launch(order)
 
 
 @app.command()
@@ -150,7 +156,7 @@ def sql(
 
     with clear_errors():
         check_format(output)
-    with clear_errors(), open_corpus(corpus, run_id=run_id, or_empty=True) as database:
+    with clear_errors(), open_corpus(corpus, run_id=run_id) as database:
         if output == "table":
             print_result(query_untrusted(database, query), output)
         else:

@@ -176,7 +176,7 @@ def _chain_title(chain: Chain) -> str:
 
 
 def print_status(database: Database, corpus: str) -> None:
-    """Rows by table, runs, and how the latest invocation ended."""
+    """Rows by table as `litecot sql` names it, runs, and how their invocations ended."""
     from tasks.schemas import TABLES
 
     console = page()
@@ -184,7 +184,7 @@ def print_status(database: Database, corpus: str) -> None:
     counts = Table("table", "rows", header_style="bold")
     for table in TABLES:
         rows = database.run(f"select count(*) from raw_{table}").rows[0][0]
-        counts.add_row(table, str(rows))
+        counts.add_row(f"raw_{table}", str(rows))
     console.print(counts)
     query = """
         select
@@ -194,7 +194,7 @@ def print_status(database: Database, corpus: str) -> None:
         order by i.started_at
     """
     runs = Table(
-        "recipe", "run", "started", "ended", "requests", "asked twice", header_style="bold"
+        "recipe", "run", "started", "ended", "requests", "asked before in vain", header_style="bold"
     )
     for row in database.run(query).rows:
         runs.add_row(*(Text(plain(value)) for value in row))
@@ -208,7 +208,9 @@ def print_recipes() -> None:
     table = Table("recipe", "what it does", "models", header_style="bold")
     for name in shipped_recipes():
         recipe = load_recipe(name)
-        roles: dict[str, Any] = {role: recipe.model_of(role) for role in ("teacher", "student")}
+        roles: dict[str, Any] = {
+            role: getattr(recipe.models, role) for role in ("teacher", "compressor", "student")
+        }
         models = "\n".join(f"{role}: {m.model}" for role, m in roles.items() if m)
         table.add_row(name, recipe.description, models)
     page().print(table)

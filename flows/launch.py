@@ -11,22 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from flows.display import plain
 from flows.interruption import run_interruptibly
-from flows.plan import check_models, check_problems, draft_plan, run_plan
+from flows.missing import ready_placement
 from flows.recipe import Recipe
 from flows.server import TemporaryServer, find_server
 from flows.session import Order, resolve_recipe, shown_on
 from flows.terminal import Terminal
-from infra.nano.files import resolve_nano
-from infra.placement.plan import Placement, read_nodes
-from infra.run import TRAIN, RunPlan
+from infra.placement.plan import Placement
 from infra.settings import Settings, load_settings
 from infra.storage import CorpusWriter
-from tasks.ingest import SourceConfig, resolve_sources
 
 if TYPE_CHECKING:
     from flows.report import Report
@@ -35,19 +29,10 @@ if TYPE_CHECKING:
 def check(order: Order, settings: Settings) -> tuple[Recipe, Placement]:
     """Everything that can be known before anything starts. Raises the errors of flows.messages."""
     recipe = resolve_recipe(order)
-    placement = run_plan(recipe).place(mode=settings.placement)
-    check_inputs(recipe)
+    placement = ready_placement(recipe, settings.placement)
     with CorpusWriter(order.corpus):
         pass
     return recipe, placement
-
-
-def check_inputs(recipe: Recipe) -> None:
-    """Whether all inputs can be read and their columns are known. Raises IngestError."""
-    resolve_sources([resolve_nano(name) for name in recipe.problems], recipe.source)
-    if "evaluate" in recipe.stages:
-        held_out = SourceConfig(candidates="ignore")
-        resolve_sources([resolve_nano(name) for name in recipe.evaluate.problems], held_out)
 
 
 def launch(order: Order) -> None:
@@ -100,41 +85,3 @@ def _server_line(temporary: TemporaryServer | None) -> str:
     if temporary is not None:
         return "temporary Prefect server (`make ui` starts a standing one with a UI)"
     return f"watch it at {os.environ['PREFECT_API_URL'].removesuffix('/api')}"
-
-
-def show_plan(order: Order, *, on: str | None = None) -> None:
-    """Stages and models of what would run, and where: here, or on the cluster `on` ("2x8x80").
-
-    On another cluster nothing of this machine is checked. Raises PlacementError and what `launch`
-    would refuse, after showing what there is to see.
-    """
-    from flows.display import page
-
-    nodes = None if on is None else read_nodes(on)
-    recipe = resolve_recipe(order)
-    given = [*order.problems, *order.rationales]
-    if given:
-        resolve_sources([resolve_nano(name) for name in given], recipe.source)
-    plan = draft_plan(recipe)
-    page().print(_stage_table(recipe, plan), markup=False)
-    for line in plan.place(nodes, mode=load_settings().placement).words:
-        print(plain(line))
-    if nodes is None:
-        check_problems(recipe)
-        check_models(plan)
-        check_inputs(recipe)
-
-
-def _stage_table(recipe: Recipe, plan: RunPlan) -> Table:
-    run = f", run {plan.run_id}" if recipe.problems else ", no problems yet"
-    table = Table(title=Text(f"recipe {plain(recipe.name)}{run}"), title_justify="left")
-    for column in ("stage", "models", "fingerprint"):
-        table.add_column(column)
-    for name, fingerprint in plan.fingerprints.items():
-        stage = plan.stages.get(name)
-        models = {role: config.model for role, config in stage.models.items()} if stage else {}
-        if name == TRAIN:
-            models = {"student": recipe.models.student.model}
-        asked = plain(", ".join(f"{role} {model}" for role, model in models.items()))
-        table.add_row(name, Text(asked), fingerprint)
-    return table

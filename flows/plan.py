@@ -37,7 +37,7 @@ def input_files(recipe: Recipe) -> dict[str, str]:
     """Input as named -> its hash (files) or the name itself (hub ids), train and eval alike."""
     return {
         name: file_sha(path) if (path := Path(resolve_nano(name))).exists() else name
-        for name in (*recipe.problems, *recipe.evaluate.problems)
+        for name in dict.fromkeys((*recipe.problems, *recipe.held_out()))
     }
 
 
@@ -66,8 +66,8 @@ def check_models(plan: RunPlan) -> None:
 def draft_plan(recipe: Recipe) -> RunPlan:
     """The plan, whether or not its models and problems are here. Raises RecipeError."""
     files = content_id(input_files(recipe), recipe.source.model_dump(mode="json"))
-    inputs = content_id(files, recipe.limit)
-    fingerprints = {"ingest": files}
+    inputs = content_id(files, recipe.limit, recipe.hygiene.model_dump(mode="json"))
+    fingerprints = {"ingest": content_id(files, recipe.hygiene.model_dump(mode="json"))}
     stages: dict[str, StageRun] = {}
     for name in recipe.stages:
         if name == TRAIN:
@@ -121,9 +121,20 @@ def _stage_run(
             prompts=stage.prompts,
             upstream=[done[name] for name in stage.upstream if name in done],
             seed=recipe.seed,
-            inputs=inputs if stage.is_global and table != "evaluate" else "",
+            inputs=_looks_across(stage, table, recipe, inputs),
+            revision=stage.revision,
         ),
     )
+
+
+def _looks_across(stage: AnyStage, table: str, recipe: Recipe, inputs: str) -> str:
+    """What of the other problems decides this stage's rows: a hash, empty where nothing does."""
+    if stage.is_global and table != "evaluate":
+        return inputs
+    reads_levels = difficulty.STAGE.name in stage.upstream and "difficulty" in recipe.stages
+    if reads_levels and recipe.difficulty.thresholds == "quantile":  # of the problems of a shard
+        return content_id(inputs, recipe.shard_size)
+    return ""
 
 
 def _check_prompts(stage: AnyStage, table: str, variant: str) -> None:
@@ -135,7 +146,8 @@ def _check_prompts(stage: AnyStage, table: str, variant: str) -> None:
 
 
 def _models(stage: AnyStage, recipe: Recipe) -> dict[str, EngineConfig]:
-    models = {role: recipe.model_of(role) for role in stage.roles}
+    asks_nobody = stage is difficulty.STAGE and recipe.role_of("difficulty") is None
+    models = {} if asks_nobody else {role: recipe.model_of(role) for role in stage.roles}
     for role, config in models.items():
         if config is None:
             raise RecipeError(f"stage {stage.name!r} needs models.{role}")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from flows.display import plain
 from flows.messages import UsageError
 from flows.readers import open_corpus
 from infra.publishing.hub import check_push, push_snapshot
@@ -22,6 +25,12 @@ def publish_run(
     print(
         f"{snapshot.num_examples} examples in {snapshot.folder}; its card: {folder / 'README.md'}"
     )
+    for source in snapshot.unlicensed:
+        print(
+            f"litecot: the licence of {plain(source)} is unknown, and the card says so; state it "
+            f"with --licence {shlex.quote(f'{source}=...')}",
+            file=sys.stderr,
+        )
     print(f'load it with datasets.load_dataset("{snapshot.folder}")')
     if push is not None:
         print(f"uploaded to {push_snapshot(snapshot.folder, push)}")

@@ -15,12 +15,14 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from flows.assumptions import Assumptions
 from infra.engines import EngineConfig
 from infra.training.config import TrainConfig
-from tasks.compress import CompressConfig
+from tasks.compress import MADE_BY, CompressConfig
 from tasks.difficulty import DifficultyConfig
 from tasks.evaluate import EvaluateConfig
 from tasks.generate import GenerateConfig
+from tasks.hygiene import HygieneConfig
 from tasks.ingest import SourceConfig
 from tasks.mix import MixConfig
 from tasks.rewrite import RewriteConfig
@@ -36,8 +38,8 @@ StageName = Literal[
 ]  # fmt: skip
 STAGE_ORDER: tuple[StageName, ...] = get_args(StageName)
 ROLE_OF: dict[StageName, str] = {
-    "generate": "teacher", "rewrite": "teacher", "compress": "compressor", "score": "student",
-    "train": "student", "evaluate": "student",
+    "generate": "teacher", "difficulty": "teacher", "rewrite": "teacher", "compress": "compressor",
+    "score": "student", "train": "student", "evaluate": "student",
 }  # fmt: skip
 
 
@@ -72,6 +74,7 @@ class Recipe(BaseModel):
     problems: tuple[str, ...] = Field(default=(), description="files or hub ids; nano:train ships")
     limit: int | None = Field(default=None, ge=1, description="use only the first problems")
     source: SourceConfig = SourceConfig()
+    hygiene: HygieneConfig = HygieneConfig()
     models: Models
     generate: GenerateConfig = GenerateConfig()
     verify: VerifyConfig = VerifyConfig()
@@ -83,19 +86,43 @@ class Recipe(BaseModel):
     mix: MixConfig = MixConfig()
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    estimate: Assumptions = Field(default=Assumptions(), exclude=True)  # for --plan; in no identity
 
     @model_validator(mode="after")
     def _check(self) -> Recipe:
         if not self.stages or list(self.stages) != [s for s in STAGE_ORDER if s in self.stages]:
             raise ValueError(f"stages must be some of, in this order: {', '.join(STAGE_ORDER)}")
         for stage in self.stages:
-            role = ROLE_OF.get(stage)
+            role = self.role_of(stage)
             if role and self.model_of(role) is None:
                 raise ValueError(f"stage {stage!r} needs models.{role}")
         if "evaluate" in self.stages and not self.evaluate.problems:
             raise ValueError("stage 'evaluate' needs evaluate.problems")
+        if "rewrite" in self.stages:
+            self._check_rewrite()
+        if "compress" in self.stages:
+            self._check_compress()
         self._check_engines()
         return self
+
+    def _check_rewrite(self) -> None:
+        if self.rewrite.variant == "two_step" and "difficulty" not in self.stages:
+            raise ValueError(
+                "rewrite.variant 'two_step' rewrites by the level that the stage 'difficulty' "
+                "grades: add it, or set rewrite.variant = 'single_prompt'"
+            )
+
+    def _check_compress(self) -> None:
+        source = self.compress.source
+        if not set(MADE_BY[source]) & set(self.stages):
+            remedy = {
+                "long": "add the stage 'generate', or 'verify' for rationales you bring",
+                "rewritten": "add the stage 'rewrite', or set compress.source = 'long'",
+            }
+            raise ValueError(
+                f"stage 'compress' reads chains of kind {source!r}, and no stage makes them: "
+                f"{remedy[source]}"
+            )
 
     def _check_engines(self) -> None:
         if self.models.student.engine == "endpoint":
@@ -110,6 +137,22 @@ class Recipe(BaseModel):
                     f"{table}.{key}: the teacher's engine 'transformers' cannot hold a reply to a "
                     "schema: set models.teacher.engine = 'vllm' or 'endpoint', or leave it out"
                 )
+
+    def roles(self) -> dict[str, EngineConfig]:
+        """The roles that its stages have, and who plays them."""
+        names = filter(None, map(self.role_of, self.stages))
+        found = {name: self.model_of(name) for name in dict.fromkeys(names)}
+        return {name: config for name, config in found.items() if config is not None}
+
+    def role_of(self, stage: StageName) -> str | None:
+        """Whom a stage asks; None: nobody, as the difficulty stage where it only measures."""
+        if stage == "difficulty" and self.difficulty.signal == "measured":
+            return None
+        return ROLE_OF.get(stage)
+
+    def held_out(self) -> tuple[str, ...]:
+        """Evaluation sets: nothing in them is trained on, whether or not they are evaluated."""
+        return tuple(dict.fromkeys((*self.evaluate.problems, *self.hygiene.evaluation_sets)))
 
     def model_of(self, role: str) -> EngineConfig | None:
         """The engine of a role; the teacher also compresses where no compressor is named."""

@@ -161,6 +161,8 @@ def _rounds(report: Report) -> list[Line]:
     rebounded = sum(row["num_rebounded"] for row in report.rounds)
     chains = report.rounds[0]["num_chains"]
     note = f"{rebounded} of {chains} chains ended at a rebound in length"
+    if done := sum(row["num_rounds_done"] for row in report.rounds):
+        note = f"{done} of {chains} chains went through all their rounds"
     return [Line(name="compression", value=chosen or "nothing shorter", note=note)]
 
 
@@ -227,7 +229,7 @@ def _stage_table(report: Report) -> Table:
     for stage, seconds in report.stage_seconds.items():
         table.add_row(stage, str(report.stage_rows.get(stage, 0)), f"{seconds:.1f}")
     table.add_row("model requests", str(report.num_requests), "")
-    table.add_row("  of these, asked twice", str(report.num_repeated), "")
+    table.add_row("  of these, asked before in vain", str(report.num_repeated), "")
     table.add_row("all", "", f"{report.total_seconds:.1f}")
     return table
 

@@ -21,7 +21,6 @@ from infra.runner import StageFailedError, StageReport, run_stage
 from infra.student import train_student
 from infra.training.config import TrainProgress
 
-MAX_NOTES = 20
 TASK: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 
 
@@ -48,7 +47,9 @@ async def ingest(order: Order) -> IntakeReport:
     intake = Intake(
         problems=recipe.problems,
         eval_problems=recipe.evaluate.problems if "evaluate" in recipe.stages else (),
+        held_out=recipe.held_out(),
         source=recipe.source,
+        hygiene=recipe.hygiene,
         limit=recipe.limit,
         eval_limit=recipe.evaluate.limit,
         shard_size=recipe.shard_size,
@@ -58,10 +59,8 @@ async def ingest(order: Order) -> IntakeReport:
         take_in, opened.run, intake, lambda n: opened.terminal.advance("ingest", n, n)
     )
     opened.timings.end("ingest", report.num_problems + report.num_eval)
-    for note in report.notes[:MAX_NOTES]:
+    for note in report.lines():
         opened.terminal.say(f"  {note}")
-    if (unsaid := len(report.notes) - MAX_NOTES) > 0:
-        opened.terminal.say(f"  and {unsaid} more lines; rejected rows are in stg_rejections")
     return report
 
 
@@ -137,7 +136,8 @@ async def train(order: Order) -> bool:
     try:
         is_new = await asyncio.to_thread(
             train_student, opened.run, opened.recipe.train,
-            base=opened.recipe.models.student, on_progress=advance,
+            base=opened.recipe.models.student, held_out=opened.recipe.held_out(),
+            hygiene=opened.recipe.hygiene, on_progress=advance,
         )  # fmt: skip
     finally:
         stopping.set()

@@ -3,8 +3,8 @@
 Prompt files, models, settings, seed, the counting tokenizer and, through the fingerprints of the
 stages it reads, all of that upstream. Invariant: the same fingerprint and the same input record
 give the same rows; what could change them changes the fingerprint, so resume never mixes. The one
-exception is difficulty: its type score and error history look at other problems and earlier runs,
-and stay as they were when the problem was first graded.
+exception is difficulty: its type and step scores look at the shard's other problems and its error
+history at runs before this one, and they stay as they were when the problem was first graded.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ def stage_fingerprint(
     upstream: Sequence[str] = (),
     seed: int = 0,
     inputs: str = "",
+    revision: int = 0,
 ) -> str:
     """16 hex characters.
 
@@ -41,4 +42,5 @@ def stage_fingerprint(
         sorted(upstream),
         seed,
         inputs,
+        *([revision] if revision else []),
     )

@@ -14,17 +14,18 @@ import resource
 import signal
 import threading
 from concurrent.futures import TimeoutError as TaskTimeoutError
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
-from tasks.answers.equality import undecided
 from tasks.answers.symbolic import same_symbolically, warm_up
 from tasks.answers.verdict import Comparison, read_answer
 from tasks.ports import Grade
 
 DEFAULT_TIME_LIMIT_S = 5.0
 DEFAULT_MEMORY_LIMIT_MIB = 1_536  # beyond what a worker has after its imports
+MAX_POOLS = 3  # for one comparison, where others break them
 
 
 class ProcessGrader:
@@ -54,30 +55,38 @@ class ProcessGrader:
         outcome = read_answer(text, answer=answer, answer_type=answer_type, truncated=truncated)
         if isinstance(outcome, Grade):
             return outcome
-        return outcome.settle(undecided) or await self._settle_elsewhere(outcome)
+        return outcome.settle_cheaply() or await self._settle_elsewhere(outcome)
 
     def close(self) -> None:
         """End the workers; comparisons still waiting are dropped."""
         with self._lock:
             pool, self._pool, self._is_closed = self._pool, None, True
         if pool is not None:
-            pool.stop()  # type: ignore[no-untyped-call]
-            pool.join()
+            _end(pool)
 
     async def _settle_elsewhere(self, comparison: Comparison) -> Grade:
-        future = self._schedule(comparison)
-        try:
-            grade: Grade = await asyncio.wrap_future(future)
-        except (TaskTimeoutError, ProcessExpired, MemoryError, RecursionError):
-            return Grade(verdict="unverifiable", extracted_answer=comparison.stated)
+        unverifiable = Grade(verdict="unverifiable", extracted_answer=comparison.stated)
+        for _ in range(MAX_POOLS):
+            try:
+                return await self._settled_by_worker(comparison)
+            except (TaskTimeoutError, ProcessExpired, MemoryError, RecursionError):
+                return unverifiable
+            except BrokenProcessPool:
+                continue  # a worker that was idle died: nothing this comparison did
+        return unverifiable
+
+    async def _settled_by_worker(self, comparison: Comparison) -> Grade:
+        grade: Grade = await asyncio.wrap_future(self._schedule(comparison))
         return grade
 
     def _schedule(self, comparison: Comparison) -> ProcessFuture[Grade]:
         with self._lock:
             if self._is_closed:
                 raise RuntimeError("the grader is closed")
-            if self._pool is None or not self._pool.active:
-                self._pool = self._new_pool()
+            if self._pool is not None and not self._pool.active:
+                _end(self._pool)
+                self._pool = None
+            self._pool = self._pool or self._new_pool()
             return self._pool.schedule(
                 settle_symbolically, args=(comparison,), timeout=self._time_limit_s
             )
@@ -89,6 +98,11 @@ class ProcessGrader:
             initargs=(self._memory_limit_mib,),
             context=_context(),
         )
+
+
+def _end(pool: ProcessPool) -> None:
+    pool.stop()  # type: ignore[no-untyped-call]
+    pool.join()
 
 
 def settle_symbolically(comparison: Comparison) -> Grade:

@@ -27,6 +27,7 @@ from tasks.schemas import STAMP, TABLES, Row
 SQL_FOLDER = Path(__file__).parent
 BATCH_ROWS = 1024
 Values = Sequence[Any] | Mapping[str, Any]
+Variable = str | int | float | bool | None
 
 _SETTINGS = {
     "python_enable_replacements": "false",  # a name in a query is never a Python variable
@@ -104,7 +105,7 @@ class Database:
             raise UnknownRunError(f"{run_id!r} {fault}; `litecot sql 'from raw_runs'` lists them")
         self.set_run(found[0][0], json.loads(found[0][1]))
 
-    def set_variables(self, **values: str | int | float | bool | None) -> None:
+    def set_variables(self, **values: Variable) -> None:
         """What queries see as getvariable('name')."""
         self._variables |= values
 
@@ -121,17 +122,25 @@ class Database:
         name: str,
         *,
         params: Values | None = None,
-        variables: Mapping[str, str | int | float | bool | None] | None = None,
+        variables: Mapping[str, Variable] | None = None,
     ) -> Result:
         """All rows of sql/<kind>/<name>.sql, e.g. ("checks", "duplicate_ids")."""
         self.set_variables(**variables or {})
         return self.run(statement(kind, name), params)
 
     def stream(
-        self, sql: str, params: Values | None = None, *, batch_rows: int = BATCH_ROWS
+        self,
+        sql: str,
+        params: Values | None = None,
+        *,
+        variables: Mapping[str, Variable] | None = None,
+        batch_rows: int = BATCH_ROWS,
     ) -> Iterator[dict[str, Any]]:
-        """Rows of a trusted query as column -> value, `batch_rows` in memory at a time."""
-        cursor = self.cursor()
+        """Rows of a trusted query as column -> value, `batch_rows` in memory at a time.
+
+        `variables` are seen by this query alone.
+        """
+        cursor = self.cursor(variables)
         with self.file_faults():
             _execute(cursor, sql, params)
         columns = [column[0] for column in cursor.description or ()]
@@ -155,10 +164,10 @@ class Database:
             self._through.fault = None
             raise fault from error
 
-    def cursor(self) -> duckdb.DuckDBPyConnection:
+    def cursor(self, variables: Mapping[str, Variable] | None = None) -> duckdb.DuckDBPyConnection:
         """A connection to the same views, with the variables of now: each cursor has its own."""
         cursor = self._connection.cursor()
-        for name, value in self._variables.items():
+        for name, value in {**self._variables, **(variables or {})}.items():
             if isinstance(value, dict):
                 cursor.execute(
                     f"set variable {name} = ?::json::map(varchar, varchar)", [json.dumps(value)]

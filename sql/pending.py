@@ -1,15 +1,23 @@
 """What a stage has left to do: its inputs query, anti-joined with what is already in the corpus.
 
-Invariant: an input counts as done when the stage's table or `rejections` has a row made from it
-under the same stage fingerprint; that is the whole of resume.
+Invariants: an input counts as done when the stage's table or `rejections` has a row made from it
+under the same stage fingerprint; that is the whole of resume. Texts are most of a corpus: they are
+read where they are needed, of one shard or one page of records, never of everything at once.
+
+    select's candidates {..., "text_from": "2026-11-21T09:30:11"} -> {..., "text": "First add ..."}
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from typing import Any
 
 from sql.database import Database, statement
+
+PAGE_RECORDS = 1000
 
 _PENDING = """
 with inputs as ({inputs}),
@@ -25,6 +33,12 @@ where record_id not in (select input_id from done)
         or problem_id in (select problem_id from stg_problems where shard = getvariable('shard'))
     )
 """
+# When a shard's rows were written: row groups of another time are not opened for their texts.
+_WRITTEN = """
+select min(created_at) as {table}_from, max(created_at) as {table}_to
+from stg_{table}
+where problem_id in (select problem_id from stg_problems where shard = getvariable('shard'))
+"""
 
 
 def _pending_query(
@@ -37,10 +51,50 @@ def _pending_query(
 
 def count_pending(database: Database, **query: Any) -> int:
     """How many inputs are left."""
-    result = database.run(_pending_query(database, "count(*)", **query))
-    return int(result.rows[0][0])
+    sql = _pending_query(database, "count(*) as num_pending", **query)
+    (counted,) = database.stream(sql, variables=_written(database))
+    return int(counted["num_pending"])
 
 
 def stream_pending(database: Database, **query: Any) -> Iterator[dict[str, Any]]:
-    """The inputs left, as column name -> value, a batch in memory at a time."""
-    yield from database.stream(_pending_query(database, "inputs.*", **query))
+    """The inputs left, as column name -> value, a page in memory at a time."""
+    sql = _pending_query(database, "inputs.*", **query)
+    records = database.stream(sql, variables=_written(database))
+    while page := list(islice(records, PAGE_RECORDS)):
+        _add_texts(database, page)
+        yield from page
+
+
+def _written(database: Database) -> dict[str, Any]:
+    """When the shard's rows were written; all of it None where every shard is asked for."""
+    spans = [database.run(_WRITTEN.format(table=table)) for table in ("rationales", "candidates")]
+    return {name: value for span in spans for name, value in span.records()[0].items()}
+
+
+def _add_texts(database: Database, page: Sequence[dict[str, Any]]) -> None:
+    """Give candidates their text; one that is compared with no other of its record needs none."""
+    wanted: dict[str, dict[str, str]] = defaultdict(dict)  # kind -> rationale_id -> when written
+    for candidates in (record.get("candidates", ()) for record in page):
+        comparable = [one for one in candidates if one["text_from"]]
+        uses = Counter(one["condition"] for one in comparable)
+        for one in comparable:
+            if uses[one["condition"]] > 1:
+                wanted[one["kind"]][one["rationale_id"]] = one["text_from"]
+    texts: dict[str, str] = {}
+    for written in wanted.values():  # one kind is written together, several may be hours apart
+        texts |= _texts(database, written)
+    for one in chain.from_iterable(record.get("candidates", ()) for record in page):
+        one["text"] = texts.get(one["rationale_id"], "")
+        del one["text_from"], one["kind"]
+
+
+def _texts(database: Database, written: dict[str, str]) -> Iterator[tuple[str, str]]:
+    rows = database.stream(
+        statement("inputs", "texts"),
+        variables={
+            "rationales": json.dumps(list(written)),
+            "rationales_from": min(written.values()),
+            "rationales_to": max(written.values()),
+        },
+    )
+    return ((row["rationale_id"], row["text"]) for row in rows)

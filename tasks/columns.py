@@ -26,7 +26,7 @@ ANSWER_NAMES = (
 )  # fmt: skip
 CANDIDATE_NAMES = (
     "rationale", "rationales", "solution", "solutions", "code", "model_outputs", "generations",
-    "completion", "completions", "response", "responses",
+    "completion", "completions", "response", "responses", "candidates", "candidate",
 )  # fmt: skip
 CORRECT_NAMES = (
     "is_correct", "correct", "per_sample_correct", "recorded_correct", "correctness",

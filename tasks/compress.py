@@ -1,34 +1,70 @@
 """MACC: a compressor refines a chain round by round until its length rebounds (METHODS 2.2).
 
-Each sample runs its own loop, so depth is chosen per sample and nobody waits for a batch.
-Invariant: the kept round is the shortest before the first rebound, its answer is the gold one, and
-every round is a stored row; the last one carries the reason the loop ended.
+Each sample runs its own loop, so depth is chosen per sample and nobody waits for a batch. When the
+loop ends and which round is kept is the method's to say (tasks/compress_methods.py). Invariant: the
+kept round's answer is the gold one, and every round is a stored row; the last one carries the
+reason the loop ended.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from tasks.ports import Completion, Grade, Ports, Prompt, Sampling
+from tasks.compress_methods import CompressionMethod, FixedRounds, Outcome, StopReason, UntilRebound
+from tasks.ports import Completion, PermanentError, Ports, Prompt, Sampling
+from tasks.prompts import prompt_file
 from tasks.schemas import Rationale
 from tasks.stage import Record, Stage, StageConfig, derive_seed
+from tasks.structured import after_thought
 from tasks.verify import grade_completion
 
-StopReason = Literal["rebound", "answer_changed", "truncated", "min_reduction", "max_rounds"]
+Source = Literal["long", "rewritten"]
+MADE_BY: dict[Source, tuple[str, ...]] = {  # the stages, any one of them
+    "long": ("generate", "verify"),
+    "rewritten": ("rewrite",),
+}
 
 
 class CompressConfig(StageConfig):
-    """Bounds of the loop. `min_reduction` and `max_rounds` are guards of ours (METHODS 2.2)."""
+    """Method and bounds of the loop; docs/macc.md says which setting belongs to which method."""
 
-    source: Literal["long", "rewritten"] = "rewritten"
+    prompt: str = "instruct"
+    source: Source = Field(default="rewritten", description="kind of chain that is compressed")
+    method: Literal["until_rebound", "fixed_rounds", "one_round", "fixed_ratio"] = "until_rebound"
     temperature: float = Field(default=0.0, ge=0)
     max_tokens: int = Field(default=8192, ge=1)
-    max_rounds: int = Field(default=8, ge=1)
-    min_reduction: float = Field(default=0.01, ge=0, lt=1, description="share of tokens a round")
+    max_rounds: int = Field(default=8, ge=1, description="until_rebound: guard of ours")
+    min_reduction: float = Field(
+        default=0.01,
+        ge=0,
+        lt=1,
+        description="until_rebound: guard of ours, share of tokens a round",
+    )
+    num_rounds: int = Field(default=3, ge=1, description="fixed_rounds: rounds a chain")
+    ratios: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        default=(0.5, 0.6, 0.7, 0.8, 0.9),
+        min_length=1,
+        description="fixed_ratio: shares of the chain's tokens, one drawn a chain (TokenSkip)",
+    )
+
+    @model_validator(mode="after")
+    def _check_prompt(self) -> CompressConfig:
+        if self.method == "fixed_ratio" and "target_tokens" not in _prompt_text(self.prompt):
+            raise ValueError(
+                f"method 'fixed_ratio' has to ask for a length, which prompt {self.prompt!r} "
+                "does not: set compress.prompt = 'instruct'"
+            )
+        return self
+
+    def rule(self) -> CompressionMethod:
+        """The method's decisions: when to stop, which round to keep."""
+        if self.method == "until_rebound":
+            return UntilRebound(max_rounds=self.max_rounds, min_reduction=self.min_reduction)
+        return FixedRounds(num_rounds=self.num_rounds if self.method == "fixed_rounds" else 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,65 +79,52 @@ class CompressRecord(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Round:
-    """One reply of the compressor; `stop` None means the loop goes on."""
+class Round(Outcome):
+    """One reply of the compressor, its thought cut off; the completion's usage is the whole's."""
 
     number: int
     completion: Completion
     prompt: Prompt
-    grade: Grade
-    num_tokens: int
-    stop: StopReason | None
+    extracted_answer: str | None
 
 
-def stop_reason(
-    *, number: int, before: int, after: int, verdict: str, config: CompressConfig
-) -> StopReason | None:
-    """Why the loop ends after round `number`, whose length went `before` -> `after` tokens."""
-    if verdict == "truncated":
-        return "truncated"
-    if verdict != "correct":
-        return "answer_changed"
-    if after > before:
-        return "rebound"
-    if before - after < max(1.0, config.min_reduction * before):
-        return "min_reduction"
-    return "max_rounds" if number >= config.max_rounds else None
+def target_ratio(record: CompressRecord, ports: Ports, config: CompressConfig) -> float | None:
+    """The share of the chain's tokens to ask for: drawn by the run's seed and the chain's id."""
+    if config.method != "fixed_ratio":
+        return None
+    drawn = derive_seed(ports.seed, "compress", "ratio", record.record_id)
+    return config.ratios[drawn % len(config.ratios)]
 
 
-def chosen_round(lengths: Sequence[int], stop: StopReason | None) -> int | None:
-    """The kept round, from 1; `lengths[0]` is the chain itself, the rest its rounds in order.
-
-    None when no round is right and shorter: the chain is already minimal for this compressor.
-    """
-    is_last_usable = stop in (None, "max_rounds", "min_reduction")
-    usable = len(lengths) if is_last_usable else len(lengths) - 1
-    best = min(range(usable), key=lambda number: (lengths[number], number))
-    return best or None
+def _render(text: str, ratio: float | None, record: CompressRecord, ports: Ports) -> Prompt:
+    return ports.prompts.render(
+        "compress",
+        question=record.question,
+        rationale=text,
+        target_percent="" if ratio is None else f"{100 * ratio:.0f}",
+        target_tokens="" if ratio is None else str(max(1, round(ratio * record.num_tokens))),
+    )
 
 
 async def _run_round(
-    number: int, text: str, *, before: int, record: CompressRecord, ports: Ports,
-    config: CompressConfig,
-) -> Round:  # fmt: skip
-    prompt = ports.prompts.render("compress", question=record.question, rationale=text)
+    number: int, prompt: Prompt, *, record: CompressRecord, ports: Ports, config: CompressConfig
+) -> Round:
     sampling = Sampling(
         temperature=config.temperature,
         max_tokens=config.max_tokens,
         seed=derive_seed(ports.seed, "compress", record.record_id, number),
     )
-    (completion,) = await ports.chat["compressor"].complete(prompt, sampling)
+    (reply,) = await ports.chat["compressor"].complete(prompt, sampling)
+    completion = replace(reply, text=after_thought(reply.text))
     grade = await grade_completion(completion, record, ports)
-    after = ports.tokens.count(completion.text)
-    verdict = "truncated" if completion.finish_reason == "length" else grade.verdict
-    stop = stop_reason(number=number, before=before, after=after, verdict=verdict, config=config)
     return Round(
         number=number,
         completion=completion,
         prompt=prompt,
-        grade=grade,
-        num_tokens=after,
-        stop=stop,
+        num_tokens=ports.tokens.count(completion.text),
+        verdict=grade.verdict,
+        extracted_answer=grade.extracted_answer,
+        finish_reason=completion.finish_reason,
     )
 
 
@@ -109,20 +132,30 @@ async def compress(
     record: CompressRecord, ports: Ports, config: CompressConfig
 ) -> Sequence[Rationale]:
     """One Rationale (kind "compressed") a round, the rebound included; at most one is `chosen`."""
+    rule, ratio = config.rule(), target_ratio(record, ports, config)
     rounds: list[Round] = []
-    text, length = record.text, record.num_tokens
-    while not rounds or rounds[-1].stop is None:
-        current = await _run_round(
-            len(rounds) + 1, text, before=length, record=record, ports=ports, config=config
-        )
-        rounds.append(current)
-        text, length = current.completion.text, current.num_tokens
-    lengths = [record.num_tokens, *(r.num_tokens for r in rounds)]
-    kept = chosen_round(lengths, rounds[-1].stop)
-    return [_row(r, record, ports, chosen=r.number == kept) for r in rounds]
+    stop: StopReason | None = None
+    text = record.text
+    while stop is None:
+        prompt = _render(text, ratio, record, ports)
+        number = len(rounds) + 1
+        try:
+            now = await _run_round(number, prompt, record=record, ports=ports, config=config)
+        except PermanentError:
+            if not rounds:
+                raise
+            stop = "refused"  # the rounds before it are good, and paid for
+            break
+        rounds.append(now)
+        stop, text = rule.stop(record.num_tokens, rounds), now.completion.text
+    kept = rule.kept(record.num_tokens, rounds)
+    rows = [_row(r, record, ports, ratio=ratio, chosen=r.number == kept) for r in rounds]
+    return [*rows[:-1], replace(rows[-1], stop_reason=stop)]
 
 
-def _row(current: Round, record: CompressRecord, ports: Ports, *, chosen: bool) -> Rationale:
+def _row(
+    current: Round, record: CompressRecord, ports: Ports, *, ratio: float | None, chosen: bool
+) -> Rationale:
     compressor = ports.chat["compressor"]
     return Rationale(
         problem_id=record.problem_id,
@@ -135,17 +168,22 @@ def _row(current: Round, record: CompressRecord, ports: Ports, *, chosen: bool) 
         engine=compressor.engine,
         text=current.completion.text,
         num_tokens=current.num_tokens,
-        verdict=current.grade.verdict,
-        extracted_answer=current.grade.extracted_answer,
+        target_ratio=ratio,
+        reached_ratio=current.num_tokens / record.num_tokens,
+        verdict=current.verdict,
+        extracted_answer=current.extracted_answer,
         chosen=chosen,
-        stop_reason=current.stop,
-        finish_reason=current.completion.finish_reason,
+        finish_reason=current.finish_reason,
         prompt_sha=current.prompt.sha,
         num_requests=1,
         prompt_tokens=current.completion.prompt_tokens,
         completion_tokens=current.completion.completion_tokens,
         latency_s=current.completion.latency_s,
     )
+
+
+def _prompt_text(variant: str) -> str:
+    return prompt_file("compress", variant).read_text(encoding="utf-8")
 
 
 STAGE = Stage(

@@ -1,9 +1,13 @@
 """Difficulty without human labels: the teacher's verdict and three measured signals (LiteCoT 1.2).
 
-Measured signals, each 0..1: problem type (share of wrong candidates in the subject), step
-complexity of the rationale, historical error rate of the problem (this run's candidates and
-earlier runs').
-Invariant: every component is stored beside the level it led to.
+Measured signals, each 0..1, null where nothing measures it: problem type (share of wrong candidates
+in the subject), step complexity of the rationale, historical error rate of the problem (this run's
+candidates and earlier runs'). Those that compare problems do so within a shard, in
+sql/inputs/difficulty.sql, so that no score depends on which shard ends first.
+Invariant: every component is stored beside the score, and the thresholds beside the level.
+
+A sample: teacher_level="hard", type_score=0.31, step_score=0.84, error_rate=0.5, measured=0.598,
+difficulty=0.799, level="hard".
 """
 
 from __future__ import annotations
@@ -18,24 +22,35 @@ from pydantic import Field, model_validator
 from tasks.ports import Completion, Ports, Sampling
 from tasks.schemas import Difficulty
 from tasks.stage import Level, Record, Stage, StageConfig, derive_seed, usage_of
-from tasks.structured import choice_schema, read_choice
+from tasks.structured import after_thought, choice_schema, is_object, read_choice, read_reason
 
 TEACHER_SCORE: dict[Level, float] = {"easy": 0.0, "medium": 0.5, "hard": 1.0}
 LEVELS = tuple(TEACHER_SCORE)
+UNKNOWN = 0.5  # the score of a problem that no signal measures
+MAX_REASON_CHARS = 500
 
 
 class DifficultyConfig(StageConfig):
-    """How the signals are weighed. Weights and thresholds are our choice (METHODS 1.2)."""
+    """How the signals are weighed. Weights and thresholds are our choice (docs/litecot.md)."""
 
+    prompt: str = "instruct"
     signal: Literal["teacher", "measured", "blended"] = "blended"
     teacher_weight: float = Field(default=0.5, ge=0, le=1)
     type_weight: float = Field(default=0.2, ge=0)
     step_weight: float = Field(default=0.4, ge=0)
     error_weight: float = Field(default=0.4, ge=0)
-    num_steps_hard: int = Field(default=20, ge=1, description="steps that count as fully complex")
-    medium_from: float = Field(default=1 / 3, ge=0, le=1)
-    hard_from: float = Field(default=2 / 3, ge=0, le=1)
-    max_tokens: int = Field(default=512, ge=1)
+    subject_prior: float = Field(
+        default=20, ge=0, description="candidates of all subjects that a subject's share starts at"
+    )
+    num_steps_hard: int | None = Field(
+        default=None,
+        ge=1,
+        description="step_score: counted steps that are fully complex; left out: by length",
+    )
+    thresholds: Literal["fixed", "quantile"] = "fixed"
+    medium_from: float = Field(default=1 / 3, ge=0, le=1, description="a score, or a quantile")
+    hard_from: float = Field(default=2 / 3, ge=0, le=1, description="a score, or a quantile")
+    max_tokens: int = Field(default=4096, ge=1, description="a reasoning model thinks first")
     structured: bool = False
     """Hold the teacher's verdict to a JSON schema (engines vllm and endpoint). Off by default: a
     reasoning model has to be free to think before it answers, and a schema starts at once."""
@@ -52,10 +67,12 @@ class DifficultyConfig(StageConfig):
 @dataclass(frozen=True, kw_only=True)
 class DifficultyRecord(Record):
     question: str
-    rationale: str | None  # a correct long chain if there is one, else any
+    rationale: str | None  # the shortest correct long chain if there is one, else the shortest
+    num_tokens: int | None  # its length
+    length_place: float | None  # share of the shard's problems whose rationale is shorter, 0..1
     num_wrong: int
     num_graded: int
-    subject_error_rate: float
+    subject_error_rate: float | None
 
 
 _STEP = re.compile(
@@ -73,19 +90,37 @@ def count_steps(rationale: str) -> int:
 
 
 def read_level(text: str) -> Level | None:
-    """What a structured reply says, else the last of easy / medium / hard in it, or None."""
-    chosen = read_choice(text, "level", LEVELS)
-    found = [chosen] if chosen else _LEVEL.findall(text)
-    return cast(Level, found[-1].lower()) if found else None
+    """The level a judge's reply names as its verdict, else the last it mentions, or None."""
+    chosen = read_choice(text, "level", LEVELS) or read_choice(text, "difficulty", LEVELS)
+    mentioned = [] if is_object(text) else _LEVEL.findall(after_thought(text))
+    found = chosen or (mentioned[-1].lower() if mentioned else None)
+    return cast(Level, found) if found else None
+
+
+def step_score(record: DifficultyRecord, config: DifficultyConfig) -> float | None:
+    """Step complexity. By default the rationale's length (its steps times the length of a step).
+
+    Lengths have no unit across tokenizers and teachers, so what counts is the place among the
+    shard's problems. With `num_steps_hard`, the counted steps as a share of it.
+    """
+    if config.num_steps_hard is None:
+        return record.length_place
+    return min(1.0, count_steps(record.rationale or "") / config.num_steps_hard)
 
 
 def measured_score(
-    *, type_score: float, step_score: float, error_rate: float, config: DifficultyConfig
+    *,
+    type_score: float | None,
+    step_score: float | None,
+    error_rate: float | None,
+    config: DifficultyConfig,
 ) -> float:
-    """Weighted mean of the three signals, 0..1."""
+    """Weighted mean of the signals there are, 0..1."""
     weights = (config.type_weight, config.step_weight, config.error_weight)
     signals = (type_score, step_score, error_rate)
-    return sum(w * s for w, s in zip(weights, signals, strict=True)) / sum(weights)
+    known = [(w, s) for w, s in zip(weights, signals, strict=True) if s is not None]
+    total = sum(w for w, _ in known)
+    return sum(w * s for w, s in known) / total if total else UNKNOWN
 
 
 def blend(measured: float, teacher: Level | None, config: DifficultyConfig) -> float:
@@ -106,7 +141,8 @@ def level_of(score: float, config: DifficultyConfig) -> Level:
 async def _ask_teacher(
     record: DifficultyRecord, ports: Ports, config: DifficultyConfig
 ) -> list[Completion]:
-    prompt = ports.prompts.render("judge", question=record.question)
+    structured = "yes" if config.structured else ""
+    prompt = ports.prompts.render("judge", question=record.question, structured=structured)
     seed = derive_seed(ports.seed, "judge", record.problem_id)
     schema = choice_schema("level", LEVELS) if config.structured else None
     sampling = Sampling(max_tokens=config.max_tokens, seed=seed, json_schema=schema)
@@ -118,12 +154,13 @@ async def grade_difficulty(
 ) -> Sequence[Difficulty]:
     """One Difficulty row a problem."""
     replies = [] if config.signal == "measured" else [await _ask_teacher(record, ports, config)]
-    teacher = read_level(replies[0][0].text) if replies else None
-    error_rate = record.num_wrong / record.num_graded if record.num_graded else 0.0
-    step_score = min(1.0, count_steps(record.rationale or "") / config.num_steps_hard)
+    verdict = replies[0][0].text if replies else ""
+    teacher = read_level(verdict)
+    complexity = step_score(record, config)
+    error_rate = record.num_wrong / record.num_graded if record.num_graded else None
     measured = measured_score(
         type_score=record.subject_error_rate,
-        step_score=step_score,
+        step_score=complexity,
         error_rate=error_rate,
         config=config,
     )
@@ -132,11 +169,20 @@ async def grade_difficulty(
         Difficulty(
             problem_id=record.problem_id,
             teacher_level=teacher,
+            teacher_reason=read_reason(verdict, max_chars=MAX_REASON_CHARS) or None,
             type_score=record.subject_error_rate,
-            step_score=step_score,
+            step_score=complexity,
             error_rate=error_rate,
+            measured=measured,
+            num_steps=None if record.rationale is None else count_steps(record.rationale),
+            num_tokens=record.num_tokens,
+            num_wrong=record.num_wrong,
+            num_graded=record.num_graded,
             difficulty=score,
-            level=level_of(score, config),
+            thresholds=config.thresholds,
+            medium_from=config.medium_from,
+            hard_from=config.hard_from,
+            level=level_of(score, config) if config.thresholds == "fixed" else None,
             model=ports.chat["teacher"].name if replies else None,
             **usage_of(replies),
         )

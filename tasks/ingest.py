@@ -1,8 +1,8 @@
 """Ingest: rows of the user's files become problems, the candidates they bring, and rejections.
 
 Invariant: every row comes out once, in order, as an IngestedProblem or a Rejection with a reason;
-no two problems share an id, and one question has one answer. Rows are streamed: what grows with
-the input is a few dozen bytes a problem, for telling duplicates.
+no two problems share a wording (tasks/wording.py), and one wording has one answer. Rows are
+streamed: what grows with the input is some 200 bytes a problem, for telling duplicates.
 
 A sample: {"question": "3 + 4 = ?", "answer": "... #### 7", "solution": "3 + 4 = 7"} at line 1 gives
 IngestedProblem(problem=Problem(source="sums.jsonl", line=1, question="3 + 4 = ?", answer="7",
@@ -37,27 +37,42 @@ from tasks.values import (
     answer_text,
     brought_candidates,
     clean_text,
-    has_control_text,
+    control_text,
     lookup,
     normalise,
     to_text,
 )
+from tasks.wording import tokens_of, wording
 
 STAGE = "ingest"
 NUM_SAMPLE_ROWS = 32
 MAX_DETAIL_CHARS = 300
 
 __all__ = [
-    "ColumnMapping", "IngestError", "IngestedProblem", "Resolved", "SourceConfig", "file_sha",
-    "read_problems", "read_resolved", "resolve_sources",
+    "ColumnMapping",
+    "IngestError",
+    "IngestedProblem",
+    "Item",
+    "Resolved",
+    "SourceConfig",
+    "file_sha",
+    "read_problems",
+    "read_questions",
+    "read_resolved",
+    "resolve_sources",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class IngestedProblem:
-    """A row that was accepted. `is_new` False: the problem was seen before, its candidates not."""
+    """A row that was accepted. `is_new` False: the problem was seen before, its candidates not.
+
+    `problem_id` is the first problem's of this wording; `tokens` are those of the question.
+    """
 
     problem: Problem
+    problem_id: str
+    tokens: Sequence[str] = field(repr=False)
     candidates: list[Candidate] = field(default_factory=list)
     warnings: tuple[str, ...] = ()
     is_new: bool = True
@@ -93,6 +108,28 @@ def read_problems(
         for one in resolved:
             on_resolved(one)
     return read_resolved(resolved, config)
+
+
+def read_questions(locations: Iterable[str | Path]) -> Iterator[tuple[str, str]]:
+    """Every question of files or hub ids, with where it is ("eval.jsonl:3"), repeated or not.
+
+    For sets that are only looked at: no gold answer is needed, rows without a question are passed
+    over. Raises IngestError.
+    """
+    for source in find_sources(locations):
+        sample = _sample(source, SourceConfig())
+        unread = ColumnMapping(answer=next(iter(sample[0]), None))  # any: it is not looked at
+        config = SourceConfig(candidates="ignore", columns=unread)
+        one = resolve_columns(source, sample, config)
+        question = one.columns.question_columns()
+        for row in read_rows(source, max_line_bytes=config.max_line_bytes, columns=question):
+            if isinstance(row, BadRow):
+                continue
+            try:
+                text, _ = _read_question(row.fields, one.columns, config.max_question_chars)
+            except _RowError:
+                continue
+            yield f"{source.name}:{row.line}", text
 
 
 def resolve_sources(
@@ -184,9 +221,13 @@ def _read_problem(row: SourceRow, one: Resolved, config: SourceConfig) -> Ingest
         answer_type=answer_type,
         subject=None if subject is None else normalise(clean_text(subject)[0]) or None,
     )
-    candidates, complaints = _read_candidates(row.fields, problem, columns, config)
+    problem_id = problem.content_id()
+    candidates, complaints = _read_candidates(row.fields, problem_id, columns, config)
     told = dict.fromkeys((*row.warnings, *warnings, *doubts, *complaints))
-    return IngestedProblem(problem=problem, candidates=candidates, warnings=tuple(told))
+    return IngestedProblem(
+        problem=problem, problem_id=problem_id, tokens=tokens_of(question), candidates=candidates,
+        warnings=tuple(told),
+    )  # fmt: skip
 
 
 def _read_question(
@@ -201,7 +242,7 @@ def _read_question(
     text, warnings = clean_text("\n".join(parts))
     if not (question := normalise(text)):
         raise _RowError("empty_question", "no question")
-    if has_control_text(question):
+    if control_text(question):
         warnings = (*warnings, "control_text_in_question")
     return question, warnings
 
@@ -231,14 +272,13 @@ def _read_answer_type(
 
 
 def _read_candidates(
-    fields: Fields, problem: Problem, columns: ColumnMapping, config: SourceConfig
+    fields: Fields, problem_id: str, columns: ColumnMapping, config: SourceConfig
 ) -> tuple[list[Candidate], tuple[str, ...]]:
     if not columns.candidates:
         return [], ()
     brought, warnings = brought_candidates(
         fields, columns.candidates, columns.correct, columns.candidate_model
     )
-    problem_id = problem.content_id("")
     found = []
     for number, one in enumerate(brought):
         if one.text is not None:
@@ -252,7 +292,7 @@ def _read_candidate(
     brought: Brought, number: int, problem_id: str, config: SourceConfig
 ) -> tuple[Candidate, tuple[str, ...]]:
     text, warnings = clean_text(brought.text or "")
-    if has_control_text(text):
+    if control_text(text):
         warnings = (*warnings, "control_text_in_candidate")
     candidate = Candidate(
         problem_id=problem_id,
@@ -265,7 +305,7 @@ def _read_candidate(
 
 
 class _SeenProblems:
-    """Tells duplicates: question -> problem id, next candidate number, texts, in packed bytes."""
+    """Tells duplicates: wording -> problem id, answer, next candidate number, texts, packed."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, bytes] = {}
@@ -275,30 +315,37 @@ class _SeenProblems:
 
     def admit(self, item: IngestedProblem) -> IngestedProblem:
         """The item if new; what it adds if its problem is known. Raises _RowError otherwise."""
-        key = _digest(item.problem.question)
-        problem_id = bytes.fromhex(item.problem.content_id(""))
+        key = _digest(" ".join(item.tokens))
+        answer = _digest(wording(item.problem.answer))
         texts = [_digest(candidate.text) for candidate in item.candidates]
         known = self._known.get(key)
         if known is None:
-            self._known[key] = _pack(problem_id, _next_number(item.candidates), texts)
+            problem_id = bytes.fromhex(item.problem_id)
+            self._known[key] = _pack(problem_id, answer, _next_number(item.candidates), texts)
             return item
-        return self._merge(key, known, item, texts)
+        problem_id = known[:8]
+        if known[8:16] != answer:
+            detail = "the question was seen before with another answer; the first is kept"
+            raise _RowError("conflicting_answer", detail, problem_id.hex())
+        added = self._merge(key, known, item, texts)
+        return replace(item, problem_id=problem_id.hex(), candidates=added, is_new=False)
 
     def _merge(
         self, key: bytes, known: bytes, item: IngestedProblem, texts: list[bytes]
-    ) -> IngestedProblem:
-        known_id, number, old = known[:8], int.from_bytes(known[8:12], "big"), known[12:]
-        if known_id.hex() != item.problem.content_id(""):
-            detail = "the question was seen before with another answer; the first is kept"
-            raise _RowError("conflicting_answer", detail, known_id.hex())
+    ) -> list[Candidate]:
+        """The item's candidates that the known problem has not, numbered on."""
+        head, number, old = known[:16], int.from_bytes(known[16:20], "big"), known[20:]
         had = {old[n : n + 8] for n in range(0, len(old), 8)}
         new = [n for n, text in enumerate(texts) if text not in had]
+        problem_id = head[:8].hex()
         if not new:
-            raise _RowError("duplicate_problem", "the problem was seen before", known_id.hex())
-        added = [replace(item.candidates[n], candidate=number + k) for k, n in enumerate(new)]
+            raise _RowError("duplicate_problem", "the problem was seen before", problem_id)
         brought = [old, *(texts[n] for n in new)]
-        self._known[key] = _pack(known_id, number + len(new), brought)
-        return replace(item, candidates=added, is_new=False)
+        self._known[key] = _pack(head[:8], head[8:], number + len(new), brought)
+        return [
+            replace(item.candidates[n], problem_id=problem_id, candidate=number + k)
+            for k, n in enumerate(new)
+        ]
 
 
 def _digest(text: str) -> bytes:
@@ -309,5 +356,5 @@ def _next_number(candidates: Sequence[Candidate]) -> int:
     return candidates[-1].candidate + 1 if candidates else 0
 
 
-def _pack(problem_id: bytes, next_number: int, texts: Sequence[bytes]) -> bytes:
-    return b"".join((problem_id, next_number.to_bytes(4, "big"), *texts))
+def _pack(problem_id: bytes, answer: bytes, next_number: int, texts: Sequence[bytes]) -> bytes:
+    return b"".join((problem_id, answer, next_number.to_bytes(4, "big"), *texts))

@@ -78,14 +78,17 @@ class TokenScores:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreRequest:
-    """Score `targets` written one after another by the assistant after `prompt`.
+    """Score `targets` written one after another by the assistant after `prompt` and `context`.
 
-    `prompt` None scores the first target with no user turn before it (unconditional). Each target
-    is tokenised apart, so the split between rationale and answer is exact.
+    `prompt` None: no user turn before them (unconditional). `context` is the assistant's too, but
+    not scored. Each text is tokenised apart, so the split between rationale and answer is exact.
+    What is `beside` goes with it to the same engine: an engine computes once what texts share.
     """
 
     prompt: Prompt | None
+    context: tuple[str, ...] = ()
     targets: tuple[str, ...]
+    beside: tuple[ScoreRequest, ...] = ()
 
 
 class ChatModel(Protocol):
@@ -109,7 +112,10 @@ class ScoringModel(Protocol):
     def name(self) -> str: ...
 
     async def score(self, request: ScoreRequest) -> list[TokenScores]:
-        """One TokenScores a target, in order. Raises Transient- or PermanentError."""
+        """One TokenScores a target: the request's own in order, then of each one beside it.
+
+        Raises Transient- or PermanentError.
+        """
         ...
 
 

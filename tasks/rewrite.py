@@ -1,37 +1,72 @@
 """DAP: the teacher rewrites a correct long chain by the template of its level, then verifies it.
 
+In two steps the level is the one that the stage `difficulty` graded; with a single prompt the
+teacher judges it and rewrites at once, as in the paper's abstract.
 Invariant: a rewrite whose answer is not the gold one, or that the teacher rejects, is tried again
-up to `max_attempts` times, then rejected with its reason; it never enters the corpus (LiteCoT 3-4).
+with the reason, up to `max_attempts` times; then `fallback` says what becomes of the chain. A
+rewrite that was refused never enters the corpus (LiteCoT 3-4), and every attempt's fault is told.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal, cast
 
-from pydantic import Field
+from jinja2 import UndefinedError
+from pydantic import Field, model_validator
 
 from tasks.ports import Completion, Grade, Ports, Prompt, Sampling
+from tasks.prompts import render
+from tasks.rewrite_faults import CHECK, Fault, fault_of, read_check
 from tasks.schemas import Rationale, Rejection
-from tasks.stage import Record, Stage, StageConfig, derive_seed, usage_of
-from tasks.structured import choice_schema, read_choice
+from tasks.stage import Level, Record, Stage, StageConfig, derive_seed, usage_of
+from tasks.structured import after_thought, choices_schema
 from tasks.verify import grade_completion
+
+HARDER: Level = "medium"  # what `escalate` makes of an easy problem
 
 
 class RewriteConfig(StageConfig):
-    """Template by level and its checks. `max_tokens_easy`: 300 in the brief."""
+    """Variant, template by level, checks, and what happens after the last attempt."""
 
+    prompt: str = "instruct"
+    variant: Literal["two_step", "single_prompt"] = "two_step"
     temperature: float = Field(default=0.6, ge=0)
     top_p: float = Field(default=0.95, gt=0, le=1)
     max_tokens: int = Field(default=8192, ge=1)
     max_tokens_easy: int = Field(default=300, ge=1, description="an easy rewrite may be no longer")
     max_attempts: int = Field(default=3, ge=1)
+    escalate: bool = Field(
+        default=False, description="an easy rewrite that stays too long is tried as medium"
+    )
+    fallback: Literal["reject", "original"] = Field(
+        default="reject", description="after the last attempt; original: the parent goes on instead"
+    )
     teacher_check: bool = True
-    max_tokens_check: int = Field(default=1024, ge=1)
+    max_tokens_check: int = Field(default=8192, ge=1, description="a reasoning model thinks first")
     structured_check: bool = False
     """Hold the teacher's check to a JSON schema (engines vllm and endpoint). Off by default: a
     reasoning model has to be free to think before it answers, and a schema starts at once."""
+
+    @model_validator(mode="after")
+    def _check_prompt(self) -> RewriteConfig:
+        if self.variant == "single_prompt":
+            values = {"question": "", "rationale": "", "feedback": ""}
+            try:
+                render("rewrite", self.prompt, **values, **_limits(self))
+            except UndefinedError:
+                raise ValueError(
+                    f"variant 'single_prompt' has to ask for the level, which prompt "
+                    f"{self.prompt!r} does not: set rewrite.prompt = 'instruct'"
+                ) from None
+        return self
+
+
+def _limits(config: RewriteConfig) -> dict[str, str]:
+    limit = config.max_tokens_easy
+    return {"max_tokens": str(limit), "max_words": str(limit * 2 // 3)}  # of worked mathematics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,121 +74,166 @@ class RewriteRecord(Record):
     question: str
     answer: str
     answer_type: str
-    level: str
+    level: Level | None  # None: the single prompt judges it
     parent_id: str | None  # None: no candidate was correct
     parent_text: str | None
+    parent_model: str | None
+    parent_engine: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One rewrite with its verdicts; `fault` None means it is accepted."""
+    """One rewrite with what was found; `fault` None means it is accepted."""
 
-    completion: Completion
+    completion: Completion  # its text is the rewrite alone
     prompt: Prompt
+    level: Level | None  # given, or judged by the reply; None: the reply names none
     grade: Grade
-    fault: str | None
+    fault: Fault | None
+    paid: Sequence[Sequence[Completion]]  # replies, the check's included
 
 
-VERDICTS = ("valid", "invalid")
-_VALID = re.compile(r"\b(invalid|valid)\b", re.I)
+_LEVEL_LINE = re.compile(r"\s*\W{0,4}difficulty\W{1,6}(easy|medium|hard)\b[^\n]*\n?", re.I)
 
 
-def is_accepted(reply: str) -> bool:
-    """What a structured reply says, else the last of valid / invalid; neither is invalid."""
-    chosen = read_choice(reply, "verdict", VERDICTS)
-    found = [chosen] if chosen else _VALID.findall(reply)
-    return bool(found) and found[-1].lower() == "valid"
+def split_level(reply: str) -> tuple[Level | None, str]:
+    """A single prompt's reply -> the level its first line names, and the rewrite below it."""
+    found = _LEVEL_LINE.match(reply)
+    if found is None:
+        return None, reply
+    return cast(Level, found[1].lower()), reply[found.end() :].lstrip()
 
 
-def fault_of(
-    grade: Grade, num_tokens: int, record: RewriteRecord, config: RewriteConfig
-) -> str | None:
-    """Why a rewrite cannot be used, before the teacher is asked."""
-    if grade.verdict == "truncated":
-        return "truncated"
-    if grade.verdict != "correct":
-        return "answer_changed"
-    if record.level == "easy" and num_tokens > config.max_tokens_easy:
-        return "too_long_for_easy"
-    return None
-
-
-async def _teacher_rejects(
+async def _teacher_check(
     text: str, *, record: RewriteRecord, ports: Ports, config: RewriteConfig, seed: int
-) -> tuple[bool, list[Completion]]:
-    prompt = ports.prompts.render("verify", question=record.question, rationale=text)
-    schema = choice_schema("verdict", VERDICTS) if config.structured_check else None
+) -> tuple[Fault | None, list[Completion]]:
+    prompt = ports.prompts.render(
+        "verify",
+        question=record.question,
+        rationale=text,
+        structured="yes" if config.structured_check else "",
+    )
+    schema = choices_schema(CHECK) if config.structured_check else None
     sampling = Sampling(max_tokens=config.max_tokens_check, seed=seed, json_schema=schema)
     reply = await ports.chat["teacher"].complete(prompt, sampling)
-    return not is_accepted(reply[0].text), reply
+    return read_check(reply[0].text), reply
+
+
+def _prompt(
+    level: Level | None, feedback: str, record: RewriteRecord, ports: Ports, config: RewriteConfig
+) -> Prompt:
+    values = {
+        "question": record.question, "rationale": record.parent_text or "", "feedback": feedback,
+        **_limits(config),
+    }  # fmt: skip
+    if level is not None:  # left out, the prompt asks for it
+        values["level"] = level
+    return ports.prompts.render("rewrite", compress=False, **values)
 
 
 async def _attempt(
     number: int,
     feedback: str,
     *,
+    level: Level | None,
     record: RewriteRecord,
     ports: Ports,
     config: RewriteConfig,
-    paid: list[list[Completion]],
 ) -> Attempt:
     seed = derive_seed(ports.seed, "rewrite", record.parent_id, number)
-    prompt = ports.prompts.render(
-        "rewrite",
-        question=record.question,
-        rationale=record.parent_text or "",
-        level=record.level,
-        feedback=feedback,
-    )
+    prompt = _prompt(level, feedback, record, ports, config)
     sampling = Sampling(
         temperature=config.temperature, top_p=config.top_p, max_tokens=config.max_tokens, seed=seed
     )
-    reply = await ports.chat["teacher"].complete(prompt, sampling)
-    paid.append(reply)
-    grade = await grade_completion(reply[0], record, ports)
-    cut_off = reply[0].finish_reason == "length"  # even behind a right answer: not a whole text
-    num_tokens = ports.tokens.count(reply[0].text)
-    fault = "truncated" if cut_off else fault_of(grade, num_tokens, record, config)
+    paid = [await ports.chat["teacher"].complete(prompt, sampling)]
+    text = after_thought(paid[0][0].text)
+    if level is None:
+        level, text = split_level(text)
+    completion = replace(paid[0][0], text=text)
+    grade = await grade_completion(completion, record, ports)
+    fault = fault_of(
+        grade,
+        level=level,
+        num_tokens=ports.tokens.count(text),
+        finish_reason=completion.finish_reason,
+        max_tokens=config.max_tokens,
+        max_tokens_easy=config.max_tokens_easy,
+    )
     if fault is None and config.teacher_check:
-        rejects, check = await _teacher_rejects(
-            reply[0].text, record=record, ports=ports, config=config, seed=seed
+        fault, check = await _teacher_check(
+            text, record=record, ports=ports, config=config, seed=seed
         )
         paid.append(check)
-        fault = "teacher_rejected" if rejects else None
-    return Attempt(completion=reply[0], prompt=prompt, grade=grade, fault=fault)
+    return Attempt(
+        completion=completion, prompt=prompt, level=level, grade=grade, fault=fault, paid=paid
+    )
+
+
+async def _attempts(
+    level: Level | None,
+    earlier: Sequence[Attempt],
+    *,
+    record: RewriteRecord,
+    ports: Ports,
+    config: RewriteConfig,
+) -> list[Attempt]:
+    """`earlier`, and up to `max_attempts` more: the last one is accepted, or all failed."""
+    attempts = list(earlier)
+    for number in range(len(earlier), len(earlier) + config.max_attempts):
+        feedback = attempts[-1].fault.feedback if attempts and attempts[-1].fault else ""
+        attempts.append(
+            await _attempt(number, feedback, level=level, record=record, ports=ports, config=config)
+        )
+        if attempts[-1].fault is None:
+            break
+    return attempts
 
 
 async def rewrite(
     record: RewriteRecord, ports: Ports, config: RewriteConfig
 ) -> Sequence[Rationale | Rejection]:
-    """One Rationale (kind "rewritten"), or one Rejection naming the last attempt's fault."""
+    """One Rationale (kind "rewritten"), or one Rejection that names the last fault and tells all.
+
+    With fallback "original" the parent's text follows the rejection as the rewritten chain.
+    """
     if record.parent_id is None:
         return [_rejected(record, "no_correct_candidate", "no long chain reached the gold answer")]
-    paid: list[list[Completion]] = []
-    fault = ""
-    for number in range(config.max_attempts):
-        attempt = await _attempt(
-            number, fault, record=record, ports=ports, config=config, paid=paid
-        )
-        if attempt.fault is None:
-            return [_accepted(attempt, record, ports, paid)]
-        fault = attempt.fault
-    detail = (
-        f"{config.max_attempts} attempts failed; last answer {attempt.grade.extracted_answer!r}"
+    attempts = await _attempts(record.level, [], record=record, ports=ports, config=config)
+    last = attempts[-1].fault
+    if config.escalate and last is not None and last.reason == "too_long_for_easy":
+        attempts = await _attempts(HARDER, attempts, record=record, ports=ports, config=config)
+        last = attempts[-1].fault
+    if last is None:
+        return [_accepted(attempts, record, ports)]
+    detail = f"{len(attempts)} attempts failed: {_told(attempts)}"
+    teacher = ports.chat["teacher"].name
+    refused = _rejected(record, last.reason, detail, model=teacher, attempts=attempts)
+    if config.fallback == "reject":
+        return [refused]
+    return [refused, await _original(attempts, record, ports)]
+
+
+def _told(attempts: Sequence[Attempt]) -> str:
+    """What was wrong with each attempt that failed, in order."""
+    return "; ".join(
+        f"{number} ({attempt.level or 'no level'}) {attempt.fault.words}"
+        for number, attempt in enumerate(attempts, start=1)
+        if attempt.fault is not None
     )
-    return [_rejected(record, fault, detail, model=ports.chat["teacher"].name, paid=paid)]
 
 
-def _accepted(
-    attempt: Attempt, record: RewriteRecord, ports: Ports, paid: list[list[Completion]]
-) -> Rationale:
-    teacher = ports.chat["teacher"]
+def _usage_of_all(attempts: Sequence[Attempt]) -> list[Sequence[Completion]]:
+    return [request for attempt in attempts for request in attempt.paid]
+
+
+def _accepted(attempts: Sequence[Attempt], record: RewriteRecord, ports: Ports) -> Rationale:
+    teacher, attempt = ports.chat["teacher"], attempts[-1]
     text = attempt.completion.text
     return Rationale(
         problem_id=record.problem_id,
         parent_id=record.parent_id,
         kind="rewritten",
-        level=record.level,
+        level=attempt.level,
         model=teacher.name,
         engine=teacher.engine,
         text=text,
@@ -161,8 +241,31 @@ def _accepted(
         verdict=attempt.grade.verdict,
         extracted_answer=attempt.grade.extracted_answer,
         finish_reason=attempt.completion.finish_reason,
+        faults=_told(attempts) or None,
         prompt_sha=attempt.prompt.sha,
-        **usage_of(paid),
+        **usage_of(_usage_of_all(attempts)),
+    )
+
+
+async def _original(attempts: Sequence[Attempt], record: RewriteRecord, ports: Ports) -> Rationale:
+    """The parent in the rewrite's place; what the attempts cost is on the rejection's account."""
+    text = record.parent_text or ""
+    grade = await ports.grader.grade(
+        text, answer=record.answer, answer_type=record.answer_type, truncated=False
+    )
+    return Rationale(
+        problem_id=record.problem_id,
+        parent_id=record.parent_id,
+        kind="rewritten",
+        level=attempts[-1].level,
+        model=record.parent_model or "",
+        engine=record.parent_engine or "",
+        text=text,
+        num_tokens=ports.tokens.count(text),
+        verdict=grade.verdict,
+        extracted_answer=grade.extracted_answer,
+        finish_reason="original",
+        faults=_told(attempts),
     )
 
 
@@ -172,7 +275,7 @@ def _rejected(
     detail: str,
     *,
     model: str | None = None,
-    paid: Sequence[Sequence[Completion]] = (),
+    attempts: Sequence[Attempt] = (),
 ) -> Rejection:
     return Rejection(
         record_id=record.record_id,
@@ -181,7 +284,7 @@ def _rejected(
         reason=reason,
         detail=detail,
         model=model,
-        **usage_of(paid),
+        **usage_of(_usage_of_all(attempts)),
     )
 
 

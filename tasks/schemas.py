@@ -143,11 +143,24 @@ class Rationale(Usage, Row):
     verdict: str = column("correct | wrong | no_answer | truncated | unverifiable")
     extracted_answer: str | None = column("the answer read from the text", default=None)
     recorded_correct: bool | None = column("the source's own grading, if any", default=None)
-    chosen: bool | None = column("for compressed: the round MACC kept", default=None)
+    chosen: bool | None = column("for compressed: whether it is the kept round", default=None)
     stop_reason: str | None = column(
-        "for the last round: rebound | answer_changed | min_reduction | max_rounds", default=None
+        "why compression ended, on its last round: rebound | answer_changed | truncated | "
+        "min_reduction | max_rounds | rounds_done | refused",
+        default=None,
     )
-    finish_reason: str = column("stop | length | content_filter (endpoints) | imported")
+    target_ratio: float | None = column(
+        "for compressed by fixed_ratio: share of the parent's tokens asked for", default=None
+    )
+    reached_ratio: float | None = column(
+        "for compressed: share of the parent's tokens that is left", default=None
+    )
+    finish_reason: str = column(
+        "stop | length | content_filter (endpoints) | imported | original (a rewrite given up)"
+    )
+    faults: str | None = column(
+        "for rewrites: why the attempts before it failed, in order", default=None
+    )
     prompt_sha: str | None = column("hash of the prompt file", default=None)
 
 
@@ -159,11 +172,26 @@ class Difficulty(Usage, Row):
 
     problem_id: str = column("the problem graded")
     teacher_level: str | None = column("the teacher's verdict: easy | medium | hard", default=None)
-    type_score: float = column("share of wrong candidates among problems of this subject, 0..1")
-    step_score: float = column("step complexity of the rationale, 0..1")
-    error_rate: float = column("share of wrong answers among this problem's candidates, 0..1")
-    difficulty: float = column("blended score, 0..1")
-    level: str = column("easy | medium | hard")
+    teacher_reason: str | None = column("why, in the teacher's words", default=None)
+    type_score: float | None = column(
+        "share of wrong candidates among the subject's other problems, 0..1", default=None
+    )
+    step_score: float | None = column("step complexity of the rationale, 0..1", default=None)
+    error_rate: float | None = column("num_wrong / num_graded, 0..1", default=None)
+    measured: float | None = column("weighted mean of the three signals, 0..1", default=None)
+    num_steps: int | None = column("steps counted in the rationale", default=None)
+    num_tokens: int | None = column("length of the rationale, tokens", default=None)
+    num_wrong: int | None = column("wrong candidates, earlier runs' included", default=None)
+    num_graded: int | None = column("graded candidates, earlier runs' included", default=None)
+    difficulty: float = column("score the level is read from, 0..1")
+    thresholds: str | None = column(
+        "fixed: bounds are scores | quantile: shares of the shard's problems", default=None
+    )
+    medium_from: float | None = column("bound between easy and medium", default=None)
+    hard_from: float | None = column("bound between medium and hard", default=None)
+    level: str | None = column(
+        "easy | medium | hard; null for quantile, where stg_difficulties has it", default=None
+    )
     model: str | None = column("model asked, if one was", default=None)
 
 
@@ -206,6 +234,9 @@ class Selection(Row):
         "place by RD among the survivors of the problem, from 1", default=None
     )
     rd: float | None = column("Rationale Difficulty used", default=None)
+    duplicate_of: str | None = column(
+        "the better rationale it nearly repeats, where diversity decided", default=None
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,6 +267,8 @@ class Rejection(Usage, Row):
     reason: str = column("snake_case reason")
     detail: str = column("one line for a person", default="")
     model: str | None = column("model paid for, if any", default=None)
+    twin: str | None = column("what it repeats, where hygiene says so: source:line", default=None)
+    similarity: float | None = column("how much of it, 0..1; 1 is the same wording", default=None)
 
 
 @dataclass(frozen=True, kw_only=True)

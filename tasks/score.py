@@ -3,11 +3,15 @@
 RD(q, r, a) = PPL_student(a | q, r) / PPL_student(a | q); lower means the rationale helps more.
 The rationale's own last answer statement is cut off before scoring (`strip_answer`, our choice):
 left in, any rationale would "help" by being copied from.
+
+Invariants: one request a rationale; the answer has the same tokens with and without the rationale,
+so an empty rationale has RD 1 (difference: 0). Formulas and measurements: docs/scoring.md.
+
+A sample row: Score(rationale_id="ab12", num_tokens=96, rd=0.41, ifd=0.87, grape=-0.63, rsr=3.1)
 """
 
 from __future__ import annotations
 
-import asyncio
 import math
 import re
 from collections.abc import Sequence
@@ -16,7 +20,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tasks.ports import Ports, ScoreRequest, ScoringModel, TokenScores
+from tasks.ports import Ports, Prompt, ScoreRequest, TokenScores
 from tasks.schemas import Score
 from tasks.stage import Record, Stage, StageConfig
 
@@ -33,7 +37,9 @@ class ScoreConfig(StageConfig):
     strip_answer: bool = True
     answer_template: str = "The answer is {answer}."
     rank_clip: int = Field(default=100, ge=1, description="RSR: ranks above this count as this")
-    window_steps: int = Field(default=2, ge=0, description="naturalness: steps of context")
+    window_steps: int = Field(
+        default=2, ge=0, description="naturalness: steps of context; each is one more to compute"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +61,9 @@ def without_answer(text: str) -> str:
     return (head + _ANSWER_LINE.sub("", tail)).rstrip() or text
 
 
-def mean_nll(scores: Sequence[TokenScores]) -> float:
-    """Mean negative log-likelihood over all tokens, nats; 0 for no token."""
-    values = [p for s in scores for p in s.logprobs]
-    return -math.fsum(values) / len(values) if values else 0.0
+def mean_nll(scores: TokenScores) -> float:
+    """Mean negative log-likelihood of a token, nats; 0 for no token."""
+    return -math.fsum(scores.logprobs) / len(scores.logprobs) if scores.logprobs else 0.0
 
 
 def perplexity(nll: float) -> float:
@@ -74,6 +79,12 @@ def rationale_difficulty(
     return perplexity(difference) if form == "ratio" else difference
 
 
+def instruction_difficulty(given: TokenScores, unconditional: TokenScores) -> float | None:
+    """IFD: cross-entropy behind the question over cross-entropy without; None for no surprise."""
+    alone = mean_nll(unconditional)
+    return mean_nll(given) / alone if alone > 0 else None
+
+
 def rank_surprisal_ratio(scores: TokenScores, *, rank_clip: int) -> float | None:
     """RSR: sum of clipped ranks over the sum of surprisals; None for no surprise at all."""
     surprisal = -math.fsum(scores.logprobs)
@@ -81,75 +92,77 @@ def rank_surprisal_ratio(scores: TokenScores, *, rank_clip: int) -> float | None
     return ranks / surprisal if surprisal > 0 else None
 
 
+def local_naturalness(steps: Sequence[TokenScores]) -> float | None:
+    """Mean over steps of a step's mean log-probability behind its window; None for no step."""
+    return -math.fsum(map(mean_nll, steps)) / len(steps) if steps else None
+
+
 def split_steps(text: str) -> list[str]:
-    """The lines of a rationale that say something."""
-    return [line for line in text.splitlines() if line.strip()]
+    """The lines that say something, each with its line break and the blank lines behind it.
+
+    Joined they are the text again, but for blank lines before the first.
+    """
+    steps: list[str] = []
+    for line in text.splitlines(keepends=True):
+        if line.strip():
+            steps.append(line)
+        elif steps:
+            steps[-1] += line
+    return steps
 
 
-async def local_naturalness(text: str, student: ScoringModel, *, window: int) -> float | None:
-    """Mean log-probability of each step given only `window` steps before it."""
-    steps = split_steps(text)
-    requests = [
-        ScoreRequest(prompt=None, targets=("\n".join(steps[max(0, i - window) : i]), step))
-        for i, step in enumerate(steps)
-    ]
-    scored = await asyncio.gather(*(student.score(request) for request in requests))
-    means = [-mean_nll(targets[1:]) for targets in scored]
-    return math.fsum(means) / len(means) if means else None
+def score_request(record: ScoreRecord, prompt: Prompt, config: ScoreConfig) -> ScoreRequest:
+    """All that one rationale asks of the student, in one request.
+
+    Its own targets are the rationale, a line break that nobody reads, and the answer; beside it are
+    the answer alone and, where wanted, the rationale alone and each step behind its window.
+    """
+    rationale = without_answer(record.text) if config.strip_answer else record.text
+    answer = config.answer_template.format(answer=record.answer)
+    beside = [ScoreRequest(prompt=prompt, targets=(answer,))]
+    if "ifd" in config.scorers:
+        beside.append(ScoreRequest(prompt=None, targets=(rationale,)))
+    if "naturalness" in config.scorers:
+        steps, window = split_steps(rationale), config.window_steps
+        beside += [
+            ScoreRequest(prompt=None, context=tuple(steps[max(0, i - window) : i]), targets=(step,))
+            for i, step in enumerate(steps)
+        ]
+    between = "\n" if rationale else ""
+    return ScoreRequest(prompt=prompt, targets=(rationale, between, answer), beside=tuple(beside))
 
 
 async def score(record: ScoreRecord, ports: Ports, config: ScoreConfig) -> Sequence[Score]:
     """One Score row a rationale."""
     student = ports.scoring["student"]
     prompt = ports.prompts.render("generate", question=record.question)
-    rationale = without_answer(record.text) if config.strip_answer else record.text
-    answer = config.answer_template.format(answer=record.answer)
-    given, alone, unconditional = await asyncio.gather(
-        student.score(ScoreRequest(prompt=prompt, targets=(rationale, "\n" + answer))),
-        student.score(ScoreRequest(prompt=prompt, targets=(answer,))),
-        _unconditional(rationale, student, config),
-    )
-    natural = None
-    if "naturalness" in config.scorers:
-        natural = await local_naturalness(rationale, student, window=config.window_steps)
-    return [_row(record, student, config, scores=(given, alone, unconditional), natural=natural)]
-
-
-async def _unconditional(
-    rationale: str, student: ScoringModel, config: ScoreConfig
-) -> list[TokenScores] | None:
-    if "ifd" not in config.scorers:
-        return None
-    return await student.score(ScoreRequest(prompt=None, targets=(rationale,)))
+    scored = await student.score(score_request(record, prompt, config))
+    return [_row(record, student.name, config, scored)]
 
 
 def _row(
-    record: ScoreRecord,
-    student: ScoringModel,
-    config: ScoreConfig,
-    *,
-    scores: tuple[list[TokenScores], list[TokenScores], list[TokenScores] | None],
-    natural: float | None,
+    record: ScoreRecord, student: str, config: ScoreConfig, scored: Sequence[TokenScores]
 ) -> Score:
-    (rationale, answer), (answer_alone,), unconditional = scores
-    nll, nll_given, nll_alone = (mean_nll([s]) for s in (rationale, answer, answer_alone))
-    wanted = config.scorers
+    rationale, _, answer, answer_alone, *more = scored
+    unconditional = more.pop(0) if "ifd" in config.scorers else None
+    nll, nll_given, nll_alone = map(mean_nll, (rationale, answer, answer_alone))
+    wanted = config.scorers if rationale.logprobs else ()
     return Score(
         rationale_id=record.record_id,
         problem_id=record.problem_id,
-        student=student.name,
+        student=student,
         num_tokens=len(rationale.logprobs),
         num_answer_tokens=len(answer.logprobs),
         ppl_rationale=perplexity(nll),
         ppl_answer=perplexity(nll_alone),
         ppl_answer_given_rationale=perplexity(nll_given),
         rd=rationale_difficulty(nll_given=nll_given, nll_alone=nll_alone, form=config.rd_form),
-        ifd=nll / mean_nll(unconditional) if unconditional and mean_nll(unconditional) else None,
+        ifd=instruction_difficulty(rationale, unconditional) if unconditional else None,
         grape=-nll if "grape" in wanted else None,
         rsr=rank_surprisal_ratio(rationale, rank_clip=config.rank_clip)
         if "rsr" in wanted
         else None,
-        naturalness=natural,
+        naturalness=local_naturalness(more),
     )
 
 
@@ -163,4 +176,5 @@ STAGE = Stage(
     roles=("student",),
     prompts=("generate",),
     upstream=("generate", "verify", "rewrite", "compress"),
+    revision=1,  # RD's answer without the line break, steps with theirs
 )

@@ -10,7 +10,8 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Self
 
 from pydantic import Field
@@ -41,8 +42,8 @@ class Considered:
     rationale_id: str
     condition: str  # original | compressed
     verdict: str
-    text: str
     rd: float | None
+    text: str  # empty where it is compared with no other
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,19 +58,75 @@ class SelectRecord(Record):
 
 
 _WORD = re.compile(r"\w+|[^\w\s]")
+Ngram = tuple[str, ...]
 
 
-def ngrams(text: str, size: int) -> Counter[tuple[str, ...]]:
-    """Multiset of `size`-word n-grams, case folded; a shorter text is one n-gram."""
-    words = _WORD.findall(text.casefold())
-    last = max(1, len(words) - size + 1)
-    return Counter(tuple(words[i : i + size]) for i in range(last))
+def words_of(text: str) -> list[str]:
+    """Words and marks, case folded, in order; of an empty text one empty word."""
+    return _WORD.findall(text.casefold()) or [""]
 
 
-def jaccard(left: Counter[tuple[str, ...]], right: Counter[tuple[str, ...]]) -> float:
-    """Multiset Jaccard similarity, 0..1."""
-    union = (left | right).total()
-    return (left & right).total() / union if union else 1.0
+def ngrams(words: Sequence[str], size: int) -> Iterable[Ngram]:
+    """The runs of `size` words; fewer words are one n-gram."""
+    if len(words) < size:
+        return [tuple(words)]
+    return zip(*(words[start:] for start in range(size)), strict=False)
+
+
+class Multiset:
+    """What a text consists of, in the form that makes `overlap` mostly one set operation."""
+
+    def __init__(self, elements: Iterable[Any]) -> None:
+        counts = Counter(elements)
+        self._elements = frozenset(counts)
+        self._again = {element: number - 1 for element, number in counts.items() if number > 1}
+        self._get_again = self._again.__getitem__
+
+    def __len__(self) -> int:
+        return len(self._elements) + sum(self._again.values())
+
+    def overlap(self, other: Multiset) -> int:
+        """How many elements both have, repeated ones as often as both repeat them."""
+        again = self._again.keys() & other._again.keys()
+        repeated = sum(map(min, map(self._get_again, again), map(other._get_again, again)))
+        return len(self._elements & other._elements) + repeated
+
+
+def jaccard(left: Multiset, right: Multiset) -> float:
+    """Jaccard similarity of two multisets that are not empty, 0..1."""
+    return _similarity(left.overlap(right), len(left), len(right))
+
+
+def _similarity(shared: int, num_left: int, num_right: int) -> float:
+    """Grows with `shared`, so what an upper bound of it gives bounds the similarity too."""
+    return shared / (num_left + num_right - shared)
+
+
+class _Prepared:
+    """A text as `near_duplicates` compares it: its n-grams are made when they are needed."""
+
+    def __init__(self, candidate: Considered, size: int) -> None:
+        self.rationale_id = candidate.rationale_id
+        self._words, self._size = words_of(candidate.text), size
+        self.num_ngrams = max(1, len(self._words) - size + 1)
+
+    @cached_property
+    def first_words(self) -> Multiset:
+        """Of its n-grams: two texts share no more n-grams than first words of n-grams."""
+        return Multiset(self._words[: self.num_ngrams])
+
+    @cached_property
+    def ngrams(self) -> Multiset:
+        return Multiset(ngrams(self._words, self._size))
+
+    def is_near(self, other: _Prepared, least: float) -> bool:
+        """Whether the Jaccard similarity is at least `least`; cheap bounds come first."""
+        sizes = self.num_ngrams, other.num_ngrams
+        if _similarity(min(sizes), *sizes) < least:
+            return False
+        if _similarity(self.first_words.overlap(other.first_words), *sizes) < least:
+            return False
+        return _similarity(self.ngrams.overlap(other.ngrams), *sizes) >= least
 
 
 def by_rd(candidates: Iterable[Considered]) -> list[Considered]:
@@ -86,16 +143,21 @@ def _rd(candidate: Considered) -> float:
 
 
 def near_duplicates(ordered: Sequence[Considered], config: SelectConfig) -> dict[str, str]:
-    """rationale_id -> id of the better one it nearly repeats. `ordered` is best first."""
-    kept: list[tuple[str, Counter[tuple[str, ...]]]] = []
+    """rationale_id -> id of the best one it nearly repeats. `ordered` is best first.
+
+    Exact: a pair's similarity is left out only where a bound shows that it is below the threshold.
+    """
+    kept: list[_Prepared] = []
     duplicates: dict[str, str] = {}
-    for candidate in ordered:
-        grams = ngrams(candidate.text, config.ngram)
-        twin = next((i for i, g in kept if jaccard(grams, g) >= config.max_similarity), None)
+    for candidate in ordered if len(ordered) > 1 else ():
+        text = _Prepared(candidate, config.ngram)
+        twin = next(
+            (better for better in kept if text.is_near(better, config.max_similarity)), None
+        )
         if twin is None:
-            kept.append((candidate.rationale_id, grams))
+            kept.append(text)
         else:
-            duplicates[candidate.rationale_id] = twin
+            duplicates[text.rationale_id] = twin.rationale_id
     return duplicates
 
 
@@ -103,19 +165,25 @@ def select_condition(
     candidates: Sequence[Considered], *, problem_id: str, cutoff: float | None, config: SelectConfig
 ) -> list[Selection]:
     """The three filters over the rationales of one problem considered for one use."""
-    correct = by_rd(c for c in candidates if c.verdict == "correct" and c.rd is not None)
+    accurate = {c.rationale_id for c in candidates if c.verdict == "correct" and c.rd is not None}
+    dropped = [c for c in candidates if c.rationale_id not in accurate]
+    correct = by_rd(c for c in candidates if c.rationale_id in accurate)
     duplicates = near_duplicates(correct, config)
     rank = 0
-    rows = [_dropped_by_accuracy(c, problem_id) for c in candidates if c not in correct]
+    rows = [_dropped_by_accuracy(c, problem_id) for c in dropped]
     for candidate in correct:
-        row = _row(candidate, problem_id, filter_name="diversity", reason="near_duplicate")
-        if candidate.rationale_id not in duplicates:
-            rank += 1
-            reason = _difficulty_fault(_rd(candidate), rank=rank, cutoff=cutoff, config=config)
-            name = "difficulty" if reason else "kept"
-            row = _row(candidate, problem_id, filter_name=name, reason=reason or "kept")
-            row = replace(row, rank=rank, kept=reason is None)
-        rows.append(row)
+        if twin := duplicates.get(candidate.rationale_id):
+            rows.append(
+                _row(candidate, problem_id, filter_name="diversity", reason="near_duplicate",
+                     duplicate_of=twin)
+            )  # fmt: skip
+            continue
+        rank += 1
+        reason = _difficulty_fault(_rd(candidate), rank=rank, cutoff=cutoff, config=config)
+        name = "difficulty" if reason else "kept"
+        rows.append(
+            _row(candidate, problem_id, filter_name=name, reason=reason or "kept", rank=rank)
+        )
     return rows
 
 
@@ -137,15 +205,20 @@ def _dropped_by_accuracy(candidate: Considered, problem_id: str) -> Selection:
     return _row(candidate, problem_id, filter_name="accuracy", reason=reason)
 
 
-def _row(candidate: Considered, problem_id: str, *, filter_name: str, reason: str) -> Selection:
+def _row(
+    candidate: Considered, problem_id: str, *, filter_name: str, reason: str,
+    rank: int | None = None, duplicate_of: str | None = None,
+) -> Selection:  # fmt: skip
     return Selection(
         rationale_id=candidate.rationale_id,
         problem_id=problem_id,
         condition=candidate.condition,
-        kept=False,
+        kept=filter_name == "kept",
         filter=filter_name,
         reason=reason,
+        rank=rank,
         rd=candidate.rd,
+        duplicate_of=duplicate_of,
     )
 
 

@@ -58,6 +58,7 @@ class Stage(Generic[RecordT, ConfigT]):
     prompts: tuple[str, ...] = ()  # prompt files whose text enters the fingerprint
     upstream: tuple[str, ...] = ()  # stages whose rows its query reads
     is_global: bool = False  # needs every shard's rows: runs once, after all shards
+    revision: int = 0  # raised when the same settings begin to give other rows
 
 
 class UsageTotals(TypedDict):

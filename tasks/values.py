@@ -30,7 +30,11 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _INNER_SPACE = re.compile(r"(?<=\S)[^\S\n]+(?=\S)")
 _BLANK_LINES = re.compile(r"\n{3,}")
 _MAX_DEPTH = 4  # lists in lists, in an answer
-_CONTROL = re.compile(r"<\|[^|<>\n]{1,40}\|>|</?compress>")
+# <|im_end|>, DeepSeek's full-width bars; a thought's own marks are plain text to Qwen's tokenizers.
+_CONTROL = re.compile(
+    r"<[|\uff5c](?!(?:begin|end)_of_(?:thought|solution)[|\uff5c]>)[^<>|\uff5c\s]{1,40}[|\uff5c]>"
+    r"|<compress>"
+)
 _FLAGS = {
     "true": True, "1": True, "1.0": True, "yes": True, "correct": True,
     "false": False, "0": False, "0.0": False, "no": False, "wrong": False, "incorrect": False,
@@ -76,9 +80,10 @@ def normalise(text: str) -> str:
     return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip()
 
 
-def has_control_text(text: str) -> bool:
-    """Whether the text spells a control token; it stays plain text, as the encoder guarantees."""
-    return _CONTROL.search(text) is not None
+def control_text(text: str) -> str | None:
+    """The first control token that the text spells; our own encoder keeps it plain text."""
+    found = _CONTROL.search(text)
+    return found and found[0]
 
 
 def to_text(value: object, *, depth: int = 0) -> str | None:

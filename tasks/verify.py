@@ -79,4 +79,5 @@ STAGE = Stage(
     record=VerifyRecord,
     config=VerifyConfig,
     step=verify,
+    revision=1,  # a chain that breaks off has no answer
 )

@@ -29,7 +29,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
@@ -115,15 +115,17 @@ def prompt_hash(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Asked:
-    text: str
+class Asked:
+    """A request, read."""
+
+    text: str  # the last user message
     prompt: str  # its hash
     n: int
     seed: int | None
     body: dict[str, Any]
 
     @classmethod
-    def read(cls, raw: bytes) -> _Asked:
+    def read(cls, raw: bytes) -> Asked:
         body = json.loads(raw)
         users = [m["content"] for m in body["messages"] if m["role"] == "user"]
         text = users[-1] if users else ""
@@ -173,7 +175,7 @@ class ChatServer:
         if request.path != "/v1/chat/completions":
             return _status(404, "no such page")
         self.headers = dict(request.headers)
-        asked = _Asked.read(await request.read())
+        asked = Asked.read(await request.read())
         self.asked.append(asked.body)
         self.arrived[asked.prompt] += 1
         self._write(asked, "arrived", None)
@@ -196,7 +198,7 @@ class ChatServer:
         key = self.config.api_key
         return key is None or request.headers.get("Authorization") == f"Bearer {key}"
 
-    async def _answer(self, request: web.BaseRequest, asked: _Asked) -> web.StreamResponse:
+    async def _answer(self, request: web.BaseRequest, asked: Asked) -> web.StreamResponse:
         if not self._is_allowed(request):
             return _status(401, f"wrong key: {request.headers.get('Authorization')}")
         if self.config.model not in (None, asked.body["model"]):
@@ -207,15 +209,15 @@ class ChatServer:
             await asyncio.sleep(delay_s)
         fault = self._fault(asked)
         if fault is None:
-            return _json(self._reply(asked, _num_choices(self.config, asked)))
+            return _json(self.reply(asked, _num_choices(self.config, asked)))
         return await self._fail(request, asked, fault)
 
-    def _uniform(self, purpose: str, asked: _Asked) -> float:
+    def _uniform(self, purpose: str, asked: Asked) -> float:
         key = f"{self.config.seed}/{purpose}/{asked.text}"
         number = int.from_bytes(blake2b(key.encode(), digest_size=8).digest())
         return (number + 0.5) / 2**64
 
-    def _fault(self, asked: _Asked) -> Fault | None:
+    def _fault(self, asked: Asked) -> Fault | None:
         for number, fault in enumerate(self.config.faults):
             key = (number, asked.prompt)
             if fault.times is not None and self._met[key] >= fault.times:
@@ -228,7 +230,7 @@ class ChatServer:
         return None
 
     async def _fail(
-        self, request: web.BaseRequest, asked: _Asked, fault: Fault
+        self, request: web.BaseRequest, asked: Asked, fault: Fault
     ) -> web.StreamResponse:
         num_choices = _num_choices(self.config, asked)
         match fault.kind:
@@ -239,17 +241,17 @@ class ChatServer:
                 await asyncio.sleep(3600)
                 return _status(500, "hung")
             case "slow_drip":
-                return await _drip(request, self._reply(asked, num_choices), fault.drip_s)
+                return await _drip(request, self.reply(asked, num_choices), fault.drip_s)
             case "malformed_json":
-                reply = self._reply(asked, num_choices)
+                reply = self.reply(asked, num_choices)
                 return _json(reply[: len(reply) // 2])
             case "wrong_num_choices":
                 wrong = num_choices + 1 if fault.num_choices is None else fault.num_choices
-                return _json(self._reply(asked, wrong))
+                return _json(self.reply(asked, wrong))
             case "empty_text":
-                return _json(self._reply(asked, num_choices, text=""))
+                return _json(self.reply(asked, num_choices, text=""))
             case "truncated":
-                return _json(self._reply(asked, num_choices, finish_reason="length"))
+                return _json(self.reply(asked, num_choices, finish_reason="length"))
             case status if status.isdecimal():
                 headers = dict(fault.headers)
                 if fault.retry_after_s is not None:
@@ -258,10 +260,11 @@ class ChatServer:
             case other:
                 raise ValueError(f"no fault {other!r}")
 
-    def _reply(
-        self, asked: _Asked, num_choices: int, *, text: str | None = None,
+    def reply(
+        self, asked: Asked, num_choices: int, *, text: str | None = None,
         finish_reason: str = "stop",
     ) -> bytes:  # fmt: skip
+        """The body of a reply; `text` None: the configured one."""
         config = self.config
         text = config.reply if text is None else text
         message: dict[str, Any] = {"role": "assistant", "content": text}
@@ -286,7 +289,7 @@ class ChatServer:
         }
         return json.dumps(reply).encode()
 
-    def _write(self, asked: _Asked, event: str, status: int | None) -> None:
+    def _write(self, asked: Asked, event: str, status: int | None) -> None:
         if self._log is None:
             return
         code = "null" if status is None else status
@@ -298,7 +301,7 @@ class ChatServer:
         os.write(self._log, line.encode())  # one append, so nothing is lost and lines stay whole
 
 
-def _num_choices(config: ServerConfig, asked: _Asked) -> int:
+def _num_choices(config: ServerConfig, asked: Asked) -> int:
     return 1 if config.ignore_n else asked.n
 
 
@@ -343,9 +346,11 @@ async def serving(config: ServerConfig) -> AsyncIterator[ChatServer]:
 
 
 @contextmanager
-def serving_in_thread(config: ServerConfig) -> Iterator[ChatServer]:
-    """A server in a thread with a loop of its own."""
-    server = ChatServer(config)
+def serving_in_thread(
+    config: ServerConfig, *, make: Callable[[ServerConfig], ChatServer] = ChatServer
+) -> Iterator[ChatServer]:
+    """A server in a thread with a loop of its own; `make` gives one that answers otherwise."""
+    server = make(config)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

@@ -10,7 +10,6 @@ A sample: `await Endpoints(secrets={}).model(config).complete(Prompt(text="1 + 1
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping
 
 from infra.engines.endpoint_client import EndpointClient
@@ -27,9 +26,9 @@ from tasks.ports import (
     TransientError,
 )
 from tasks.stage import derive_seed
+from tasks.values import control_text
 
 EMPTY_RETRIES = 2  # an empty reply is asked for again so often, then it is the outcome
-_CONTROL_TOKEN = re.compile(r"<[|\uff5c][^<>|\uff5c\s]{1,40}[|\uff5c]>|<compress>")
 _Candidates = list[Completion | None]
 
 
@@ -176,8 +175,8 @@ def _checked(prompt: Prompt) -> str:
             "a chat server cannot be told to put the control token <compress> into its prompt: "
             "host the model with engine 'vllm' or 'transformers'",
         )
-    if (found := _CONTROL_TOKEN.search(prompt.text)) is not None:
+    if (found := control_text(prompt.text)) is not None:
         raise PermanentError(
-            "control_token", f"the text holds {found[0]!r}, a control token to many servers"
+            "control_token", f"the text holds {found!r}, a control token to many servers"
         )
     return prompt.text.encode("utf-8", "replace").decode("utf-8")

@@ -1,8 +1,9 @@
-"""Attention of one new token a row over a key-value cache that several query heads share.
+"""Our attention implementation for transformers: one for decoding, one for scoring, else its own.
 
-Role: an attention implementation for transformers. transformers copies the whole cache once a query
-head before its masked kernel; here the query heads of a group stand where several query tokens
-would, and nothing is copied. Everything but a one-token step goes through transformers' own.
+Role: what transformers' own does wastefully. Decoding, one new token a row over a key-value cache
+that several query heads share: transformers copies the whole cache once a query head before its
+masked kernel; here the query heads of a group stand where several query tokens would, and nothing
+is copied. Scoring, many rows packed into one: see infra.engines.packing.
 
 Measured, one core, 128 rows x 200 columns, 4 query heads on 2 key-value heads of size 32: 11.7 ms a
 layer before, 2.6 ms after in float64 (5.6 and 1.0 ms in float32), CPU time.
@@ -17,6 +18,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from infra.engines.packing import Packing, packed_attention
+
 NAME = "litecot_grouped"
 
 
@@ -28,9 +31,12 @@ def grouped_attention(
     attention_mask: torch.Tensor | None,
     *,
     scaling: float | None = None,
+    packing: Packing | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
     """`query` is [rows, heads, tokens, size], `key` and `value` have fewer heads."""
+    if packing is not None:
+        return packed_attention(packing, query, key, value, scaling=scaling), None
     rows, heads, num_tokens, size = query.shape
     if num_tokens > 1 or attention_mask is None or heads == key.shape[1]:
         found: tuple[torch.Tensor, None] = sdpa_attention_forward(

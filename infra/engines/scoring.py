@@ -1,101 +1,148 @@
 """Teacher-forced log-probabilities and ranks of given targets.
 
 Role: what a model thinks of a text somebody else wrote. Invariants: the split between targets is
-exact because each is tokenised apart; the [tokens x vocabulary] matrix never exists: hidden states
-of target positions go through the output layer a chunk at a time.
+exact because each is tokenised apart; what several rows begin with is computed once (`packing`);
+the [tokens x vocabulary] matrix never exists: the output layer sees target positions alone, a slice
+at a time, and a token's rank is the number of logits above its own, no sort.
 
 A sample: ids of (prompt, "1) 3 + 4 = 7", "7") -> TokenScores([-.1, ...], [1, ...]) x 2
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
-from tasks.ports import TokenScores
+from infra.engines.chat import ChatEncoder
+from infra.engines.packing import Packing, Places, num_shared, pack
+from tasks.ports import ScoreRequest, TokenScores
 
-CHUNK_LOGITS = 4_000_000  # entries of one slice of the logits: 16 MB in float32
+SLICE_LOGITS = 8_000_000
+"""Entries of one slice of the logits, 32 MB in float32, of which two are alive at a time."""
 
 
 @dataclass(eq=False, frozen=True, kw_only=True)
-class ScoreIds:
-    """A conversation as ids: `given` first, then the targets one after another."""
+class ScoreRow:
+    """A text as ids, from its first token on; `targets` are where its targets start and stop."""
 
-    given: list[int]
-    targets: list[list[int]]
-
-    @property
-    def length(self) -> int:
-        """Tokens in all."""
-        return len(self.given) + sum(map(len, self.targets))
+    ids: list[int]
+    targets: list[tuple[int, int]]
 
 
-def take_similar(lengths: Sequence[int], *, max_rows: int, max_tokens: int) -> list[int]:
-    """Indices of one batch: the oldest waiting, and those most like it in length.
+def encode_rows(chat: ChatEncoder, request: ScoreRequest) -> list[ScoreRow]:
+    """The request's own row, and one for each of those beside it."""
+    known: dict[str, list[int]] = {}
 
-    The batch is padded to its longest row and stays within `max_tokens`; one row always goes.
+    def encode(text: str) -> list[int]:
+        if text not in known:
+            known[text] = chat.encode_text(text)
+        return known[text]
+
+    rows = []
+    for each in (request, *request.beside):
+        prompt = each.prompt
+        ids = [*(chat.encode_start() if prompt is None else chat.encode_prompt(prompt))]
+        for text in each.context:
+            ids += encode(text)
+        targets = []
+        for text in each.targets:
+            targets.append((len(ids), len(ids) + len(encode(text))))
+            ids += encode(text)
+        rows.append(ScoreRow(ids=ids, targets=targets))
+    return rows
+
+
+def longer_rows(rows: Sequence[ScoreRow]) -> list[int]:
+    """For each row the index of one that begins with it, and that no other one begins with."""
+    found = [0] * len(rows)
+    longer = -1
+    for index in sorted(range(len(rows)), key=lambda i: rows[i].ids, reverse=True):
+        ids = rows[index].ids
+        if longer < 0 or rows[longer].ids[: len(ids)] != ids:
+            longer = index
+        found[index] = longer
+    return found
+
+
+def take_neighbours(rows: Sequence[Sequence[int]], first: int, max_tokens: int) -> range:
+    """Of sorted `rows`, the run around `first` that is one pass of at most `max_tokens`.
+
+    It grows to the side that shares more; what is shared counts once. One row always goes.
     """
-    oldest = lengths[0]
-    chosen, longest = [0], oldest
-    for index in sorted(range(1, len(lengths)), key=lambda i: abs(lengths[i] - oldest)):
-        wider = max(longest, lengths[index])
-        if len(chosen) >= max_rows or wider * (len(chosen) + 1) > max_tokens:
+    low, high = first, first + 1
+    num_tokens = len(rows[first])
+    while low > 0 or high < len(rows):
+        below = num_shared(rows[low], rows[low - 1]) if low > 0 else -1
+        above = num_shared(rows[high], rows[high - 1]) if high < len(rows) else -1
+        num_tokens += len(rows[low - 1]) - below if below > above else len(rows[high]) - above
+        if num_tokens > max_tokens:
             break
-        chosen.append(index)
-        longest = wider
-    return chosen
+        low, high = (low - 1, high) if below > above else (low, high + 1)
+    return range(low, high)
 
 
 @torch.inference_mode()
-def score_batch(model: Any, batch: Sequence[ScoreIds]) -> list[list[TokenScores]]:
-    """Scores of every target of every row. Rows are padded right, where nothing looks."""
-    rows = [[*item.given, *(i for target in item.targets for i in target)] for item in batch]
-    ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
-    for index, row in enumerate(rows):
-        ids[index, : len(row)] = torch.tensor(row)
-    hidden = model.base_model(input_ids=ids.to(model.device), use_cache=False).last_hidden_state
-    predicting = [
-        hidden[index, len(item.given) - 1 : item.length - 1] for index, item in enumerate(batch)
+def score_rows(model: Any, rows: Sequence[ScoreRow]) -> list[list[TokenScores]]:
+    """Scores of every target of every row, in one pass."""
+    packing = pack([row.ids for row in rows], model.device)
+    wanted = _target_places(rows, packing)
+    hidden = _hidden_states(model, packing)
+    logprobs, ranks = np.zeros(len(packing.ids)), np.zeros(len(packing.ids), np.int64)
+    for part in _slices(wanted, model):
+        before = torch.from_numpy(packing.previous[part]).to(model.device)
+        ids = torch.from_numpy(packing.ids[part]).to(model.device)
+        found = _score_tokens(model.get_output_embeddings()(hidden[before]), ids)
+        logprobs[part], ranks[part] = (each.cpu().numpy() for each in found)
+    return [
+        [_of_target(here[start:stop], logprobs, ranks) for start, stop in row.targets]
+        for row, here in zip(rows, packing.places, strict=True)
     ]
-    wanted = [i for item in batch for target in item.targets for i in target]
-    logprobs, ranks = _score_tokens(
-        torch.cat(predicting), torch.tensor(wanted, dtype=torch.long), model
-    )
-    return _by_target(batch, logprobs, ranks)
 
 
-def _score_tokens(
-    hidden: torch.Tensor, wanted: torch.Tensor, model: Any
-) -> tuple[list[float], list[int]]:
-    """`hidden` is [tokens, width], `wanted` the ids those positions should have predicted."""
-    head = model.get_output_embeddings()
-    size = max(1, CHUNK_LOGITS // head.weight.shape[0])
-    logprobs: list[float] = []
-    ranks: list[int] = []
-    wanted = wanted.to(hidden.device)
+def _target_places(rows: Sequence[ScoreRow], packing: Packing) -> Places:
+    """Where target tokens are, each once."""
+    is_target = np.zeros(len(packing.ids), bool)
+    for row, here in zip(rows, packing.places, strict=True):
+        for start, stop in row.targets:
+            is_target[here[start:stop]] = True
+    return np.flatnonzero(is_target)
+
+
+def _hidden_states(model: Any, packing: Packing) -> torch.Tensor:
+    """[tokens, width]. Raises ValueError for a model that keeps our attention from the packing."""
+    hidden: torch.Tensor = model.base_model(
+        input_ids=torch.from_numpy(packing.ids)[None].to(model.device),
+        position_ids=torch.from_numpy(packing.positions)[None].to(model.device),
+        attention_mask=torch.zeros(1, 1, 1, 1, device=model.device),  # four dimensions: none built
+        use_cache=False,
+        packing=packing,
+    ).last_hidden_state[0]
+    if packing.num_layers_seen != model.config.num_hidden_layers:
+        raise ValueError(f"{type(model).__name__} cannot score packed rows: use engine 'vllm'")
+    return hidden
+
+
+def _slices(wanted: Places, model: Any) -> Iterator[Places]:
+    """Parts of `wanted` whose logits may exist at a time."""
+    size = max(1, SLICE_LOGITS // model.get_output_embeddings().weight.shape[0])
     for start in range(0, len(wanted), size):
-        ids, logits = wanted[start : start + size], head(hidden[start : start + size])
-        if logits.dtype != torch.float64:
-            logits = logits.float()
-        target = logits.gather(1, ids[:, None])
-        logprobs += (target[:, 0] - logits.logsumexp(-1)).tolist()
-        ranks += (1 + (logits > target).sum(-1)).tolist()
-    return logprobs, ranks
+        yield wanted[start : start + size]
 
 
-def _by_target(
-    batch: Sequence[ScoreIds], logprobs: list[float], ranks: list[int]
-) -> list[list[TokenScores]]:
-    """Cut the flat lists back into rows and targets."""
-    scored, start = [], 0
-    for item in batch:
-        found = []
-        for target in item.targets:
-            end = start + len(target)
-            found.append(TokenScores(logprobs=logprobs[start:end], ranks=ranks[start:end]))
-            start = end
-        scored.append(found)
-    return scored
+def _score_tokens(logits: torch.Tensor, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probability and rank of `ids`, [tokens], among `logits`, [tokens, vocabulary]."""
+    if logits.dtype != torch.float64:
+        logits = logits.float()
+    target = logits.gather(1, ids[:, None])
+    spare = logits.log_softmax(-1)
+    logprobs = spare.gather(1, ids[:, None])[:, 0]
+    is_above = torch.gt(logits, target, out=spare)  # as numbers: counting booleans takes 6 x longer
+    return logprobs, 1 + is_above.sum(-1).round().long()
+
+
+def _of_target(here: Places, logprobs: np.ndarray[Any, Any], ranks: Places) -> TokenScores:
+    return TokenScores(logprobs=logprobs[here].tolist(), ranks=ranks[here].tolist())

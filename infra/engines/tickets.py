@@ -7,6 +7,7 @@ cancellation, whichever comes first; the later ones find it settled and do nothi
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Generic, TypeVar
@@ -14,7 +15,7 @@ from typing import Generic, TypeVar
 from infra.engines.chat import ChatEncoder
 from infra.engines.decoding import Row
 from infra.engines.sampling import RowSampler
-from infra.engines.scoring import ScoreIds
+from infra.engines.scoring import ScoreRow
 from tasks.ports import Completion, Sampling, TokenScores
 
 ResultT = TypeVar("ResultT")
@@ -44,11 +45,18 @@ class Ticket(Generic[ResultT]):
 
 
 class ScoreTicket(Ticket[list[TokenScores]]):
-    """A request to read."""
+    """A request to read, settled when the last of its rows is done."""
 
-    def __init__(self, ids: ScoreIds) -> None:
+    def __init__(self, rows: Sequence[ScoreRow]) -> None:
         super().__init__()
-        self.ids = ids
+        self.rows = rows
+        self._done: dict[int, list[TokenScores]] = {}
+
+    def finish(self, number: int, scores: list[TokenScores]) -> None:
+        """Called when row `number` has been read."""
+        self._done[number] = scores
+        if len(self._done) == len(self.rows):
+            self.settle([each for i in range(len(self.rows)) for each in self._done[i]])
 
 
 class CompletionTicket(Ticket[list[Completion]]):

@@ -19,7 +19,7 @@ from infra.engines.decoding import RunningBatch
 from infra.engines.engine import EngineConfig, EngineInfo
 from infra.engines.loading import context_length, load_model
 from infra.engines.model_files import model_source
-from infra.engines.scoring import ScoreIds
+from infra.engines.scoring import encode_rows
 from infra.engines.tickets import CompletionTicket, ScoreTicket
 from infra.engines.worker import EngineWorker
 from tasks.ports import Completion, PermanentError, Prompt, Sampling, ScoreRequest, TokenScores
@@ -60,11 +60,9 @@ class TransformersEngine:
 
     async def score(self, request: ScoreRequest) -> list[TokenScores]:
         """See Engine. No prompt: see ChatEncoder.encode_start."""
-        prompt = request.prompt
-        given = self._chat.encode_start() if prompt is None else self._chat.encode_prompt(prompt)
-        ids = ScoreIds(given=given, targets=[self._chat.encode_text(t) for t in request.targets])
-        self._check_length(ids.length, 0)
-        ticket = ScoreTicket(ids)
+        rows = encode_rows(self._chat, request)
+        self._check_length(max(len(row.ids) for row in rows), 0)
+        ticket = ScoreTicket(rows)
         self._worker.submit_score(ticket)
         return await asyncio.wrap_future(ticket.result)
 

@@ -10,6 +10,7 @@ A sample: `await VllmEngine(config).complete(Prompt(text="3 + 4?"), Sampling(num
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from infra.engines.chat import chat_encoder, load_tokenizer
 from infra.engines.engine import EngineConfig, EngineInfo
 from infra.engines.errors import EngineBrokenError
 from infra.engines.model_files import ModelFilesError, model_source
-from infra.engines.scoring import ScoreIds
+from infra.engines.scoring import encode_rows, longer_rows
 from infra.engines.vllm_log import EngineLog
 from infra.engines.vllm_loop import EngineLoop
 from infra.engines.vllm_options import (
@@ -57,6 +58,7 @@ class VllmEngine:
         self._chat = chat_encoder(tokenizer)
         self._adapter = lora_request(config)
         self._num_tokens = 0
+        self._reading: dict[tuple[int, ...], asyncio.Task[RequestOutput]] = {}
         self._made = _engine_config(config)
         self._log = EngineLog()
         self._loop = EngineLoop()
@@ -84,15 +86,25 @@ class VllmEngine:
         ]
 
     async def score(self, request: ScoreRequest) -> list[TokenScores]:
-        """See Engine. A rank counts the tokens at least as likely, so it ties upwards."""
-        prompt = request.prompt
-        given = self._chat.encode_start() if prompt is None else self._chat.encode_prompt(prompt)
-        ids = ScoreIds(given=given, targets=[self._chat.encode_text(t) for t in request.targets])
-        self._check_length(ids.length, 1)  # vLLM always writes a token
-        self._check_scored(ids.length)
-        row = [*ids.given, *(token for target in ids.targets for token in target)]
-        output = await self._ask(row, scoring_parameters())
-        return _by_target(ids, output)
+        """See Engine. A rank counts the tokens at least as likely, so it ties upwards.
+
+        vLLM reads no cached prefix for a request to score. So a row that another one begins with is
+        read from that one, and a row that several requests in flight have is asked for once.
+        """
+        rows = encode_rows(self._chat, request)
+        longest = max(len(row.ids) for row in rows)
+        self._check_length(longest, 1)  # vLLM always writes a token
+        self._check_scored(longest)
+        hosts = [tuple(rows[index].ids) for index in longer_rows(rows)]
+        asked = list(dict.fromkeys(hosts))
+        params = scoring_parameters()
+        outputs = await asyncio.gather(*(self._ask(list(ids), params) for ids in asked))
+        found = dict(zip(asked, outputs, strict=True))
+        return [
+            _of_target(found[host], start, stop)
+            for row, host in zip(rows, hosts, strict=True)
+            for start, stop in row.targets
+        ]
 
     def count(self, text: str) -> int:
         """See Engine."""
@@ -168,6 +180,17 @@ class VllmEngine:
         return output
 
     async def _generate(self, ids: list[int], params: SamplingParams) -> RequestOutput:
+        """In vLLM's loop. Rows to score that are in flight and equal are one request."""
+        if params.prompt_logprobs is None:
+            return await self._last_output(ids, params)
+        key = tuple(ids)
+        if key not in self._reading:
+            task = asyncio.ensure_future(self._last_output(ids, params))
+            self._reading[key] = task
+            task.add_done_callback(lambda _: self._reading.pop(key))
+        return await asyncio.shield(self._reading[key])
+
+    async def _last_output(self, ids: list[int], params: SamplingParams) -> RequestOutput:
         from vllm.inputs import tokens_input
 
         replies = self._llm.generate(
@@ -239,19 +262,14 @@ async def _start(made: VllmConfig) -> AsyncLLM:
     return AsyncLLM.from_vllm_config(made, disable_log_stats=True)
 
 
-def _by_target(ids: ScoreIds, output: RequestOutput) -> list[TokenScores]:
+def _of_target(output: RequestOutput, start: int, stop: int) -> TokenScores:
     """vLLM says nothing of the first token, so entry i is of token i + 1."""
     from vllm.logprobs import FlatLogprobs
 
     flat = output.prompt_logprobs
     assert isinstance(flat, FlatLogprobs)
-    ranks = [rank for rank in flat.ranks if rank is not None]
-    scored, start = [], len(ids.given) - 1
-    for target in ids.targets:
-        end = start + len(target)
-        scored.append(TokenScores(logprobs=flat.logprobs[start:end], ranks=ranks[start:end]))
-        start = end
-    return scored
+    ranks = [rank for rank in flat.ranks[start - 1 : stop - 1] if rank is not None]
+    return TokenScores(logprobs=flat.logprobs[start - 1 : stop - 1], ranks=ranks)
 
 
 def _finish_reason(reason: str | None) -> str:

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from infra.engines.decoding import Row, RunningBatch
-from infra.engines.scoring import score_batch, take_similar
+from infra.engines.score_queue import ScoreQueue
+from infra.engines.scoring import score_rows
 from infra.engines.tickets import CompletionTicket, ScoreTicket
 from tasks.ports import TransientError
 
@@ -30,7 +31,7 @@ class EngineWorker:
         self._max_batch_size = max_batch_size
         self._max_batch_tokens = max_batch_tokens
         self._rows: deque[Row] = deque()
-        self._scores: list[ScoreTicket] = []
+        self._scores = ScoreQueue()
         self._changed = threading.Condition()
         self._closed = False
         self._steps = 0
@@ -46,7 +47,7 @@ class EngineWorker:
     def submit_score(self, ticket: ScoreTicket) -> None:
         """Queue a request to read."""
         with self._open():
-            self._scores.append(ticket)
+            self._scores.add(ticket)
             self._changed.notify()
 
     def close(self) -> None:
@@ -71,8 +72,8 @@ class EngineWorker:
                 self._score()
         closed = RuntimeError("the engine was closed")
         self._fail([*self._batch.clear(), *self._rows], closed)
-        for ticket in self._scores:
-            ticket.fail(_retry(closed))
+        for waiting in self._scores.take_all():
+            waiting.ticket.fail(_retry(closed))
 
     def _wait(self) -> bool:
         """Sleep while there is nothing to do; False once closed."""
@@ -105,28 +106,18 @@ class EngineWorker:
             raise
 
     def _score(self) -> None:
-        tickets = self._take_scores()
-        if not tickets:
+        with self._changed:
+            taken = self._scores.take(self._max_batch_tokens)
+        if not taken:
             return
         try:
-            found = score_batch(self._model, [ticket.ids for ticket in tickets])
+            found = score_rows(self._model, [waiting.row for waiting in taken])
         except Exception as error:
-            for ticket in tickets:
-                ticket.fail(_retry(error))
+            for waiting in taken:
+                waiting.ticket.fail(_retry(error))
             return
-        for ticket, scores in zip(tickets, found, strict=True):
-            ticket.settle(scores)
-
-    def _take_scores(self) -> list[ScoreTicket]:
-        with self._changed:
-            waiting = [ticket for ticket in self._scores if not ticket.is_settled]
-            lengths = [ticket.ids.length for ticket in waiting]
-            chosen = take_similar(
-                lengths, max_rows=self._max_batch_size, max_tokens=self._max_batch_tokens
-            )
-            left = set(range(len(waiting))).difference(chosen)
-            self._scores = [waiting[index] for index in sorted(left)]
-            return [waiting[index] for index in chosen]
+        for waiting, scores in zip(taken, found, strict=True):
+            waiting.ticket.finish(waiting.number, scores)
 
     def _fail(self, rows: Iterable[Row], error: Exception) -> None:
         for row in rows:

@@ -6,46 +6,77 @@ break its tables.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from infra.publishing.licences import identifier
+from infra.publishing.methods import filter_settings, methods, model_name, other_prompts
 from sql.database import Database
+from tasks.prompts import FOLDER as PROMPTS
+from tasks.prompts import prompt_sha
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-FACTS = ("lengths", "conditions", "levels", "prompts", "sources")
+FACTS = ("lengths", "conditions", "levels", "filters", "prompts", "sources")
+REASONS = {  # those that are no words yet when their underscores are gone
+    "rd_above_threshold": "RD above the threshold",
+    "beyond_keep_per_problem": "beyond the number kept per problem",
+    "outside_keep_fraction": "outside the share kept",
+    "near_duplicate": "nearly repeats a better chain of the problem",
+    "near_duplicate_question": "nearly repeats the question of another problem",
+    "shares_ngram_with_evaluation": "quotes the question of an evaluation set",
+    "rationale_shares_ngram_with_evaluation": "its rationale quotes an evaluation set",
+    "in_evaluation_set": "is in an evaluation set",
+    "no_correct_candidate": "no candidate is right",
+    "conflicting_answer": "the same question with another answer",
+    "too_long_for_easy": "too long for an easy problem",
+    "not_an_object": "not a JSON object",
+    "not_json": "not JSON",
+    "broken_json": "broken JSON",
+    "broken_csv": "broken CSV",
+    "invalid_utf8": "invalid UTF-8",
+}
+ORIGINS = {  # where no prompt wrote a chain
+    "brought": "*none: brought with the problems*",
+    "kept": "*none: the chain itself, its rewrite was given up*",
+}
 COLUMNS = {
     "messages": "the example as a conversation: user, assistant",
     "compress": "whether the user turn begins with the control token `<compress>` in training",
     "question": "the problem as a person would read it",
     "rationale": "the chain of thought, answer included",
     "answer": "the gold answer, and `answer_type` how it is compared",
+    "subject": "topic, where the source names one",
     "level": "easy, medium or hard, and `difficulty` the score it is read from, 0 to 1",
     "condition": "original or compressed: the use it was selected for",
     "kind": "long, rewritten or compressed; `round` is the compression round",
     "num_tokens": "length of the completion; `original_tokens` of the chain it goes back to",
-    "rd": "Rationale Difficulty for the student, lower is more helpful",
-    "teacher": "model that wrote the original chain; `writer` the model that wrote this one",
-    "prompt_sha": "hash of the prompt file",
+    "rd": "Rationale Difficulty (RD) for the student, lower is more helpful",
+    "teacher": "model that wrote the original chain; `writer` the model that wrote this one;"
+    " brought: the source does not say",
+    "prompt_sha": "hash of the prompt file that asked for it; null where none did",
     "source": "file or data set of the problem",
     "example_id": "identity; also `problem_id`, `rationale_id`, `parent_id`",
 }
 
 
 def card_text(database: Database, licences: Mapping[str, str]) -> str:
-    """The card of the selected run. `licences`: source -> licence."""
+    """The card of the selected run. `licences`: source -> licence, of every source."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
         trim_blocks=False,
         autoescape=False,  # Markdown; what comes from outside goes through `cell`
     )
-    environment.filters["cell"] = _cell
+    environment.filters |= {"cell": _cell, "words": _words}
     facts = {name: database.run_file("analyses", f"published_{name}").records() for name in FACTS}
     facts["funnel"] = database.run("from funnel where num_rows > 0").records()
-    (run,) = database.run("select run_id, recipe from stg_runs limit 1").records()
+    facts["left_out"] = _left_out(database)
+    (run,) = database.run("select run_id, recipe, resolved from stg_runs limit 1").records()
+    recipe = json.loads(run["resolved"] or "{}").get("recipe", {})
     num_examples = sum(row["num_examples"] for row in facts["sources"])
     (num_problems,) = database.run("select count(distinct problem_id) from stg_examples").rows[0]
     return environment.get_template("card.md.jinja").render(
@@ -53,11 +84,43 @@ def card_text(database: Database, licences: Mapping[str, str]) -> str:
         run_id=run["run_id"],
         recipe=_cell(run["recipe"]),
         columns=COLUMNS,
+        student=_cell(model_name(recipe, "student")),
         licences=dict(licences),
+        license=identifier(licences),
+        methods=_and(methods(prompts=facts["prompts"], filters=facts["filters"], recipe=recipe)),
+        filter_settings=filter_settings(recipe.get("select", {})),
+        prompt_names=_prompt_names(),
+        origins=ORIGINS,
+        other_prompts=other_prompts(recipe),
         num_examples=num_examples,
         num_problems=num_problems,
         size_category=_size(num_examples),
     )
+
+
+def _left_out(database: Database) -> list[dict[str, Any]]:
+    """Records refused by a stage, then rationales dropped by a filter of the selection."""
+    refused = database.run("select stage, reason, num_records from rejections_by_reason")
+    dropped = database.run(
+        "select 'select' as stage, reason, sum(num_rationales)::bigint as num_records"
+        " from selection_by_filter where filter <> 'kept' group by reason order by all"
+    )
+    return [*refused.records(), *dropped.records()]
+
+
+def _words(reason: str) -> str:
+    """A snake_case reason for people."""
+    return REASONS.get(reason, reason.replace("_", " "))
+
+
+def _prompt_names() -> dict[str, str]:
+    """Hash -> name of the prompt files of this version."""
+    stems = (path.stem.split("__", 1) for path in sorted(PROMPTS.glob("*__*.jinja")))
+    return {prompt_sha(step, variant): f"{step}__{variant}" for step, variant in stems}
+
+
+def _and(parts: list[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def _size(count: int) -> str:

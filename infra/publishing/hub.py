@@ -28,14 +28,14 @@ def check_push(repository: str) -> None:
 def push_snapshot(folder: Path, repository: str) -> str:
     """Upload `folder` as one commit of a private repository; its address. Raises PublishError."""
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # its HTTP client's
 
     api = HfApi(token=os.environ[TOKEN])
     try:
         api.create_repo(repository, repo_type="dataset", private=True, exist_ok=True)
         done = api.upload_folder(repo_id=repository, repo_type="dataset", folder_path=folder)
-    except (HfHubHTTPError, OSError) as error:
-        line = str(error).strip().splitlines()[0]
+    except (HTTPError, OSError) as error:
+        line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise PublishError(
             f"{repository}: {line}; the snapshot in {folder} is whole, upload it again with "
             f"`hf upload {repository} {folder} --repo-type dataset`"

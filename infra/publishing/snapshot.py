@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra.publishing.card import card_text
+from infra.publishing.licences import UNKNOWN, licences_of
 from sql.database import Database, statement
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Snapshot:
     folder: Path
     num_examples: int
     num_files: int
+    unlicensed: tuple[str, ...]  # sources whose licence nobody stated
 
 
 def write_snapshot(database: Database, folder: Path, *, licences: Mapping[str, str]) -> Snapshot:
@@ -55,11 +57,12 @@ def write_snapshot(database: Database, folder: Path, *, licences: Mapping[str, s
     if folder.exists():
         raise PublishError(f"{folder} is there already: snapshots never change; name another one")
     _check_sources(database, licences)
+    known = _licences(database, licences)
     growing = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
     try:
         num_files = _write_files(database, growing / "data", total)
         (growing / "provenance.json").write_text(_provenance(database), encoding="utf-8")
-        (growing / "README.md").write_text(card_text(database, licences), encoding="utf-8")
+        (growing / "README.md").write_text(card_text(database, known), encoding="utf-8")
         os.rename(growing, folder)
     except OSError as error:
         raise PublishError(
@@ -67,7 +70,8 @@ def write_snapshot(database: Database, folder: Path, *, licences: Mapping[str, s
         ) from error
     finally:
         shutil.rmtree(growing, ignore_errors=True)
-    return Snapshot(folder=folder, num_examples=total, num_files=num_files)
+    unlicensed = tuple(source for source, licence in known.items() if licence == UNKNOWN)
+    return Snapshot(folder=folder, num_examples=total, num_files=num_files, unlicensed=unlicensed)
 
 
 def _check_sources(database: Database, licences: Mapping[str, str]) -> None:
@@ -75,6 +79,13 @@ def _check_sources(database: Database, licences: Mapping[str, str]) -> None:
     if unknown := sorted(licences.keys() - known):
         have = ", ".join(sorted(known))
         raise PublishError(f"no problem comes from {unknown[0]!r}; the sources are {have}")
+
+
+def _licences(database: Database, stated: Mapping[str, str]) -> dict[str, str]:
+    sources = [row[0] for row in database.run_file("analyses", "published_sources").rows]
+    (resolved,) = database.run("select resolved from stg_runs limit 1").rows[0]
+    recipe = json.loads(resolved or "{}").get("recipe", {})
+    return licences_of(sources, stated, inputs=recipe.get("problems", ()))
 
 
 def _write_files(database: Database, folder: Path, total: int) -> int:

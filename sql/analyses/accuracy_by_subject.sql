@@ -1,5 +1,5 @@
 -- grain: one row per source and subject
--- asks: Which subjects does the teacher fail at?
+-- asks: Which subjects are answered wrongly most often?
 with answers as (
     select p.source, coalesce(p.subject, 'none') as subject, r.problem_id, r.verdict, r.num_tokens
     from stg_rationales as r

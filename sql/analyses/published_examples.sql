@@ -19,7 +19,7 @@ select
     e.prompt,
     e.completion,
     p.question,
-    r.text as rationale,
+    e.completion as rationale,  -- what is taught is the chain itself; its own text is not read
     p.answer,
     p.answer_type,
     p.subject,

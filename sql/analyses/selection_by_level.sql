@@ -1,9 +1,10 @@
 -- grain: one row per level and filter
 -- asks: Does selection favour easy problems?
 with decided as (
-    select coalesce(d.level, 'ungraded') as level, s.filter, s.problem_id, s.rd
+    select coalesce(r.level, d.level, 'ungraded') as level, s.filter, s.problem_id, s.rd
     from stg_selections as s
-    left join stg_difficulties as d using (problem_id)
+    join stg_rationales as r on r.rationale_id = s.rationale_id
+    left join stg_difficulties as d on d.problem_id = s.problem_id
 )
 select
     level,

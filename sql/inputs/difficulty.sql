@@ -1,39 +1,69 @@
--- grain: one row per training problem with long candidates
-with graded as (
-    select problem_id, num_tokens, candidate, text, verdict = 'correct' as is_correct
+-- grain: one row per training problem with candidates; problems are compared within their shard only
+with problems as (
+    select problem_id, question, shard, position, coalesce(subject, source) as subject
+    from stg_problems
+    where
+        split = 'train'
+        and (getvariable('shard') is null or shard = getvariable('shard'))
+        and problem_id in (select problem_id from stg_rationales)
+),
+graded as (
+    select
+        problem_id, verdict = 'correct' as is_correct,
+        {'text': text, 'num_tokens': num_tokens} as chain,
+        (verdict <> 'correct', num_tokens, candidate, rationale_id) as preference
     from stg_rationales
-    where kind = 'long' and verdict <> 'unverifiable'
+    where
+        kind = 'long' and verdict <> 'unverifiable'
+        and problem_id in (select problem_id from problems)
 ),
 counted as (
     select
         problem_id,
         count(*) filter (not is_correct) as num_wrong,
         count(*) as num_graded,
-        arg_min(text, (not is_correct, num_tokens, candidate)) as rationale
+        arg_min(chain, preference) as chain
     from graded
     group by problem_id
 ),
 per_problem as (
     select
-        p.problem_id, p.question, p.shard, p.position, coalesce(p.subject, p.source) as subject,
-        c.rationale, coalesce(c.num_wrong, 0) as num_wrong, coalesce(c.num_graded, 0) as num_graded
-    from stg_problems as p
+        p.*, c.chain.text as rationale, c.chain.num_tokens as num_tokens,
+        coalesce(c.num_wrong, 0) as num_wrong, coalesce(c.num_graded, 0) as num_graded
+    from problems as p
     left join counted as c using (problem_id)
-    where p.split = 'train' and p.problem_id in (select problem_id from stg_rationales)
+),
+-- a problem's own candidates say nothing about its type: they are in its error rate already
+others as (
+    select
+        *,
+        sum(num_wrong) over same_subject - num_wrong as subject_wrong,
+        sum(num_graded) over same_subject - num_graded as subject_graded,
+        (sum(num_wrong) over same_shard - num_wrong)
+        / nullif(sum(num_graded) over same_shard - num_graded, 0) as shard_error_rate,
+        -- the middle of its place among equals, so that order among them is of no account
+        (
+            rank() over (partition by shard, num_tokens is null order by num_tokens) - 1
+            + count(*) over (partition by shard, num_tokens) / 2
+        ) / count(*) over (partition by shard, num_tokens is null) as place,
+        (getvariable('config') ->> 'subject_prior')::double as prior
+    from per_problem
+    window
+        same_shard as (partition by shard),
+        same_subject as (partition by shard, subject)
 ),
 final as (
     select
-        problem_id as record_id, problem_id, question, rationale, position,
-        per_problem.num_wrong + coalesce(h.num_wrong, 0) as num_wrong,
-        per_problem.num_graded + coalesce(h.num_graded, 0) as num_graded,
-        -- within the shard, so that a problem's score never depends on which shard ends first
-        coalesce(
-            sum(per_problem.num_wrong) over (partition by shard, subject)
-            / nullif(sum(per_problem.num_graded) over (partition by shard, subject), 0), 0
-        ) as subject_error_rate
-    from per_problem
+        o.problem_id as record_id, o.problem_id, o.question, o.rationale, o.num_tokens, o.position,
+        case when o.num_tokens is not null then o.place end as length_place,
+        o.num_wrong + coalesce(h.num_wrong, 0) as num_wrong,
+        o.num_graded + coalesce(h.num_graded, 0) as num_graded,
+        -- a small subject says little: it starts as `prior` candidates of the whole shard
+        (o.subject_wrong + o.prior * o.shard_error_rate)
+        / nullif(o.subject_graded + o.prior, 0) as subject_error_rate
+    from others as o
     left join stg_error_history as h using (problem_id)
 )
-select record_id, problem_id, question, rationale, num_wrong, num_graded, subject_error_rate
+select * exclude (position)
 from final
 order by position

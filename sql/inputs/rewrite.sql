@@ -1,22 +1,33 @@
--- grain: one row per problem with a level; its parent is the shortest correct long chain
+-- grain: one row per problem to rewrite; its parent is the shortest correct long chain
+-- In two steps the level is the one graded; a single prompt judges it, so none is needed.
 with correct as (
-    select problem_id, rationale_id, text, num_tokens, candidate
+    select
+        problem_id,
+        {'id': rationale_id, 'text': text, 'model': model, 'engine': engine} as chain,
+        (num_tokens, candidate, rationale_id) as preference
     from stg_rationales
     where kind = 'long' and verdict = 'correct'
 ),
 parents as (
-    select
-        problem_id,
-        arg_min(rationale_id, (num_tokens, candidate)) as parent_id,
-        arg_min(text, (num_tokens, candidate)) as parent_text
+    select problem_id, arg_min(chain, preference) as chain
     from correct
     group by problem_id
+),
+levels as (
+    select problem_id, level
+    from stg_difficulties
+    where getvariable('config') ->> 'variant' is distinct from 'single_prompt'
+    union all
+    select distinct problem_id, null as level
+    from stg_rationales
+    where getvariable('config') ->> 'variant' = 'single_prompt'
 )
 select
-    p.problem_id as record_id, p.problem_id, p.question, p.answer, p.answer_type,
-    d.level, parents.parent_id, parents.parent_text
+    p.problem_id as record_id, p.problem_id, p.question, p.answer, p.answer_type, levels.level,
+    parents.chain.id as parent_id, parents.chain.text as parent_text,
+    parents.chain.model as parent_model, parents.chain.engine as parent_engine
 from stg_problems as p
-join stg_difficulties as d using (problem_id)
+join levels using (problem_id)
 left join parents using (problem_id)
 where p.split = 'train'
 order by p.position

@@ -19,8 +19,11 @@ final as (
         count(*) filter (chosen) as num_chosen,
         count(*) filter (stop_reason = 'rebound') as num_rebounded,
         count(*) filter (stop_reason = 'answer_changed') as num_answer_changed,
+        count(*) filter (stop_reason = 'truncated') as num_truncated,
         count(*) filter (stop_reason = 'min_reduction') as num_min_reduction,
-        count(*) filter (stop_reason = 'max_rounds') as num_max_rounds
+        count(*) filter (stop_reason = 'max_rounds') as num_max_rounds,
+        count(*) filter (stop_reason = 'rounds_done') as num_rounds_done,
+        count(*) filter (stop_reason = 'refused') as num_refused
     from rounds
     group by round
 )

@@ -97,7 +97,7 @@ def _without_names(gold: str, stated: str, symbolic: Leaf, depth: int) -> Decisi
         return True, _any(_same(gold, side, symbolic, depth - 1) for side in readings if side)
     left, right = latex.without_name(gold), latex.without_name(stated)
     if "=" in right and "=" not in left:
-        right = right.rpartition("=")[2].strip()
+        right = latex.split_top(right, "=")[-1]
     names_agree = "=" not in gold or "=" not in stated or _name(gold) == _name(stated)
     if (left, right) != (gold, stated) and right and names_agree:
         return True, _same(left, right, symbolic, depth - 1)
@@ -110,6 +110,8 @@ def _name(text: str) -> str:
 
 def _as_matrices(gold: str, stated: str, symbolic: Leaf, depth: int) -> Decision:
     left, right = latex.matrix_rows(gold), latex.matrix_rows(stated)
+    if left is not None and sum(map(len, left)) > 1 and read_quantity(stated) is not None:
+        return True, False
     if left is None or (right is None and latex.enclosure(stated)[0] == ""):
         return _OPEN
     cells = [cell for row in left for cell in row]
@@ -136,6 +138,8 @@ def _as_lists(gold: str, stated: str, symbolic: Leaf, depth: int) -> Decision:
     """Tuples, intervals, sets and bare lists. A bare list is a set, or an unwrapped tuple."""
     (left_kind, left), (right_kind, right) = latex.enclosure(gold), latex.enclosure(stated)
     golds, others = _items(left_kind, left), _items(right_kind, right)
+    if left_kind and len(golds) > 1 and read_quantity(stated) is not None:
+        return True, False  # several values, or an interval, against one number
     if (len(golds) == 1 and len(others) == 1) or not golds or not others:
         if {left_kind, right_kind} & {"()", "{}"} and (left, right) != (gold, stated):
             return True, _same(left, right, symbolic, depth - 1)

@@ -30,6 +30,8 @@ def infer_answer_type(answer: str, question: str) -> str:
 
 
 def _is_choice(gold: str, question: str) -> bool:
+    if re.fullmatch(r"\(?[A-E]\)?\.?", gold):  # some sources keep the options apart
+        return True
     if not _OPTIONS.search(question):
         return False
     lettered = _LETTER.fullmatch(gold) is not None and not re.match(r"[AI]\s", gold)

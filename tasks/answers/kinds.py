@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tasks.answers import words
 from tasks.answers.dates import dates_in, read_closing_date, read_date
 from tasks.answers.equality import Leaf, same_mathematics
-from tasks.answers.quantities import numbers_in, read_quantity, same_quantity
+from tasks.answers.quantities import IN_PROSE, numbers_in, read_quantity, same_quantity
 from tasks.answers.stated import Statement
 from tasks.answers.symbolic import UnreadableGoldError
 
@@ -49,16 +49,29 @@ def _spans(text: str) -> list[str]:
 
 
 _DIRECTLY = re.compile(r"(?:about|approximately|exactly|indeed|definitely|only|simply|just|then)\s")
-_COPULA = re.compile(r"\b(?:is|are|was|be|equals|gives)\s|=\s?")
+# "to be ready at 5" is a purpose, "needs to be 5" a statement.
+_COPULA = re.compile(r"\b(?:is|are|was|(?<!to )be|be(?=\s[-+$\\(]{0,3}[0-9])|equals|gives)\s|=\s?")
+_CONDITION = re.compile(r"\s(?:when|if|because|since|while|whenever|as long as)\s")
+_WAYS = re.compile(r"\bin\s(?=[0-9,]{1,30}\s(?:different\s|distinct\s|possible\s)?ways\b)")
 
 
 def _objects(text: str) -> list[str]:
-    """Parts of a sentence in the order to look for its answer; of `the sum is 12` `12`."""
+    """Parts of a sentence in the order to look for its answer; of `the sum is 12` `12`.
+
+    What a condition says (`... when the width is 25`) is looked at last.
+    """
     bare = _DIRECTLY.sub("", text.strip())
     if re.match(r"[-+$\\(\[]{0,4}[0-9]|\$|\\[(\[]", bare) and "=" not in bare:
         return [bare]
-    ends = [match.end() for match in _COPULA.finditer(bare)]
-    return [*(bare[end:] for end in reversed(ends[-5:])), bare]
+    clause = _CONDITION.split(bare, maxsplit=1)[0]
+    ways = [clause[match.end() :] for match in _WAYS.finditer(clause)]
+    return [*reversed(ways[-1:]), *_predicates(clause), clause, *_predicates(bare), bare]
+
+
+def _predicates(clause: str) -> list[str]:
+    """What follows each verb or `=` of a clause, the last one first."""
+    ends = [match.end() for match in _COPULA.finditer(clause)]
+    return [clause[end:] for end in reversed(ends[-5:])]
 
 
 def _number_of_sentence(text: str) -> str | None:
@@ -108,14 +121,26 @@ def _is_sentence(value: str) -> bool:
 
 
 def read_mathematics_line(line: str) -> str | None:
-    """The last formula of a closing line (of an equation the right side), else its last number."""
+    """The last formula of a closing line, whole (the gold may be an equation), else its number."""
     spans = _spans(line)
     numbers = numbers_in(_SPAN.sub(" ", line))
     if spans and (not numbers or line.rstrip(" .").endswith(("$", "\\)", "\\]"))):
-        return spans[-1].rpartition("=")[2].strip() or None
-    if not spans and "\\" in line and "=" in line and not _words_of(line):
-        return line.rpartition("=")[2].strip(" $\\[]") or None
-    return numbers[-1] if numbers else None
+        return spans[-1].strip() or None
+    if not spans and "=" in line and not _words_of(line):
+        return _DELIMITERS.sub("", line).strip() or None
+    return _subject(line) or (numbers[-1] if numbers else None)
+
+
+_DELIMITERS = re.compile(r"\\[()\[\]]|\$")
+_SUBJECT = re.compile(
+    rf"({IN_PROSE.pattern})\s(?:is|was|are|were)\s(?:indeed\s)?the\b[^=]{{0,300}}\Z"
+)
+
+
+def _subject(line: str) -> str | None:
+    """Of a closing sentence `326.5 is the sum of 313.9 and 12.6` its subject."""
+    match = _SUBJECT.match(re.split(r"(?<=[.!?])\s", line.strip())[-1])
+    return match[1] if match else None
 
 
 def _compare_mathematics(gold: str, stated: str, symbolic: Leaf) -> bool | None:
@@ -140,8 +165,9 @@ def read_number(statement: Statement) -> str | None:
 
 def read_number_line(line: str) -> str | None:
     """The last number of a closing line."""
-    numbers = numbers_in(_NUMBER_OF_LATEX.sub(" ", line))
-    return numbers[-1] if numbers else None
+    plain_line = _NUMBER_OF_LATEX.sub(" ", line)
+    numbers = numbers_in(plain_line)
+    return _subject(plain_line) or (numbers[-1] if numbers else None)
 
 
 def _compare_numbers(gold: str, stated: str, symbolic: Leaf) -> bool | None:

@@ -41,6 +41,7 @@ _REPLACEMENTS = [
         (r"\s+", " "),
     )
 ]
+_EXCLAMATION = re.compile(r"(?<=[A-Za-z]{2})!{1,9}\Z")  # behind a number it is a factorial
 _OUTER_BRACES = re.compile(r"\{([^{}]*)\}")
 
 
@@ -51,7 +52,7 @@ def canonical(text: str) -> str:
     text = plain(text)
     for pattern, replacement in _REPLACEMENTS:
         text = pattern.sub(replacement, text)
-    text = text.strip().rstrip(".,;:!").strip()
+    text = _EXCLAMATION.sub("", text.strip()).rstrip(".,;:").strip()
     whole = _OUTER_BRACES.fullmatch(text)
     return whole[1].strip() if whole and "," not in text else text
 

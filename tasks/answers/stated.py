@@ -55,6 +55,26 @@ def last_lines(tail: str) -> list[str]:
     return [line.strip()[-600:] for line in lines if line.strip(_CLOSING_DELIMITERS)]
 
 
+_ENDS_OPEN = re.compile(
+    r"(?:[-+*/=<>^_,(\[{&\\]|\\(?:cdot|times|leq?|geq?|neq?|approx|frac|sqrt|pm))\Z"
+)
+_STOPS = (".", "!", "?")
+
+
+def stops_inside(line: str) -> bool:
+    """Whether a last line breaks off inside a formula: no answer is read from its numbers."""
+    bare = line.rstrip()
+    if bare.endswith(_STOPS):
+        return False
+    opened, closed = (sum(map(bare.count, brackets)) for brackets in ("([{", ")]}"))
+    return opened > closed or _ENDS_OPEN.search(bare) is not None
+
+
+def stops_in_sentence(line: str) -> bool:
+    """Whether a last line breaks off in its prose: what stands before it was no conclusion."""
+    return line.rstrip()[-1:].isalnum()
+
+
 _TAG = re.compile(r"<answer>((?:[^<]|<(?!/?answer>)){0,2000})</answer>", re.IGNORECASE)
 
 

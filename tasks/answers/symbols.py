@@ -23,19 +23,18 @@ _TABLE = str.maketrans(
     }
 )  # fmt: skip
 _DROPPED = {"Cc", "Cf", "Cs", "Co", "Cn"}
-_KEPT_CONTROLS = "\n\t\r"
+_ODD = re.compile(r"[^\n\t\r -~]")  # all but printable ASCII and white space
 
 
 def plain(text: str) -> str:
     """`text` with typographic and mathematical characters in ASCII or LaTeX, the invisible gone."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(map(_plain_character, text.translate(_TABLE)))
+    if not text.isascii():
+        text = text.translate(_TABLE)
+    return _ODD.sub(_plain_character, text)
 
 
-def _plain_character(character: str) -> str:
-    if character in _KEPT_CONTROLS or (character.isascii() and character.isprintable()):
-        return character
+def _plain_character(match: re.Match[str]) -> str:
+    character = match.group()
     if unicodedata.category(character) in _DROPPED:
         return ""
     if character.isspace():

@@ -8,15 +8,19 @@ Grade(verdict="correct", extracted_answer="5").
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from tasks.answers.equality import Leaf, undecided
+from tasks.answers.equality import Leaf
 from tasks.answers.kinds import KINDS, AnswerKind
+from tasks.answers.reach import is_within_reach
 from tasks.answers.stated import (
     MAX_ANSWER_CHARACTERS,
     Statement,
     find_statements,
     last_lines,
+    stops_in_sentence,
+    stops_inside,
     tail_of,
 )
 from tasks.answers.symbolic import UnreadableGoldError, same_symbolically
@@ -50,6 +54,14 @@ class Comparison:
         is_correct = True in verdicts
         return Grade(verdict="correct" if is_correct else "wrong", extracted_answer=self.stated)
 
+    def settle_cheaply(self) -> Grade | None:
+        """The grade as far as no algebra is needed; None where algebra might tell."""
+        leaves: list[tuple[str, str]] = []
+        grade = self.settle(lambda gold, stated: leaves.append((gold, stated)))
+        if grade is None and not any(is_within_reach(g) and is_within_reach(s) for g, s in leaves):
+            return Grade(verdict="unverifiable", extracted_answer=self.stated)
+        return grade
+
 
 def grade(text: str, *, answer: str, answer_type: str, truncated: bool) -> Grade:
     """Grade `text` against the gold `answer`. Unlimited in time: give strangers' text to a Grader.
@@ -59,7 +71,7 @@ def grade(text: str, *, answer: str, answer_type: str, truncated: bool) -> Grade
     outcome = read_answer(text, answer=answer, answer_type=answer_type, truncated=truncated)
     if isinstance(outcome, Grade):
         return outcome
-    settled = outcome.settle(undecided) or outcome.settle(same_symbolically)
+    settled = outcome.settle_cheaply() or outcome.settle(same_symbolically)
     return settled or Grade(verdict="unverifiable", extracted_answer=outcome.stated)
 
 
@@ -89,20 +101,39 @@ def gold_answer(text: str) -> str:
     return bounded
 
 
-_THOUGHT_END = "</think>"
+_THOUGHT_END = re.compile(r"</think>|<\|end_of_thought\|>")
+_THOUGHT_BEGIN = re.compile(r"<think>|<\|begin_of_thought\|>")
 
 
 def _last_answer(text: str, kind: AnswerKind, *, truncated: bool) -> tuple[str, str] | None:
     """The last answer stated after the thought, else in it; a closing line only of whole texts."""
-    thought, ended, final = text.rpartition(_THOUGHT_END)
-    if truncated and not ended and "<think>" in text:
+    ends = list(_THOUGHT_END.finditer(text))
+    if truncated and not ends and _THOUGHT_BEGIN.search(text):
         return None  # cut off while thinking: nothing is final yet
-    tail = tail_of(final)
+    final = text[ends[-1].end() :] if ends else text
+    found = _answer_of(tail_of(final), kind, truncated=truncated)
+    if found is not None or not ends:
+        return found
+    thought = tail_of(text[: ends[-1].start()])
+    return _stated(thought, kind, truncated=False) if truncated else _answer_of(thought, kind)
+
+
+def _answer_of(tail: str, kind: AnswerKind, *, truncated: bool = False) -> tuple[str, str] | None:
     found = _stated(tail, kind, truncated=truncated)
     if found is None and not truncated:
-        readings = map(kind.read_line, last_lines(tail)[: kind.num_closing_lines])
-        found = next(((reading, reading) for reading in readings if reading), None)
-    return found or (_stated(tail_of(thought), kind, truncated=False) if thought else None)
+        reading = _closing(last_lines(tail)[: kind.num_closing_lines], kind)
+        found = (reading, reading) if reading else None
+    return found
+
+
+def _closing(lines: list[str], kind: AnswerKind) -> str | None:
+    """What the closing lines say, last first; nothing where the text breaks off before its end."""
+    if not lines or stops_inside(lines[0]):
+        return None
+    reading = kind.read_line(lines[0])
+    if reading is None and stops_in_sentence(lines[0]):
+        return None
+    return reading or next(filter(None, map(kind.read_line, lines[1:])), None)
 
 
 def _stated(tail: str, kind: AnswerKind, *, truncated: bool) -> tuple[str, str] | None:

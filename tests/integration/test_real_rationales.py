@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.test_nano_run import litecot, query
+from tests.real_chains import DATA
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
 FILES = {
     "gsm8k_test_openai_4candidates": (),
     "date_understanding_chatgpt_10candidates": (),

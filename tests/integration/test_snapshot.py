@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 from datasets import load_dataset
 
-from infra.publishing.snapshot import PublishError, write_snapshot
+from flows.recipe import load_recipe
+from infra.publishing.licences import UNKNOWN, identifier, licences_of
+from infra.publishing.methods import filter_settings, methods, other_prompts
+from infra.publishing.snapshot import PublishError, example_schema, write_snapshot
+from infra.storage import CorpusWriter
 from sql.database import Database, connect
+from tests.hub_server import Hub, serving_hub
 from tests.unit import sample_corpus as sample
+
+TOKEN = "hf_good_token"
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +59,29 @@ def test_the_card_has_front_matter_counts_prompts_and_licences(folder: Path) -> 
     card = (folder / "README.md").read_text()
     _, front, body = card.split("---\n", 2)
     assert yaml.safe_load(front)["configs"][0]["data_files"][0]["path"] == "data/train-*.parquet"
-    assert "2 training examples for 1 problems" in body
+    assert "2 training examples for 1 problem, made by run" in body
     assert "| sample | 2 | MIT |" in body
     assert "| compressed | 1 | 40 | 100 |" in body
+    assert yaml.safe_load(front)["license"] == "mit"
     assert "| kept | 1 | 2 |" in body
+    assert "| rewrite | answer changed | 1 |" in body
+    assert "rewritten by the difficulty of their problems" in body
     assert body.count("█") > 0
+
+
+def test_the_card_explains_every_column(folder: Path) -> None:
+    card = (folder / "README.md").read_text()
+    assert [name for name in example_schema().names if f"`{name}`" not in card] == []
+
+
+def test_the_card_counts_published_chains_and_those_they_were_made_from(folder: Path) -> None:
+    card = (folder / "README.md").read_text()
+    rows = [line for line in card.splitlines() if "| not recorded |" in line]
+    assert rows == [
+        "| long | teacher | not recorded |  | 0 | 1 |",
+        "| rewritten | teacher | not recorded |  | 1 | 0 |",
+        "| compressed | compressor | not recorded |  | 1 | 0 |",
+    ]
 
 
 def test_provenance_names_the_run(folder: Path) -> None:
@@ -87,3 +118,203 @@ def test_a_snapshot_in_a_bucket_is_refused(database: Database, tmp_path: Path) -
     with pytest.raises(PublishError, match="a snapshot is a folder of this machine"):
         write_snapshot(database, Path("s3://bucket/snapshot"), licences={})
     assert not Path("s3:").exists()
+
+
+# --- what was done, and by whom
+
+
+def brought_corpus(folder: Path, *settings: str, beside: Sequence[sample.Made] = ()) -> Database:
+    """Two rationales brought for one problem with a subject, of which one is published."""
+    recipe = load_recipe("morsd", overrides=settings, problems=("brought.jsonl",))
+    resolved = json.dumps({"recipe": json.loads(recipe.model_dump_json())})
+    run = replace(sample.RUN, recipe="morsd", resolved=resolved)
+    problem = replace(sample.PROBLEMS[0], subject="sums")
+    brought = {"model": "brought", "finish_reason": "imported"}
+    kept = sample.rationale("verify", sample.P0, **brought)
+    wrong = sample.rationale("verify", sample.P0, candidate=1, verdict="wrong", **brought)
+    rows = [
+        sample.Made("run", run), sample.Made("ingest", problem),
+        sample.member(sample.P0, run_id=run.content_id()), kept, wrong, *beside,
+        sample.selection(kept.id, "original"), sample.example(kept.id, "original"),
+        sample.selection(wrong.id, "original", kept=False, filter="accuracy",
+                         reason="wrong_answer", rank=None, rd=None),
+    ]  # fmt: skip
+    with CorpusWriter(folder) as writer:
+        for made in rows:
+            stamp = {"stage_fingerprint": sample.FINGERPRINTS.get(made.stage, "")}
+            writer.finish(made.input_id, [made.row], run_id=run.content_id(), **stamp)
+        writer.flush()
+        return connect(writer.parts())
+
+
+def card_of(database: Database, folder: Path) -> str:
+    write_snapshot(database, folder, licences={})
+    return (folder / "README.md").read_text()
+
+
+def test_a_card_of_brought_rationales(tmp_path: Path) -> None:
+    card = card_of(brought_corpus(tmp_path / "corpus"), tmp_path / "snapshot")
+    assert "The student is nano:student:" in card
+    assert "counted with the tokenizer of nano:student" in card
+    assert "| long | not stated | *none: brought with the problems* |  | 1 | 0 |" in card
+    assert "## Levels" not in card
+    assert "ungraded" not in card
+    assert "judge__" not in card
+    assert "| the user turn of `messages` | - | generate__default |" in card
+    loaded = load_dataset(str(tmp_path / "snapshot"), cache_dir=str(tmp_path / "cache"))
+    assert loaded["train"]["subject"] == ["sums"]
+
+
+def test_selection_by_rd_is_credited_where_it_dropped_something(tmp_path: Path) -> None:
+    harmful = sample.rationale("verify", sample.P0, candidate=2, finish_reason="imported")
+    dropped = sample.selection(
+        harmful.id, "original", kept=False, filter="difficulty", reason="rd_above_threshold", rd=2.0
+    )
+    database = brought_corpus(tmp_path / "corpus", beside=[harmful, dropped])
+    card = card_of(database, tmp_path / "snapshot")
+    assert "Chains of thought were selected by how much they help the student (MoRSD" in card
+    assert "| select | RD above the threshold | 1 |" in card
+    assert "| accuracy | right answers that the student could score | 3 | 1 |" in card
+    settings = "RD up to 1; per problem and condition the 3 with the lowest RD; "
+    settings += "of the run's right answers the 30% with the lowest RD"
+    assert f"| difficulty | {settings} | 2 | 1 |" in card
+
+
+def test_selection_by_rd_is_not_credited_where_it_did_nothing(tmp_path: Path) -> None:
+    database = brought_corpus(tmp_path / "corpus", "select.max_rd=inf", "select.keep_fraction=1.0")
+    card = card_of(database, tmp_path / "snapshot")
+    assert "were filtered for right answers and against near-duplicates." in card
+    assert "MoRSD" not in card
+    assert "RD up to" not in card
+
+
+def test_the_method_of_compression_is_the_one_that_ran() -> None:
+    prompts = [{"kind": "compressed", "origin": "written"}]
+    recipe = {"compress": {"method": "fixed_ratio"}}
+    told = methods(prompts=prompts, filters=[], recipe=recipe)
+    assert told == ["compressed to given shares of their length"]
+
+
+def test_filters_that_are_off_are_not_told() -> None:
+    off = {"max_rd": None, "keep_per_problem": None, "keep_fraction": None}
+    assert filter_settings(off).keys() == {"accuracy", "diversity"}
+
+
+def test_prompts_that_wrote_no_chain_are_named() -> None:
+    recipe = json.loads(load_recipe("litecot").model_dump_json())
+    uses = {use: prompt for use, _, prompt in other_prompts(recipe)}
+    assert uses["grading the problems"] == "judge__instruct"
+    assert uses["checking the rewrites"] == "verify__instruct"
+    recipe["difficulty"]["signal"], recipe["rewrite"]["teacher_check"] = "measured", False
+    assert not {"grading the problems", "checking the rewrites"} & {
+        use for use, _, _ in other_prompts(recipe)
+    }
+
+
+# --- licences
+
+
+def test_an_unknown_licence_is_said_loudly(database: Database, tmp_path: Path) -> None:
+    written = write_snapshot(database, tmp_path / "snapshot", licences={})
+    assert written.unlicensed == ("sample",)
+    card = (tmp_path / "snapshot" / "README.md").read_text()
+    assert yaml.safe_load(card.split("---\n")[1])["license"] == "unknown"
+    assert "**The licence of a source below is unknown" in card
+    assert "| sample | 2 | **unknown** |" in card
+
+
+def test_licences_are_as_stated_or_the_projects_own_or_unknown() -> None:
+    found = licences_of(
+        ["a.jsonl", "train.jsonl", "b/c.jsonl.gz"], {"a.jsonl": "MIT"}, inputs=["nano:train"]
+    )
+    assert found == {"a.jsonl": "MIT", "train.jsonl": "apache-2.0", "b/c.jsonl.gz": UNKNOWN}
+
+
+@pytest.mark.parametrize(
+    ("licences", "front"),
+    [
+        ({"a": "MIT", "b": "mit"}, "mit"), ({"a": "MIT", "b": "cc-by-4.0"}, "other"),
+        ({"a": "MIT", "b": UNKNOWN}, UNKNOWN), ({"a": "ask: the author"}, "other"), ({}, UNKNOWN),
+    ],
+)  # fmt: skip
+def test_the_front_matter_has_one_licence(licences: dict[str, str], front: str) -> None:
+    assert identifier(licences) == front
+
+
+# --- upload
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[Hub]:
+    with serving_hub(token=TOKEN) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pushed") / "corpus"
+    sample.write_sample(folder)
+    return folder
+
+
+def publish(corpus: Path, folder: Path, hub_url: str, token: str = TOKEN) -> tuple[int, str, str]:
+    """`litecot publish --push me/chains`, in a process of its own: hub addresses are read once."""
+    environment = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"}
+    environment |= {"HF_ENDPOINT": hub_url, "HF_TOKEN": token, "HF_HUB_DISABLE_TELEMETRY": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "publish", str(folder), "--corpus", str(corpus),
+         "--push", "me/chains"],
+        env=environment, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_snapshot_is_uploaded_whole_and_private(hub: Hub, corpus: Path, tmp_path: Path) -> None:
+    code, out, err = publish(corpus, tmp_path / "snapshot", hub.url)
+    assert code == 0, err
+    assert f"uploaded to {hub.url}/datasets/me/chains/commit/" in out
+    assert hub.private == {"me/chains": True}
+    here = {
+        str(path.relative_to(tmp_path / "snapshot")): path.read_bytes()
+        for path in (tmp_path / "snapshot").rglob("*")
+        if path.is_file()
+    }
+    assert hub.files["me/chains"] == here
+    assert TOKEN not in out + err
+
+
+def test_a_refused_upload_keeps_the_snapshot(hub: Hub, corpus: Path, tmp_path: Path) -> None:
+    code, _, err = publish(corpus, tmp_path / "snapshot", hub.url, token="hf_wrong_token")
+    assert code == 2
+    (line,) = [line for line in err.splitlines() if "me/chains" in line]
+    assert "the snapshot" in line
+    assert "is whole, upload it again with `hf upload me/chains" in line
+    assert (tmp_path / "snapshot" / "README.md").is_file()
+    assert "hf_wrong_token" not in err
+
+
+def test_a_hub_that_is_not_there_is_one_line(corpus: Path, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    code, _, err = publish(corpus, tmp_path / "snapshot", url)
+    assert code == 2
+    assert "the snapshot" in err
+
+
+def test_a_hub_data_sets_licence_is_read_from_its_card(hub: Hub) -> None:
+    hub.cards["org/sums"] = {"license": "cc-by-4.0"}
+    hub.cards["org/silent"] = {}
+    code = (
+        "from infra.publishing.licences import licences_of;"
+        "print(licences_of(['org/sums:main:train', 'org/silent', 'org/gone'], {}, inputs=[]))"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment | {"HF_ENDPOINT": hub.url},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.stdout.strip() == str(
+        {"org/sums:main:train": "cc-by-4.0", "org/silent": UNKNOWN, "org/gone": UNKNOWN}
+    ), done.stderr

@@ -11,7 +11,8 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
         ("sample", "none", 3, 0.5, 0.6667, 120.0),
     ],
     "compression_ratio_by_level": [
-        ("easy", 1, 60, 30, 0.5, 0.5, 0.5),
+        ("easy", "rewritten", 1, 0, 100, 60, 0.6, 0.6, 0.6),
+        ("easy", "compressed", 1, 0, 60, 30, 0.5, 0.5, 0.5),
     ],
     "cost_per_kept_example": [
         ("generate", 3, 300, 1.5, 15.0, 150.0, 0.75),
@@ -20,12 +21,12 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
         ("difficulty", 2, 8, 1.0, 20.0, 4.0, 0.1),
     ],
     "difficulty_agreement": [
-        ("easy", "easy", 1, 0.25, 1.0),
-        ("hard", "hard", 1, 0.75, 1.0),
+        ("easy", "easy", 1, 0.25, 1.0, 1.0),
+        ("hard", "hard", 1, 0.75, 1.0, 1.0),
     ],
     "hardest_problems": [
-        (P2, None, 0.0, 1, 50.0, None, "3", "What is 2 + 1?"),
-        (P0, "easy", 0.5, 2, 110.0, None, "1", "What is 0 + 1?"),
+        (P2, None, 0.0, 1, 50.0, None, None, "3", "What is 2 + 1?"),
+        (P0, "easy", 0.5, 2, 110.0, None, None, "1", "What is 0 + 1?"),
     ],
     "kinds_kept": [
         ("original", "rewritten", 1, 1, 1.0, 0.5, 60.0, 60.0),
@@ -44,18 +45,22 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
         (1.0, 1, 0, None, None, None),
     ],
     "rd_against_length": [
-        (1, 1, 0.5, 0.5, 60.0, 2.0, 0.0, -1.0),
-        (2, 1, 0.75, 0.75, 30.0, 2.0, 1.0, -1.0),
+        ("rewritten", 1, None, 0.5, 60.0, 60.0, 60.0),
+        ("compressed", 1, None, 0.75, 30.0, 30.0, 30.0),
     ],
     "rebound_by_level": [
         ("easy", "rebound", 1, 2.0, 1.0, 30.0, 1.0),
     ],
     "removed_at_ingest": [
-        ("not_json", 1, "line 5", "sample:5"),
+        ("not_json", 1, "line 5", "sample:5", None, None),
     ],
     "rewrites_by_level": [
         ("easy", "accepted", 1, 1.0, 1.0, 60.0),
         ("hard", "answer_changed", 1, 1.0, 3.0, None),
+    ],
+    "scores_by_outcome": [
+        ("original", "kept", 1, 0.5, None, None, None, None, 9.0),
+        ("compressed", "kept", 1, 0.75, None, None, None, None, 9.0),
     ],
     "selection_by_level": [
         ("easy", "kept", 2, 1, 1.0, 0.625),

@@ -140,8 +140,8 @@ ROUND_2 = rationale(
 def difficulty(problem_id: str, level: str, value: float) -> Made:
     row = Difficulty(
         problem_id=problem_id, teacher_level=level, type_score=value, step_score=value,
-        error_rate=value, difficulty=value, level=level, model="teacher", num_requests=1,
-        prompt_tokens=20, completion_tokens=4, latency_s=0.1,
+        error_rate=value, measured=value, difficulty=value, level=level, model="teacher",
+        num_requests=1, prompt_tokens=20, completion_tokens=4, latency_s=0.1,
     )  # fmt: skip
     return Made("difficulty", row)
 

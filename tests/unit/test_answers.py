@@ -48,10 +48,55 @@ def extracted(text: str, kind: str = "math") -> str | None:
         ("<think>The answer is 1.</think>", "1"),
         ("\\boxed{5}<|im_end|>", "5"),
         ("\\boxed{} and \\boxed{3}", "3"),
+        ("first <ANSWER> 1,000 </ANSWER>", "1,000"),
+        ("#### 1,000", "1,000"),
+        ("\\boxed{10{,}000}", "10{,}000"),
+        ("The answer is 12,345.67.", "12,345.67"),
+        ("The answer is the height must fall by 36% when the width is 25% larger.", "36%"),
+        ("The answer is he can start no later than 2 pm to be ready at 5 pm.", "2"),
+        ("The answer is the width needs to be 12.", "12"),
+        ("The answer is she can choose 4 of 8 members in 70 ways.", "70"),
+        ("I am confident. 326.5 is the correct sum of 313.9 and 12.6.", "326.5"),
+        ("The result is:\n\\[\n\\sin x = \\frac{1}{8}\n\\]\n", "\\sin x = \\frac{1}{8}"),
+        ("<|begin_of_thought|>So the value is 64.\n<|end_of_thought|>\nLet \\(a, b", "64"),
     ],
 )
 def test_last_stated_answer(text: str, expected: str) -> None:
     assert extracted(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "First 3 + 4 = 7.\nThen x^2 + (1/2", "so \\( k =", "which gives 9 *", "\\[ 3 + \\frac{1}{",
+        "The roots are 3 and 5.\n\nAlternatively, perhaps I can think about the", "\\boxed{5",
+        "Let \\(a, b",
+    ],
+)  # fmt: skip
+def test_a_chain_that_breaks_off_has_no_answer(text: str) -> None:
+    assert verdict(text, "5", "math") == "no_answer"
+    assert extracted(text) is None
+
+
+def test_a_closing_equation_is_read_whole() -> None:
+    text = "Thus, the plane is:\n\\[\n5x - 7y + 4 = 0\n\\]"
+    assert verdict(text, "5x - 7y + 4 = 0", "math") == "correct"
+    assert verdict("So we have\n\\[ x = 3 + 4 = 7 \\]", "7", "math") == "correct"
+
+
+@pytest.mark.parametrize(
+    ("stated", "gold"),
+    [
+        ("9^{9^{9}}", "x+y"), ("9**9**9**9", "x+y"), ("99999999!", "x+y"), ("x^{99999}", "x+y"),
+        ("(a+b+c)^{99}", "x+y"), ("{" * 9 + "x" + "}" * 9, "x+y"), ("\\sum_{k=1}^{n} k^k", "x+y"),
+        ("x+y", "9^{9^{9}}"), ("\\sqrt{2}+" * 40 + "x", "x+y"),
+    ],
+)  # fmt: skip
+def test_what_algebra_cannot_reach_is_unverifiable(stated: str, gold: str) -> None:
+    outcome = grade(f"\\boxed{{{stated}}}", answer=gold, answer_type="math", truncated=False)
+    assert outcome.verdict == "unverifiable"
+    assert outcome.extracted_answer == stated
+    assert verdict(f"\\boxed{{{stated}}}", stated, "math") == "correct"  # spelled the same
 
 
 def test_only_the_tail_of_a_long_text_is_read() -> None:
@@ -81,8 +126,8 @@ def test_only_the_tail_of_a_long_text_is_read() -> None:
         ("\\text{Evelyn}", "Evelyn"), ("\\text{(C)}", "(C)\\text{ Plane}"),
         ("\\text{even}", "Even"),
         ("\\text{4:30 p.m.}", "4:30 \\text{ PM}"), ("204_5", "204_{5}"), ("204_5", "204"),
-        ("2\\sqrt3", "\\sqrt{12}"), ("\\sqrt{5}", "5^{1/2}"), ("(x+1)^2", "x^2+2x+1"),
-        ("x < 3", "3 > x"),
+        ("2\\sqrt3", "\\sqrt{12}"), ("120", "5!"), ("\\sqrt{5}", "5^{1/2}"),
+        ("(x+1)^2", "x^2+2x+1"), ("x < 3", "3 > x"),
         ("5x-7y+11z+4=0", "5x - 7y + 11z + 4 = 0"), ("2 million", "2000000"),
     ],
 )  # fmt: skip
@@ -247,7 +292,7 @@ def test_gold_answer(text: str, expected: str) -> None:
         ("1/2", "?", "math"),
         ("November 22, 2001", "?", "date"), ("Thursday", "Which day?", "text"),
         ("B", "Which?\nA) red\nB) blue", "choice"), ("blue", "Which? (A) red (B) blue", "choice"),
-        ("B", "Which vitamin?", "text"), ("-5", "?", "integer"), ("50%", "?", "math"),
+        ("C", "Which is largest?", "choice"), ("F", "Which note?", "text"), ("-5", "?", "integer"), ("50%", "?", "math"),
     ],
 )  # fmt: skip
 def test_infer_answer_type(answer: str, question: str, expected: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,32 @@ def test_unknown_prompt(tmp_path: Path) -> None:
     assert "score.prompt: no prompt 'poem'" in message
 
 
+def test_everything_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
+    code, out, err = litecot(
+        "run", "nano", "--problems", "nowhere.jsonl", "--problems", "nor_here.jsonl",
+        "--set", f"models.teacher.model={tmp_path}/no_teacher",
+        "--set", f"models.student.model={tmp_path}/no_student",
+    )  # fmt: skip
+    assert (code, out) == (2, "")
+    first, *named = err.splitlines()
+    assert first == "litecot: 4 things are missing"
+    for line, words in zip(
+        named, ("nowhere.jsonl", "nor_here.jsonl", "no_teacher", "no_student"), strict=True
+    ):
+        assert words in line
+
+
+def test_models_that_do_not_fit_are_named_each_after_the_plan() -> None:
+    code, out, err = litecot("run", "macc", "--plan", "--on", "1x1x8")
+    assert code == 2
+    assert "estimate for 1000 problems" in out
+    first, *named = err.splitlines()
+    assert first == "litecot: 2 things are missing"
+    assert [line.split()[0] for line in named] == ["teacher", "compressor"]
+
+
 def test_no_problems() -> None:
-    assert "--problems" in refusal("run", "litecot")
+    assert "--problems" in litecot("run", "litecot")[2]
 
 
 def test_missing_problems_file(tmp_path: Path) -> None:
@@ -135,15 +160,10 @@ def test_sql_refuses_an_unknown_format(corpus: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("command", [("status",), ("show", "0")])
+@pytest.mark.parametrize("command", [("status",), ("show", "0"), ("sql", "from stg_problems")])
 def test_no_corpus(tmp_path: Path, command: tuple[str, ...]) -> None:
     message = refusal(*command, "--corpus", tmp_path / "none")
     assert "no corpus here" in message
-
-
-def test_sql_without_a_corpus_shows_the_relations(tmp_path: Path) -> None:
-    code, out, _ = litecot("sql", "from stg_problems", "--corpus", tmp_path / "none")
-    assert (code, out.splitlines()[-1]) == (0, "0 rows")
 
 
 def test_unknown_run_and_id(corpus: Path) -> None:
@@ -170,7 +190,10 @@ def test_show_tells_the_lineage(corpus: Path) -> None:
 def test_status_counts_rows(corpus: Path) -> None:
     code, out, _ = litecot("status", "--corpus", corpus)
     assert code == 0
-    assert "rationales" in out
+    named = re.findall(r"raw_\w+", out)
+    assert "raw_rationales" in named
+    for relation in named:
+        assert litecot("sql", f"from {relation}", "--corpus", corpus)[0] == 0
 
 
 def test_recipes_are_listed() -> None:

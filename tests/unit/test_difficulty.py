@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flows.plan import draft_plan
+from flows.recipe import load_recipe
 from tasks.difficulty import (
     DifficultyConfig,
     DifficultyRecord,
@@ -26,22 +28,40 @@ from tests.fakes import ScriptedChat, ports
 def run(reply: str | None = "medium", *, record: Any = None, **settings: Any) -> Difficulty:
     known: dict[str, Any] = {
         "record_id": "p", "problem_id": "p", "question": "q", "rationale": "1) a\n2) b",
-        "num_wrong": 1, "num_graded": 4, "subject_error_rate": 0.5,
+        "num_tokens": 6, "length_place": 0.75, "num_wrong": 1, "num_graded": 4,
+        "subject_error_rate": 0.5,
     }  # fmt: skip
     one = DifficultyRecord(**{**known, **(record or {})})
     chat = ScriptedChat([] if reply is None else [reply], name="judge")
     config = DifficultyConfig.model_validate(settings)
-    (row,) = asyncio.run(grade_difficulty(one, ports(chat={"teacher": chat}), config))
+    (row,) = asyncio.run(
+        grade_difficulty(one, ports(chat={"teacher": chat}, prompts=config.prompt), config)
+    )
     return row
 
 
 def test_signals_by_hand() -> None:
-    row = run("hard", num_steps_hard=8)
-    measured = 0.2 * 0.5 + 0.4 * 0.25 + 0.4 * 0.25
-    assert (row.type_score, row.step_score, row.error_rate) == (0.5, 0.25, 0.25)
+    row = run("Reason: two ideas.\nDifficulty: hard")
+    measured = 0.2 * 0.5 + 0.4 * 0.75 + 0.4 * 0.25
+    assert (row.type_score, row.step_score, row.error_rate) == (0.5, 0.75, 0.25)
+    assert (row.num_steps, row.num_tokens, row.num_wrong, row.num_graded) == (2, 6, 1, 4)
+    assert row.measured == pytest.approx(measured)
     assert row.difficulty == pytest.approx(0.5 * 1.0 + 0.5 * measured)
-    assert (row.teacher_level, row.level, row.model) == ("hard", "medium", "judge")
-    assert (row.num_requests, row.prompt_tokens, row.completion_tokens) == (1, 10, 1)
+    assert (row.teacher_level, row.teacher_reason) == ("hard", "two ideas.")
+    assert (row.thresholds, row.medium_from, row.hard_from) == ("fixed", 1 / 3, 2 / 3)
+    assert (row.level, row.model) == ("hard", "judge")
+    assert (row.num_requests, row.prompt_tokens, row.completion_tokens) == (1, 10, 5)
+
+
+def test_steps_may_be_counted_instead_of_measured_by_length() -> None:
+    assert run(None, signal="measured", num_steps_hard=8).step_score == 0.25
+    assert run(None, signal="measured", num_steps_hard=1).step_score == 1.0
+
+
+def test_quantiles_are_read_later_among_the_shards_problems() -> None:
+    row = run("hard", thresholds="quantile", medium_from=0.5, hard_from=0.9)
+    assert row.level is None
+    assert (row.thresholds, row.medium_from, row.hard_from) == ("quantile", 0.5, 0.9)
 
 
 def test_teacher_alone() -> None:
@@ -59,9 +79,14 @@ def test_without_a_readable_verdict_the_measured_score_stands(signal: str) -> No
     assert run("no idea", signal=signal).difficulty == run(None, signal="measured").difficulty
 
 
-def test_a_problem_nobody_answered() -> None:
-    row = run("easy", record={"rationale": None, "num_wrong": 0, "num_graded": 0})
-    assert (row.error_rate, row.step_score) == (0.0, 0.0)
+def test_what_nothing_measures_is_left_out() -> None:
+    unanswered = {"rationale": None, "num_tokens": None, "length_place": None, "num_wrong": 0,
+                  "num_graded": 0}  # fmt: skip
+    row = run(None, signal="measured", record=unanswered)
+    assert (row.error_rate, row.step_score, row.num_steps) == (None, None, None)
+    assert row.measured == pytest.approx(0.5)  # the type's alone
+    row = run(None, signal="measured", record={**unanswered, "subject_error_rate": None})
+    assert (row.measured, row.level) == (0.5, "medium")  # nothing is known
 
 
 @pytest.mark.parametrize(
@@ -87,6 +112,7 @@ def test_counts_steps(text: str, steps: int) -> None:
 
 
 shares = st.floats(0, 1)
+known = st.none() | shares
 configs = st.builds(
     DifficultyConfig,
     signal=st.sampled_from(["teacher", "measured", "blended"]),
@@ -97,9 +123,13 @@ configs = st.builds(
 )
 
 
-@given(shares, shares, shares, st.none() | st.sampled_from(["easy", "medium", "hard"]), configs)
+@given(known, known, known, st.none() | st.sampled_from(["easy", "medium", "hard"]), configs)
 def test_the_score_stays_in_0_to_1(
-    kind: float, step: float, error: float, teacher: Any, config: DifficultyConfig
+    kind: float | None,
+    step: float | None,
+    error: float | None,
+    teacher: Any,
+    config: DifficultyConfig,
 ) -> None:
     measured = measured_score(type_score=kind, step_score=step, error_rate=error, config=config)
     score = blend(measured, teacher, config)
@@ -125,3 +155,22 @@ def test_a_higher_score_is_never_an_easier_level(
 def test_senseless_settings_are_refused(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         DifficultyConfig.model_validate(settings)
+
+
+def fingerprints(*overrides: str) -> dict[str, str]:
+    plan = draft_plan(load_recipe("nano", overrides=["difficulty.thresholds=quantile", *overrides]))
+    return dict(plan.fingerprints)
+
+
+def test_levels_by_quantile_depend_on_the_problems_and_their_shards() -> None:
+    first = fingerprints("limit=160", "shard_size=80")
+    for other in (
+        fingerprints("limit=80", "shard_size=80"),
+        fingerprints("limit=160", "shard_size=40"),
+    ):
+        same = {name for name, one in first.items() if other[name] == one}
+        assert {"generate", "difficulty"} <= same  # the scores can be used again
+        assert not {"rewrite", "compress", "score"} & same
+    fixed = "difficulty.thresholds=fixed"
+    one, two = fingerprints("limit=160", fixed), fingerprints("limit=80", fixed)
+    assert one["rewrite"] == two["rewrite"]

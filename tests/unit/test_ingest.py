@@ -19,6 +19,7 @@ from tasks.ingest import (
     IngestError,
     SourceConfig,
     read_problems,
+    read_questions,
 )
 from tasks.schemas import Rejection, content_id
 from tasks.values import align, lookup, normalise, read_flag, to_text
@@ -189,6 +190,14 @@ def test_control_text_stays_text_with_a_warning(tmp_path: Path, token: str) -> N
     assert item.warnings == ("control_text_in_question", "control_text_in_candidate")
 
 
+def test_the_marks_of_a_thought_are_no_control_tokens(tmp_path: Path) -> None:
+    chain = "<|begin_of_thought|>3 + 4<|end_of_thought|><|begin_of_solution|>7<|end_of_solution|>"
+    item = problem(
+        ingest(write_rows(tmp_path, [{"question": "3 + 4?", "answer": "7", "code": chain}]))
+    )
+    assert (item.candidates[0].text, item.warnings) == (chain, ())
+
+
 def test_lone_surrogates_and_nuls_are_cleaned_with_a_warning(tmp_path: Path) -> None:
     row = {"question": "A\ud800B\0C \U0001f600?", "answer": "\udfff7", "code": "x\0\ud83d"}
     item = problem(after_good(tmp_path, row, answer_type="text"))
@@ -319,3 +328,14 @@ def check_accepted(item: IngestedProblem, seen: dict[str, str]) -> None:
     found.answer.encode()
     assert all(c.problem_id == found.content_id("") for c in item.candidates)
     assert all(c.text.strip() for c in item.candidates)
+
+
+def test_questions_of_a_set_need_no_gold_answer(tmp_path: Path) -> None:
+    rows = [{"id": 1, "problem": "Q1?"}, {"id": 2}, {"id": 3, "problem": " Q3? "}, [4]]
+    path = write_rows(tmp_path, rows, name="hidden.jsonl")
+    assert list(read_questions([path])) == [("hidden.jsonl:1", "Q1?"), ("hidden.jsonl:3", "Q3?")]
+
+
+def test_questions_of_a_set_are_read_where_two_columns_could_be_the_answer(tmp_path: Path) -> None:
+    path = write_rows(tmp_path, [{"answer": "1/2", "gt": "0.5", "question": "Half?"}])
+    assert [question for _, question in read_questions([path])] == ["Half?"]

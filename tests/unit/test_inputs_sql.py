@@ -15,8 +15,10 @@ from infra.storage import CorpusWriter
 from sql.database import Database, connect, names
 from sql.pending import count_pending, stream_pending
 from tasks.compress import CompressConfig
+from tasks.difficulty import DifficultyConfig
 from tasks.evaluate import EvaluateConfig
-from tasks.schemas import Candidate, Problem, Rejection
+from tasks.rewrite import RewriteConfig
+from tasks.schemas import Candidate, Membership, Problem, Rejection
 from tasks.score import ScoreConfig
 from tasks.select import SelectConfig
 from tasks.stage import StageConfig
@@ -78,7 +80,7 @@ def empty() -> Database:
     return connect({})
 
 
-@pytest.mark.parametrize("reads", sorted(set(names("inputs")) - {"train"}))
+@pytest.mark.parametrize("reads", sorted(set(names("inputs")) - {"train", "texts"}))
 def test_binds_on_an_empty_corpus(empty: Database, reads: str) -> None:
     query = {
         "reads": reads, "table": TABLES[reads], "fingerprint": "fp", "shard": None,
@@ -151,7 +153,7 @@ def test_difficulty_counts_wrong_answers(ask: Ask) -> None:
     ]
     (found,) = ask("difficulty", *rows)
     assert (found["num_wrong"], found["num_graded"]) == (2, 3)
-    assert found["subject_error_rate"] == pytest.approx(2 / 3)
+    assert found["subject_error_rate"] is None  # there is no other problem to tell by
 
 
 def test_difficulty_reads_the_shortest_right_chain(ask: Ask) -> None:
@@ -161,23 +163,132 @@ def test_difficulty_reads_the_shortest_right_chain(ask: Ask) -> None:
         rationale("generate", P0, candidate=2, text="shortest right", num_tokens=40),
     ]
     (found,) = ask("difficulty", *rows)
-    assert found["rationale"] == "shortest right"
+    assert (found["rationale"], found["num_tokens"]) == ("shortest right", 40)
+    assert found["length_place"] == 0.5  # the only one
+
+
+OWN_RUN = Made("ingest", sample.RUN)
+
+
+def errors(found: Records) -> list[tuple[Any, ...]]:
+    return values(found, "num_wrong", "num_graded")
 
 
 def test_difficulty_counts_earlier_runs_with_other_settings(ask: Ask, tmp_path: Path) -> None:
-    write_other_run(tmp_path / "corpus", rationale("generate", P0, verdict="wrong"))
-    (found,) = ask("difficulty", rationale("generate", P0))
-    assert (found["num_wrong"], found["num_graded"]) == (1, 2)
-    assert found["subject_error_rate"] == 0  # of this run alone
+    write_other_run(tmp_path / "corpus", rationale("generate", P0, verdict="wrong", text="3"))
+    found = ask("difficulty", OWN_RUN, rationale("generate", P0), rationale("generate", P1))
+    assert errors(found) == [(1, 2), (0, 1)]
+    assert values(found, "subject_error_rate") == [(0,), (0,)]  # of this run alone
 
 
-def test_difficulty_compares_within_subject_and_shard(ask: Ask) -> None:
+def test_difficulty_counts_no_draw_twice(ask: Ask, tmp_path: Path) -> None:
+    own = rationale("generate", P0, verdict="wrong", text="own")
+    write_other_run(
+        tmp_path / "corpus",
+        own,  # the same draw, made before
+        rationale("generate", P0, candidate=1, text="drawn"),
+        rationale("verify", P0, candidate=1, text="drawn"),  # and brought
+        rationale("verify", P0, candidate=2, text="drawn"),  # another draw of the same words
+        rationale("generate", P0, candidate=3, text="unclear", verdict="unverifiable"),
+        rationale("rewrite", P0, kind="rewritten", text="no draw at all"),
+        rationale("generate", P3, text="of a problem held out here"),
+    )
+    assert errors(ask("difficulty", OWN_RUN, own)) == [(1, 3)]
+
+
+def test_difficulty_counts_no_run_that_began_later(ask: Ask, tmp_path: Path) -> None:
+    """A run that is resumed after another one has worked goes on as it started."""
+    own = rationale("generate", P0)
+    assert errors(ask("difficulty", OWN_RUN, own)) == [(0, 1)]
+    write_other_run(tmp_path / "corpus", rationale("generate", P0, verdict="wrong", text="later"))
+    assert errors(ask("difficulty")) == [(0, 1)]
+
+
+def test_difficulty_compares_problems_within_their_shard(ask: Ask) -> None:
     rows = [
-        rationale("generate", P0, verdict="wrong"), rationale("generate", P1),
-        rationale("generate", P2),
+        rationale("generate", P0, verdict="wrong", num_tokens=10),
+        rationale("generate", P1, num_tokens=20), rationale("generate", P2, num_tokens=5),
     ]  # fmt: skip
-    found = values(ask("difficulty", *rows), "problem_id", "subject_error_rate")
-    assert found == [(P0, 0.5), (P1, 0.5), (P2, 0.0)]
+    found = values(ask("difficulty", *rows), "subject_error_rate", "length_place")
+    assert found == [(0.0, 0.25), (1.0, 0.75), (None, 0.5)]
+    assert values(ask("difficulty", shard=1), "record_id") == [(P2,)]
+
+
+def test_difficulty_goes_on_where_it_stopped(ask: Ask) -> None:
+    """Problems graded before an interruption still count for those that are left."""
+    rows = [
+        rationale("generate", P0, verdict="wrong", num_tokens=10),
+        rationale("generate", P1, num_tokens=20),
+    ]
+    _, left = ask("difficulty", *rows)
+    graded = replace(sample.difficulty(P0, "hard", 0.9), input_id=P0)
+    assert ask("difficulty", graded) == [left]
+
+
+def test_equal_lengths_share_the_middle_of_their_places(ask: Ask) -> None:
+    found = ask("difficulty", *(rationale("generate", problem) for problem in (P0, P1)))
+    assert values(found, "length_place") == [(0.5,), (0.5,)]
+
+
+def problems_of(subjects: str) -> tuple[list[str], list[Made]]:
+    """A problem a letter, its subject, in one shard of their own; their ids and rows."""
+    problems = [
+        Problem(source="s", question=f"q{n}", answer="1", answer_type="math", subject=subject)
+        for n, subject in enumerate(subjects)
+    ]
+    ids = [problem.content_id() for problem in problems]
+    members = [
+        Membership(member_of=RUN_ID, problem_id=one, split="train", shard=7, position=70 + n)
+        for n, one in enumerate(ids)
+    ]
+    return ids, [Made("ingest", row) for row in (*problems, *members)]
+
+
+def test_a_subjects_errors_are_those_of_its_other_problems_and_of_the_shard(ask: Ask) -> None:
+    ids, rows = problems_of("aaab")
+    verdicts = ["wrong", "wrong", "correct", "correct"]
+    rows += [
+        rationale("generate", one, verdict=v) for one, v in zip(ids, verdicts, strict=True)
+    ]  # fmt: skip
+    found = ask("difficulty", *rows, config=DifficultyConfig(subject_prior=2))
+    expected = [(1 + 2 / 3) / 4, (1 + 2 / 3) / 4, (2 + 4 / 3) / 4, (0 + 4 / 3) / 2]
+    assert [row["subject_error_rate"] for row in found] == pytest.approx(expected)
+    found = ask("difficulty", config=DifficultyConfig(subject_prior=0))
+    assert values(found, "subject_error_rate") == [(0.5,), (0.5,), (1.0,), (None,)]
+
+
+def by_quantile(problem_id: str, value: float, *, hard_from: float = 2 / 3) -> Made:
+    made = sample.difficulty(problem_id, "easy", value)
+    bounds = {"thresholds": "quantile", "medium_from": 1 / 3, "hard_from": hard_from}
+    return replace(made, row=replace(made.row, level=None, **bounds))
+
+
+def levels(ask: Ask, ids: Sequence[str], *rows: Made) -> list[str]:
+    """The levels of `ids` in order, as the rewrite is given them."""
+    chains = [rationale("generate", one) for one in ids]
+    found = {row["problem_id"]: row["level"] for row in ask("rewrite", *rows, *chains)}
+    return [found[one] for one in ids]
+
+
+def test_quantile_levels_are_shares_of_the_shards_problems(ask: Ask) -> None:
+    ids, rows = problems_of("abcdef")
+    scores = [0.9, 0.1, 0.92, 0.91, 0.2, 0.95]
+    graded = [by_quantile(one, score) for one, score in zip(ids, scores, strict=True)]
+    expected = ["medium", "easy", "hard", "medium", "easy", "hard"]
+    assert levels(ask, ids, *rows, *graded) == expected
+    assert levels(ask, ids, by_quantile(P0, 0.99), by_quantile(P2, 0.0)) == expected  # other shards
+
+
+def test_equal_scores_share_a_level(ask: Ask) -> None:
+    ids, rows = problems_of("abcdef")
+    graded = [by_quantile(one, score) for one, score in zip(ids, [0.5] * 5 + [0.6], strict=True)]
+    assert levels(ask, ids, *rows, *graded) == ["medium"] * 5 + ["hard"]
+
+
+def test_bounds_are_those_stored_with_the_row(ask: Ask) -> None:
+    ids, rows = problems_of("abc")
+    graded = [by_quantile(one, n / 10, hard_from=1) for n, one in enumerate(ids)]
+    assert levels(ask, ids, *rows, *graded) == ["easy", "medium", "medium"]
 
 
 # --- rewrite, compress
@@ -200,6 +311,24 @@ def test_a_graded_problem_without_a_right_chain_is_still_given(ask: Ask) -> None
     wrong = rationale("generate", P0, verdict="wrong")
     (found,) = ask("rewrite", wrong, sample.difficulty(P0, "hard", 0.9))
     assert (found["parent_id"], found["parent_text"]) == (None, None)
+
+
+def test_the_parent_brings_its_writer(ask: Ask) -> None:
+    chain = rationale("verify", P0, model="r1", engine="imported")
+    (found,) = ask("rewrite", chain, sample.difficulty(P0, "hard", 0.9))
+    assert (found["parent_model"], found["parent_engine"]) == ("r1", "imported")
+
+
+@pytest.mark.parametrize("graded", [(), (sample.difficulty(P0, "hard", 0.9),)])
+def test_a_single_prompt_needs_no_level(ask: Ask, graded: Sequence[Made]) -> None:
+    chains = [rationale("generate", P0), rationale("generate", P0, candidate=1)]
+    single = RewriteConfig(variant="single_prompt")
+    found = ask("rewrite", *chains, *graded, config=single)
+    assert values(found, "problem_id", "level", "parent_id") == [(P0, None, chains[0].id)]
+
+
+def test_in_two_steps_there_is_nothing_to_rewrite_before_there_is_a_level(ask: Ask) -> None:
+    assert ask("rewrite", rationale("generate", P0)) == []
 
 
 LONG = rationale("generate", P0)
@@ -261,6 +390,14 @@ def test_a_chain_already_minimal_stands_as_its_own_compressed_one(ask: Ask) -> N
     assert candidates(found) == {(REWRITTEN.id, "original"), (REWRITTEN.id, "compressed")}
 
 
+@pytest.mark.parametrize("reason", ["answer_changed", "truncated", "refused"])
+def test_a_chain_that_could_not_be_compressed_is_no_compressed_one(ask: Ask, reason: str) -> None:
+    """Taught under <compress>, it would teach that <compress> means nothing."""
+    spoilt = compressed(REWRITTEN, 1, stop_reason=reason)
+    found = ask("select", LONG, REWRITTEN, spoilt, config=BOTH)
+    assert candidates(found) == {(REWRITTEN.id, "original")}
+
+
 def test_select_leaves_compressed_out_where_it_is_not_wanted(ask: Ask) -> None:
     kept = compressed(REWRITTEN, 1, chosen=True)
     assert candidates(ask("select", LONG, REWRITTEN, kept, WRONG)) == {
@@ -286,6 +423,36 @@ def test_the_cutoff_is_the_rd_of_the_kept_fraction(
     config = SelectConfig(keep_fraction=fraction)
     (found,) = ask("select", *chains, *scores, wrong, config=config)
     assert found["rd_cutoff"] == cutoff
+
+
+def test_only_what_select_compares_brings_its_text(ask: Ask) -> None:
+    """A wrong or unscored chain is compared with none, and one alone has none to compare with."""
+    other = rationale("generate", P0, candidate=2, text="1 + 0 = 1")
+    unscored = rationale("generate", P0, candidate=3, text="unscored")
+    elsewhere = rationale("generate", P1, text="alone")
+    scores = [sample.score(made.id, 0.5) for made in (LONG, other, elsewhere)]
+    found = ask("select", LONG, WRONG, other, unscored, elsewhere, *scores)
+    texts = {c["rationale_id"]: c["text"] for row in found for c in row["candidates"]}
+    assert texts == {
+        LONG.id: "1 + 1 = 2", other.id: "1 + 0 = 1", WRONG.id: "", unscored.id: "", elsewhere.id: ""
+    }  # fmt: skip
+
+
+def test_select_compares_chains_of_all_kinds_and_times(ask: Ask) -> None:
+    config = SelectConfig(original_kinds=("long", "rewritten"))
+    ask("select", LONG, sample.score(LONG.id, 0.5))  # written, then the other
+    (found,) = ask("select", REWRITTEN, sample.score(REWRITTEN.id, 0.4), config=config)
+    assert {c["rationale_id"]: c["text"] for c in found["candidates"]} == {
+        LONG.id: "1 + 1 = 2", REWRITTEN.id: "1 + 1 = 2"
+    }  # fmt: skip
+
+
+def test_a_shard_reads_what_was_written_at_any_time(ask: Ask) -> None:
+    ask("score", LONG, config=ScoreConfig(kinds=("long",)))
+    other = rationale("generate", P0, candidate=1)
+    elsewhere = rationale("generate", P2)
+    found = ask("score", elsewhere, other, config=ScoreConfig(kinds=("long",)), shard=0)
+    assert values(found, "record_id") == [(LONG.id,), (other.id,)]
 
 
 # --- mix

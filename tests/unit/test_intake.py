@@ -1,4 +1,7 @@
-"""Taking problems in: once a run, none that is held out, and again where the disk lost them."""
+"""Taking problems in: once a run, none that is held out, and again where the disk lost them.
+
+And once more before training: nothing that is held out is among the examples.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,27 @@ from pathlib import Path
 
 import pytest
 
+from flows.messages import exit_code
 from infra.engines import EngineConfig
 from infra.intake import Intake, IntakeReport, take_in
 from infra.run import Run, RunPlan
 from infra.settings import Settings
 from infra.storage import Corpus
+from infra.student import EvaluationOverlapError, train_student
+from infra.training.config import TrainConfig
 from sql.database import connect
-from tasks.ingest import SourceConfig
+from tasks.hygiene import HygieneConfig
+from tasks.ingest import IngestedProblem, SourceConfig, read_problems
+from tasks.schemas import Example, Membership
 from tests.fakes import WordCounter, WordGrader
 
-FINGERPRINTS = {"ingest": "fp-ingest"}
+FINGERPRINTS = {"ingest": "fp-ingest", "mix": "fp-mix", "train": "fp-train"}
+SHIP = (
+    "A ship carries 40 boxes of lemons and 25 boxes of limes from one port to the next. Each box "
+    "holds 12 pieces of fruit. How many pieces of fruit does the ship carry?"
+)
+TRUCK = SHIP.replace("A ship", "One truck").replace("the ship", "it").replace("port", "market")
+LEMONS = SHIP.replace("lemons", "melons")
 
 
 def write(path: Path, *rows: tuple[str, str]) -> str:
@@ -35,15 +49,19 @@ def intake(tmp_path: Path) -> Intake:
     )  # fmt: skip
 
 
-def run_intake(folder: Path, intake: Intake) -> tuple[IntakeReport, list[tuple[object, ...]]]:
-    """What one invocation took in, and the run's problems afterwards."""
+def open_run(folder: Path) -> Run:
     plan = RunPlan(
         run_id="run", recipe="r", resolved="{}", fingerprints=FINGERPRINTS, stages={},
         counter=EngineConfig(model="m"), seed=0,
     )  # fmt: skip
     run = Run(plan, corpus=folder, settings=Settings(), grader=WordGrader(), tokens=WordCounter())
     run.run_id = _run_id(run)
-    with run:
+    return run
+
+
+def run_intake(folder: Path, intake: Intake) -> tuple[IntakeReport, list[tuple[object, ...]]]:
+    """What one invocation took in, and the run's problems afterwards."""
+    with open_run(folder) as run:
         report = take_in(run, intake, lambda count: None)
         rows = run.database().run("select split, question from stg_problems order by all").rows
         rejected = run.database().run("select reason, question from stg_rejections "
@@ -106,3 +124,125 @@ def test_lost_candidates_are_taken_in_again(tmp_path: Path) -> None:
     assert candidates() == [("a",), ("a",), ("b",)]
     report, _ = run_intake(tmp_path / "corpus", intake)
     assert not report.is_new
+
+
+def questions(found: list[tuple[object, ...]], split: str = "train") -> list[object]:
+    return [question for where, question in found if where == split]
+
+
+def test_what_is_removed_is_summed_up_and_named(tmp_path: Path) -> None:
+    train = write(tmp_path / "train.jsonl", (SHIP, "780"), (LEMONS, "780"), (TRUCK, "780"),
+                  ("1 + 1?", "2"))  # fmt: skip
+    held_out = write(tmp_path / "eval.jsonl", (TRUCK, "780"))
+    intake = Intake(
+        problems=[train], held_out=[held_out],
+        hygiene=HygieneConfig(evaluation_overlap=0.9), source=SourceConfig(answer_type="text"),
+    )  # fmt: skip
+    report, found = run_intake(tmp_path / "corpus", intake)
+    assert questions(found) == ["1 + 1?", SHIP]
+    assert report.lines() == [
+        "removed at ingest: 1 near_duplicate_question, 1 in_evaluation_set; "
+        "see `litecot ask removed_at_ingest`"
+    ]
+    assert (report.num_problems, report.num_eval) == (2, 0)
+    database = connect(Corpus(tmp_path / "corpus").parts())
+    database.set_run(_run_id(open_run(tmp_path / "corpus")), FINGERPRINTS)
+    asked = database.run_file("analyses", "removed_at_ingest").records()
+    assert [(row["reason"], row["num_records"], row["sample_twin"]) for row in asked] == [
+        ("in_evaluation_set", 1, "eval.jsonl:1"),
+        ("near_duplicate_question", 1, "train.jsonl:1"),
+    ]
+    assert asked[0]["sample_detail"].startswith("train.jsonl:3: is held out for evaluation")
+
+
+def test_what_covers_half_of_a_held_out_question_is_not_trained_on(tmp_path: Path) -> None:
+    train = write(tmp_path / "train.jsonl", (TRUCK, "780"), ("1 + 1?", "2"))
+    held_out = write(tmp_path / "eval.jsonl", (SHIP.replace("40", "50"), "900"), ("0 + 1?", "1"))
+    intake = Intake(problems=[train], eval_problems=[held_out])
+    report, found = run_intake(tmp_path / "corpus", intake)
+    assert questions(found) == ["1 + 1?"]
+    assert report.removed == {"shares_ngram_with_evaluation": 1}
+    assert ("shares_ngram_with_evaluation", SHIP.replace("40", "50")) in found
+
+
+def test_a_benchmark_is_held_out_whole_though_few_of_it_are_evaluated(tmp_path: Path) -> None:
+    train = write(tmp_path / "train.jsonl", ("1 + 1?", "2"), ("3 + 1?", "4"))
+    held_out = write(tmp_path / "eval.jsonl", ("9 + 1?", "10"), ("3 + 1?", "4"))
+    intake = Intake(problems=[train], eval_problems=[held_out], eval_limit=1)
+    report, found = run_intake(tmp_path / "corpus", intake)
+    assert (questions(found, "eval"), questions(found)) == (["9 + 1?"], ["1 + 1?"])
+    assert report.removed == {"in_evaluation_set": 1}
+
+
+def test_removed_problems_do_not_count_for_the_limit(tmp_path: Path) -> None:
+    train = write(tmp_path / "train.jsonl", (SHIP, "780"), (LEMONS, "780"), ("1 + 1?", "2"),
+                  ("2 + 1?", "3"))  # fmt: skip
+    report, found = run_intake(tmp_path / "corpus", Intake(problems=[train], limit=2))
+    assert questions(found) == ["1 + 1?", SHIP]
+    assert report.num_problems == 2
+
+
+def test_near_duplicates_may_be_kept(tmp_path: Path) -> None:
+    train = write(tmp_path / "train.jsonl", (SHIP, "780"), (LEMONS, "780"))
+    hygiene = HygieneConfig(near_duplicates=False)
+    report, found = run_intake(tmp_path / "corpus", Intake(problems=[train], hygiene=hygiene))
+    assert (questions(found), report.lines()) == ([SHIP, LEMONS], [])
+
+
+def test_another_spelling_of_a_problem_brings_its_rationales_to_the_first(tmp_path: Path) -> None:
+    rows = [
+        {"question": question, "answer": "780", "rationales": [text]}
+        for question, text in ((SHIP, "a"), (SHIP.upper(), "b"))
+    ]
+    (tmp_path / "brought.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    _, found = run_intake(tmp_path / "corpus", Intake(problems=[str(tmp_path / "brought.jsonl")]))
+    assert questions(found) == [SHIP]
+    query = "select text from raw_candidates join raw_problems using (problem_id) order by all"
+    assert connect(Corpus(tmp_path / "corpus").parts()).run(query).rows == [("a",), ("b",)]
+
+
+@pytest.mark.parametrize(
+    ("evaluated", "is_evaluated_on", "says"),
+    [
+        (SHIP.upper(), True, "train.jsonl:1 ({}) holds 100% of eval.jsonl:1"),
+        (TRUCK, False, "train.jsonl:1 ({}) holds 8"),
+    ],
+    ids=["the same, in the corpus", "nearly, in a set that is only looked at"],
+)
+def test_training_refuses_what_is_evaluated_on(
+    tmp_path: Path, evaluated: str, is_evaluated_on: bool, says: str
+) -> None:
+    """The corpus holds the example already when the evaluation set comes along."""
+    train = write(tmp_path / "train.jsonl", (SHIP, "780"))
+    held_out = write(tmp_path / "eval.jsonl", (evaluated, "780"))
+    with open_run(tmp_path / "corpus") as run:
+        take_in(run, Intake(problems=[train]), lambda count: None)
+        problem_id = run.database().run("select problem_id from stg_problems").rows[0][0]
+        example = Example(
+            rationale_id="r", problem_id=problem_id, condition="original", prompt=SHIP,
+            completion="780", num_tokens=1,
+        )  # fmt: skip
+        run.write("r", [example], stage="mix")
+        if is_evaluated_on:
+            add_evaluation(run, held_out)
+        run.writer.flush()
+        with pytest.raises(EvaluationOverlapError) as caught:
+            train_student(
+                run, TrainConfig(), base=EngineConfig(model="m"),
+                held_out=[] if is_evaluated_on else [held_out],
+            )  # fmt: skip
+    assert str(caught.value).startswith(
+        "training problems are in an evaluation set: " + says.format(problem_id)
+    )
+    assert "\n" not in str(caught.value)
+    assert exit_code(caught.value) == 1
+
+
+def add_evaluation(run: Run, path: str) -> None:
+    """As an earlier version of the program did: without a look at what is trained on."""
+    for item in read_problems(path, SourceConfig()):
+        assert isinstance(item, IngestedProblem)
+        member = Membership(
+            member_of=run.run_id, problem_id=item.problem_id, split="eval", shard=0, position=0
+        )
+        run.write(item.problem_id, [item.problem, member], stage="ingest")

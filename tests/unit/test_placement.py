@@ -332,7 +332,9 @@ def test_a_plan_that_cannot_be_shows_the_stages_and_the_reason() -> None:
     done = CliRunner().invoke(app, ["run", "liter-32b", "--plan", "--on", "1x1x24"])
     assert done.exit_code == 2
     assert "rewrite" in done.stdout
-    assert done.stderr.startswith("litecot: teacher deepseek-ai/DeepSeek-R1-Distill-Qwen-32B needs")
+    assert (
+        "teacher deepseek-ai/DeepSeek-R1-Distill-Qwen-32B needs 4 GPUs on one node" in done.stderr
+    )
     assert done.stderr.count("\n") == 1
 
 

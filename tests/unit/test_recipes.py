@@ -107,6 +107,41 @@ def test_the_target_and_its_teacher_share_replicas_in_macc() -> None:
     assert models.teacher == models.student
 
 
+@pytest.mark.parametrize(("name", "epochs"), [("1.5b", 2), ("7b", 3), ("32b", 3)])
+def test_liter_trains_as_published(name: str, epochs: int) -> None:
+    """The brief's values; the repository's where the brief has none (METHODS 1.6)."""
+    train = load_recipe(f"liter-{name}").train
+    assert (train.epochs, train.learning_rate, train.warmup_ratio) == (epochs, 5e-5, 0.1)
+    assert (train.lr_scheduler, train.min_lr_rate) == ("cosine", 0.1)
+    assert (train.rope_theta, train.max_length, train.seed) == (100_000, 8192, 233)
+    assert (train.dtype, train.lora) == ("bfloat16", None)
+    assert train.zero.startswith("zero3") or name == "1.5b"
+
+
+def test_macc_and_morsd_as_published() -> None:
+    macc, morsd = load_recipe("macc"), load_recipe("morsd-7b")
+    assert macc.train.lora is not None
+    assert (macc.train.lora.rank, macc.train.lora.alpha) == (8, 16)
+    assert (macc.train.learning_rate, macc.train.epochs) == (5e-5, 3)
+    assert (macc.compress.source, macc.compress.method) == ("long", "until_rebound")
+    assert macc.select.with_compressed
+    for recipe in (morsd, load_recipe("morsd")):
+        assert (recipe.select.keep_fraction, recipe.select.max_rd) == (0.3, 1.0)
+    assert morsd.generate.num_candidates > morsd.select.keep_per_problem  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+def test_a_rewrite_of_the_longest_chain_fits_the_teacher(name: str) -> None:
+    recipe = load_recipe(name)
+    teacher = recipe.models.teacher
+    if teacher is None or teacher.max_model_len is None:
+        pytest.skip("the model's own length")
+    if "rewrite" in recipe.stages:
+        needed = recipe.generate.max_tokens + recipe.rewrite.max_tokens
+        assert needed + 2048 <= teacher.max_model_len  # the question and the prompt's words
+    assert recipe.generate.max_tokens + 2048 <= teacher.max_model_len
+
+
 def test_a_wrong_key_is_named_with_the_known_ones() -> None:
     message = refusal("nano", "generate.temprature=0.5")
     assert message.startswith("recipe nano.toml: generate.temprature: unknown key; known are ")
@@ -271,6 +306,8 @@ def test_the_same_recipe_is_the_same_run(recipe: str) -> None:
         ("train.epochs=1", {"train", "evaluate-trained"}),
         ("evaluate.num_samples=2", {"evaluate-base", "evaluate-trained"}),
         ("limit=1", GLOBAL - {"ingest"}),
+        ("hygiene.threshold=0.5", {"ingest", *GLOBAL}),
+        ("estimate.long_tokens=5", set()),
         ("models.teacher.dtype=float64", AFTER_GENERATE),
         ("models.teacher.max_batch_size=1", set()),
         ("models.student.max_batch_tokens=1", set()),
@@ -316,9 +353,35 @@ def test_compressing_long_chains_depends_on_them(
     recipe: str, stages: list[str], override: str
 ) -> None:
     """MACC's recipe has no rewrites: rounds of other chains must not count as this run's."""
-    short = f"stages={json.dumps(stages)}"
-    before = plan(recipe, short).fingerprints["compress"]
-    assert plan(recipe, short, override).fingerprints["compress"] != before
+    macc = (f"stages={json.dumps(stages)}", "compress.source=long")
+    before = plan(recipe, *macc).fingerprints["compress"]
+    assert plan(recipe, *macc, override).fingerprints["compress"] != before
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (['stages=["compress"]'], "kind 'rewritten', and no stage makes them: add the stage"),
+        (
+            ['stages=["generate", "compress"]'],
+            "or set compress.source = 'long'",
+        ),
+        (
+            ['stages=["compress"]', "compress.source=long"],
+            "add the stage 'generate', or 'verify' for rationales you bring",
+        ),
+    ],
+)
+def test_compressing_what_no_stage_makes_is_refused(overrides: list[str], words: str) -> None:
+    (line,) = str(refusal("nano", *overrides)).splitlines()
+    assert line.startswith("recipe nano.toml: stage 'compress' reads chains of kind")
+    assert words in line
+
+
+@pytest.mark.parametrize("maker", ["generate", "verify"])
+def test_long_chains_are_compressed_whoever_brought_them(recipe: str, maker: str) -> None:
+    macc = (f'stages=["{maker}", "compress"]', "compress.source=long")
+    assert "compress" in plan(recipe, *macc).stages
 
 
 def test_brought_rationales_enter_what_is_made_of_them(recipe: str) -> None:

@@ -10,43 +10,63 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.ports import ScoreRequest, TokenScores
+from tasks.ports import Prompt, ScoreRequest, TokenScores
 from tasks.schemas import Score
 from tasks.score import (
     ScoreConfig,
     ScoreRecord,
+    instruction_difficulty,
     local_naturalness,
     mean_nll,
     perplexity,
     rank_surprisal_ratio,
     rationale_difficulty,
     score,
+    score_request,
+    split_steps,
     without_answer,
 )
 from tests.fakes import TableScorer, ports
 
 TEXT = "two and two are four\nThe answer is 4."
 HALF, QUARTER, EIGHTH = -math.log(2), -math.log(4), -math.log(8)
+ALL = ("rd", "ifd", "grape", "rsr", "naturalness")
+
+
+class WholeScorer(TableScorer):
+    """A TableScorer that also scores what is beside a request."""
+
+    async def score(self, request: ScoreRequest) -> list[TokenScores]:
+        return [
+            scores
+            for each in (request, *request.beside)
+            for scores in await super(WholeScorer, self).score(each)
+        ]
 
 
 def table(request: ScoreRequest, number: int) -> tuple[Sequence[float], Sequence[int]]:
-    """Rationale: 1/2 a token (1/4 without the question); answer: 1/2 behind it, 1/8 alone."""
+    """Rationale: 1/2 a token (1/4 without the question; as a step 1/8); line break: 1/2; answer:
+    1/2 behind the rationale, 1/8 alone."""
     if request.prompt is None:
-        return [QUARTER, QUARTER], [1, 1]
+        is_step = request.context or request.targets[0].endswith("\n")
+        return ([EIGHTH], [9]) if is_step else ([QUARTER, QUARTER], [1, 1])
     if len(request.targets) == 1:
         return [EIGHTH], [9]
     return ([HALF, HALF], [1, 500]) if number == 0 else ([HALF], [1])
 
 
+def record(text: str = TEXT) -> ScoreRecord:
+    return ScoreRecord(record_id="r", problem_id="p", question="q", answer="4", text=text)
+
+
 def run(student: TableScorer, text: str = TEXT, **settings: object) -> Score:
-    record = ScoreRecord(record_id="r", problem_id="p", question="q", answer="4", text=text)
     config = ScoreConfig.model_validate(settings)
-    (row,) = asyncio.run(score(record, ports(scoring={"student": student}), config))
+    (row,) = asyncio.run(score(record(text), ports(scoring={"student": student}), config))
     return row
 
 
 def test_by_hand() -> None:
-    row = run(TableScorer(table, name="student-1"))
+    row = run(WholeScorer(table, name="student-1"))
     assert (row.rationale_id, row.problem_id, row.student) == ("r", "p", "student-1")
     assert (row.num_tokens, row.num_answer_tokens) == (2, 1)
     assert row.ppl_rationale == pytest.approx(2)
@@ -60,30 +80,43 @@ def test_by_hand() -> None:
 
 
 def test_the_difference_form() -> None:
-    assert run(TableScorer(table), rd_form="difference").rd == pytest.approx(
+    assert run(WholeScorer(table), rd_form="difference").rd == pytest.approx(
         math.log(2) - math.log(8)
     )
 
 
 def test_only_what_is_wanted_is_computed() -> None:
-    student = TableScorer(table)
+    student = WholeScorer(table)
     row = run(student, scorers=["rd"])
     assert (row.ifd, row.grape, row.rsr, row.naturalness) == (None, None, None, None)
     assert len(student.asked) == 2
 
 
+def test_all_of_them_are_one_request() -> None:
+    student = WholeScorer(table)
+    row = run(student, "one\ntwo\nThe answer is 4.", scorers=list(ALL))
+    assert [len(request.beside) for request in student.asked] == [4, 0, 0, 0, 0]
+    assert row.naturalness == pytest.approx(-math.log(8))
+
+
+def test_an_empty_rationale_neither_helps_nor_has_scores_of_its_own() -> None:
+    def same(request: ScoreRequest, number: int) -> tuple[Sequence[float], Sequence[int]]:
+        return ([EIGHTH], [9]) if request.targets[number] else ([], [])
+
+    row = run(WholeScorer(same), "", scorers=list(ALL))
+    assert (row.rd, row.num_tokens, row.ppl_rationale) == (1, 0, 1)
+    assert (row.ifd, row.grape, row.rsr, row.naturalness) == (None, None, None, None)
+
+
 def test_the_rationale_does_not_give_its_answer_away() -> None:
-    student = TableScorer(table)
-    run(student, scorers=["rd"])
-    both = next(request for request in student.asked if len(request.targets) == 2)
-    assert both.targets == ("two and two are four", "\nThe answer is 4.")
+    request = score_request(record(), Prompt(text="q"), ScoreConfig(scorers=("rd",)))
+    assert request.targets == ("two and two are four", "\n", "The answer is 4.")
+    assert [alone.targets for alone in request.beside] == [("The answer is 4.",)]
 
 
 def test_stripping_can_be_off() -> None:
-    student = TableScorer(table)
-    run(student, scorers=["rd"], strip_answer=False)
-    both = next(request for request in student.asked if len(request.targets) == 2)
-    assert both.targets[0] == TEXT
+    config = ScoreConfig(scorers=("rd",), strip_answer=False)
+    assert score_request(record(), Prompt(text="q"), config).targets[0] == TEXT
 
 
 @pytest.mark.parametrize(
@@ -121,20 +154,33 @@ def test_a_rationale_helps_when_it_lowers_the_answers_surprise(given: float, alo
 
 
 def test_extremes_do_not_overflow() -> None:
+    certain, nothing = (TokenScores(logprobs=p, ranks=(1,) * len(p)) for p in ((0.0,), ()))
     assert perplexity(1e6) == math.inf
-    assert mean_nll([TokenScores(logprobs=(), ranks=())]) == 0.0
-    assert rank_surprisal_ratio(TokenScores(logprobs=(0.0,), ranks=(1,)), rank_clip=100) is None
+    assert mean_nll(nothing) == 0.0
+    assert rank_surprisal_ratio(certain, rank_clip=100) is None
+    assert instruction_difficulty(certain, certain) is None
+
+
+@given(st.text(alphabet="ab \n\r\u2028", max_size=60))
+def test_steps_are_the_text(text: str) -> None:
+    steps = split_steps(text)
+    assert text.endswith("".join(steps))
+    assert all(step.strip() for step in steps)
+    assert bool(steps) == bool(text.strip())
 
 
 def test_naturalness_sees_a_window_of_steps() -> None:
-    student = TableScorer(lambda request, number: ([-1.0, -3.0], [1, 1]))
-    mean = asyncio.run(local_naturalness("one\n\ntwo\nthree\nfour", student, window=2))
-    assert mean == pytest.approx(-2.0)
-    assert [request.targets for request in student.asked] == [
-        ("", "one"), ("one", "two"), ("one\ntwo", "three"), ("two\nthree", "four")
-    ]  # fmt: skip
+    config = ScoreConfig(scorers=("naturalness",), strip_answer=False)
+    request = score_request(record("one\n\ntwo\nthree\nfour"), Prompt(text="q"), config)
+    assert [(each.prompt, each.context, each.targets) for each in request.beside[1:]] == [
+        (None, (), ("one\n\n",)),
+        (None, ("one\n\n",), ("two\n",)),
+        (None, ("one\n\n", "two\n"), ("three\n",)),
+        (None, ("two\n", "three\n"), ("four",)),
+    ]
 
 
-def test_naturalness_of_nothing() -> None:
-    student = TableScorer(lambda request, number: ([-1.0], [1]))
-    assert asyncio.run(local_naturalness("  \n", student, window=2)) is None
+def test_naturalness_is_a_mean_over_steps_not_over_tokens() -> None:
+    steps = [TokenScores(logprobs=(-1.0,), ranks=(1,)), TokenScores(logprobs=(-3.0,) * 9, ranks=())]
+    assert local_naturalness(steps) == pytest.approx(-2.0)
+    assert local_naturalness([]) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.schemas import Selection
-from tasks.select import Considered, SelectConfig, SelectRecord, jaccard, ngrams, select
+from tasks.select import (
+    Considered,
+    Multiset,
+    SelectConfig,
+    SelectRecord,
+    jaccard,
+    near_duplicates,
+    ngrams,
+    select,
+    words_of,
+)
 from tests.fakes import ports
 
 CHAIN = "first add the two numbers then divide what you get by three and write it down"
@@ -178,12 +189,69 @@ def _check_kept(rows: Sequence[Selection], keep: int | None) -> None:
 
 @given(st.text(), st.text(), st.integers(1, 4))
 def test_similarity_is_symmetric_and_one_for_itself(left: str, right: str, size: int) -> None:
-    one, two = ngrams(left, size), ngrams(right, size)
+    one, two = (Multiset(ngrams(words_of(text), size)) for text in (left, right))
     assert jaccard(one, one) == 1.0
     assert jaccard(one, two) == jaccard(two, one)
     assert 0.0 <= jaccard(one, two) <= 1.0
 
 
 def test_similarity_by_hand() -> None:
-    left, right = ngrams("a b c d", 3), ngrams("A b c e", 3)
+    left, right = (Multiset(ngrams(words_of(text), 3)) for text in ("a b c d", "A b c e"))
     assert jaccard(left, right) == pytest.approx(1 / 3)  # abc of abc, bcd, bce
+
+
+def naive_ngrams(text: str, size: int) -> list[str]:
+    words = re.findall(r"\w+|[^\w\s]", text.casefold())
+    return [" ".join(words[i : i + size]) for i in range(max(1, len(words) - size + 1))]
+
+
+def naive_similarity(left: str, right: str, size: int) -> float:
+    """Jaccard similarity of multisets as it is defined: the smaller counts over the larger ones."""
+    one, two = naive_ngrams(left, size), naive_ngrams(right, size)
+    grams = set(one) | set(two)
+    smaller = sum(min(one.count(gram), two.count(gram)) for gram in grams)
+    return smaller / sum(max(one.count(gram), two.count(gram)) for gram in grams)
+
+
+def naive_duplicates(texts: Sequence[str], size: int, threshold: float) -> dict[str, str]:
+    """Every text against all better ones that stayed."""
+    kept: list[int] = []
+    found = {}
+    for number, text in enumerate(texts):
+        twins = [k for k in kept if naive_similarity(text, texts[k], size) >= threshold]
+        if twins:
+            found[str(number)] = str(twins[0])
+        else:
+            kept.append(number)
+    return found
+
+
+words = st.lists(st.sampled_from(["a", "B", "b", "c", "=", "2"]), max_size=12)
+
+
+@st.composite
+def versions(draw: st.DrawFn) -> list[str]:
+    """Texts of which some are one another's with a few words changed."""
+    texts = [draw(words)]
+    for _ in range(draw(st.integers(1, 5))):
+        base = list(draw(st.sampled_from(texts))) if draw(st.booleans()) else draw(words)
+        for _ in range(draw(st.integers(0, 2)) if base else 0):
+            base[draw(st.integers(0, len(base) - 1))] = draw(st.sampled_from(["x", "a", "b c"]))
+        texts.append(base)
+    return [" ".join(text) for text in texts]
+
+
+@given(versions(), st.integers(1, 4), st.sampled_from([0.2, 0.5, 2 / 3, 0.8, 1.0]))
+def test_near_duplicates_are_exactly_those_of_the_definition(
+    texts: list[str], size: int, threshold: float
+) -> None:
+    ordered = [considered(str(number), text) for number, text in enumerate(texts)]
+    config = SelectConfig(ngram=size, max_similarity=threshold)
+    assert near_duplicates(ordered, config) == naive_duplicates(texts, size, threshold)
+
+
+def test_a_near_duplicate_names_the_better_one() -> None:
+    found = run(considered("a", rd=0.2), considered("twin", rd=0.3), considered("b", OTHER))
+    assert {key[0]: row.duplicate_of for key, row in found.items()} == {
+        "a": None, "twin": "a", "b": None
+    }  # fmt: skip

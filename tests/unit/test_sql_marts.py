@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,8 @@ GOLDEN: dict[str, list[tuple[Any, ...]]] = {
         ("ungraded", "long", 1, 1, 50.0, 50.0, 50, 0.0),
     ],
     "compression_by_round": [
-        (1, 1, 30.0, 0.5, 1, 0, 0, 0, 0, 0.0),
-        (2, 1, 36.0, 0.6, 0, 1, 0, 0, 0, 1.0),
+        (1, 1, 30.0, 0.5, 1, 0, 0, 0, 0, 0, 0, 0, 0.0),
+        (2, 1, 36.0, 0.6, 0, 1, 0, 0, 0, 0, 0, 0, 1.0),
     ],
     "selection_by_filter": [
         ("original", "kept", "kept", 1, 1, 0.5, 1.0),
@@ -69,11 +70,11 @@ GOLDEN: dict[str, list[tuple[Any, ...]]] = {
     "published_lengths": [("original", 32, 63, 1, 30), ("compressed", 32, 63, 1, 30)],
     "published_conditions": [("original", 1, 40, 100), ("compressed", 1, 40, 100)],
     "published_levels": [("easy", 2, 1)],
+    "published_filters": [("accuracy", 2, 0), ("diversity", 2, 0), ("difficulty", 2, 0)],
     "published_prompts": [
-        ("long", "brought", "brought", 1),
-        ("long", "teacher", "brought", 3),
-        ("rewritten", "teacher", "brought", 1),
-        ("compressed", "compressor", "brought", 2),
+        ("long", "teacher", "written", None, 0, 1),
+        ("rewritten", "teacher", "written", None, 1, 0),
+        ("compressed", "compressor", "written", None, 1, 0),
     ],
     "published_sources": [("sample", 2)],
     **ANSWERS,
@@ -83,17 +84,17 @@ NUM_ROWS = {
     "stg_memberships": 4, "stg_problems": 4, "stg_candidates": 1, "stg_rationales": 7,
     "stg_difficulties": 2, "stg_scores": 2, "stg_selections": 2, "stg_examples": 2,
     "stg_rejections": 2, "stg_evaluations": 3, "stg_models": 1, "stg_runs": 1, "stg_invocations": 1,
-    "stg_stored_ids": 35, "stg_error_history": 1, "usage_events": 12, "lineage": 13,
+    "stg_stored_ids": 35, "stg_error_history": 0, "usage_events": 12, "lineage": 13,
     "published_examples": 2,
     "generate": 3, "verify": 1, "difficulty": 3, "rewrite": 2, "compress": 1, "score": 2,
-    "select": 1, "mix": 2, "train": 2, "evaluate": 4,
+    "select": 1, "texts": 1, "mix": 2, "train": 2, "evaluate": 4,
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Database:
     database = connect(sample.write_sample(tmp_path_factory.mktemp("corpus") / "sample"))
-    database.set_variables(id=LONG.id, config=CONFIG)
+    database.set_variables(id=LONG.id, config=CONFIG, rationales=f'["{LONG.id}"]')
     return database
 
 
@@ -157,3 +158,60 @@ def test_tokens_of_every_candidate_count(tmp_path: Path) -> None:
     assert usage == (1, 150)
     (waits,) = database.run_file("analyses", "waits_by_model").records()
     assert (waits["num_requests"], waits["mean_wait_s"], waits["p99_wait_s"]) == (1, 0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("graded", "expected"),
+    [
+        # the teacher calls two equals easy and hard: both stand in one third
+        (
+            {P1: ("easy", 0.5), sample.P0: ("hard", 0.5), sample.P2: (None, 0.9)},
+            [("easy", "medium", 1, 0.5, 1.0, None), ("hard", "medium", 1, 0.5, 1.0, None),
+             ("unread", "hard", 1, 0.9, 1.0, None)],
+        ),
+        (
+            {sample.P0: ("hard", 0.1), P1: ("easy", 0.9)},
+            [("easy", "hard", 1, 0.9, 1.0, -1.0), ("hard", "easy", 1, 0.1, 1.0, -1.0)],
+        ),
+    ],
+)  # fmt: skip
+def test_agreement_of_teacher_and_measure(
+    tmp_path: Path, graded: dict[str, tuple[str | None, float]], expected: list[Any]
+) -> None:
+    rows = [
+        made for made in sample.EVERYTHING if made.row.table in ("runs", "problems", "memberships")
+    ]
+    for problem_id, (level, value) in graded.items():
+        made = sample.difficulty(problem_id, "easy", value)
+        rows.append(replace(made, row=replace(made.row, teacher_level=level)))
+    database = connect(sample.write_rows(tmp_path / "corpus", rows))
+    assert database.run_file("analyses", "difficulty_agreement").rows == expected
+
+
+def some_rows(*tables: str) -> list[sample.Made]:
+    return [made for made in sample.EVERYTHING if made.row.table in tables]
+
+
+def test_rd_is_ranked_against_length_within_a_kind(tmp_path: Path) -> None:
+    """RD 0.1, 0.2, 0.3, 9 against 10, 30, 30, 80 tokens: rank correlation 4.5 / sqrt(5 * 4.5)."""
+    rows = some_rows("runs", "problems", "memberships")
+    for number, (rd, num_tokens) in enumerate([(0.1, 10), (0.2, 30), (0.3, 30), (9.0, 80)]):
+        made = sample.rationale("generate", sample.P0, candidate=number, num_tokens=num_tokens)
+        rows += [made, sample.score(made.id, rd)]
+    database = connect(sample.write_rows(tmp_path / "corpus", rows))
+    assert database.run_file("analyses", "rd_against_length").rows == [
+        ("long", 4, 0.9487, 0.25, 37.5, 10.0, 80.0)
+    ]
+
+
+def test_how_often_the_most_frequent_answer_was_given(tmp_path: Path) -> None:
+    rows = some_rows("runs", "problems", "memberships")
+    for number, answer in enumerate(["7", "7", None, "9", None, None]):
+        rows.append(
+            sample.rationale(
+                "generate", sample.P0, candidate=number, verdict="wrong", extracted_answer=answer
+            )
+        )
+    database = connect(sample.write_rows(tmp_path / "corpus", rows))
+    (row,) = database.run_file("analyses", "hardest_problems").records()
+    assert (row["most_frequent_answer"], row["times_given"], row["num_candidates"]) == ("7", 2, 6)

@@ -1,0 +1,94 @@
+"""What was done to the published chains, in words: from the stored recipe and the run's own rows.
+
+Invariant: a method is credited only where it changed or dropped something; what a recipe merely
+allows is not told.
+
+A sample: methods(prompts=[{"kind": "compressed", ...}], filters=[], recipe=...)
+== ["compressed round by round until their length rebounded (MACC, arXiv 2509.22144)"]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Records = Sequence[Mapping[str, Any]]
+Settings = Mapping[str, Any]
+REWRITTEN = "rewritten by the difficulty of their problems (LiteCoT, arXiv 2505.19716)"
+COMPRESSED = {  # compress.method -> what it did to a chain
+    "until_rebound": "compressed round by round until their length rebounded (MACC, arXiv"
+    " 2509.22144)",
+    "fixed_rounds": "compressed in a fixed number of rounds",
+    "fixed_ratio": "compressed to given shares of their length",
+    "one_round": "compressed in one round",
+}
+SELECTED = "selected by how much they help the student (MoRSD, arXiv 2509.23574)"
+FILTERED = "filtered for right answers and against near-duplicates"
+
+
+def methods(*, prompts: Records, filters: Records, recipe: Settings) -> list[str]:
+    """Past participles. `prompts`, `filters`: rows of published_prompts and published_filters."""
+    kinds = {row["kind"] for row in prompts if row["origin"] == "written"}
+    dropped = {row["filter"]: row["num_dropped"] for row in filters}
+    told = [REWRITTEN] if "rewritten" in kinds else []
+    if "compressed" in kinds:
+        told.append(COMPRESSED.get(recipe.get("compress", {}).get("method"), "compressed"))
+    if dropped:
+        told.append(SELECTED if dropped.get("difficulty") else FILTERED)
+    return told
+
+
+def filter_settings(select: Settings) -> dict[str, str]:
+    """Filter -> what it keeps, of the filters that are on. `select`: the recipe's table.
+
+    A threshold that is infinite is null in a stored recipe: the filter is off.
+    """
+    size, limit = select.get("ngram", "n"), select.get("max_similarity", "a threshold")
+    kept = {
+        "accuracy": "right answers that the student could score",
+        "diversity": f"of chains of a problem with {size}-gram similarity (Jaccard) from {limit}"
+        " on, the one with the lowest RD",
+    }
+    if difficulty := list(_difficulty(select)):
+        kept["difficulty"] = "; ".join(difficulty)
+    return kept
+
+
+def _difficulty(select: Settings) -> Iterable[str]:
+    if (max_rd := select.get("max_rd")) is not None:
+        yield f"RD up to {max_rd:g}"
+    if (num := select.get("keep_per_problem")) is not None:
+        lowest = "one" if num == 1 else num
+        yield f"per problem and condition the {lowest} with the lowest RD"
+    if (share := select.get("keep_fraction")) is not None:
+        yield f"of the run's right answers the {100 * share:g}% with the lowest RD"
+
+
+def model_name(recipe: Settings, role: str) -> str:
+    """As the recipe names it, with the revision where one is pinned."""
+    config = recipe.get("models", {}).get(role) or {}
+    parts = (config.get("model"), config.get("revision"))
+    return "@".join(part for part in parts if part) or "not recorded"
+
+
+def other_prompts(recipe: Settings) -> list[tuple[str, str, str]]:
+    """(use, model, prompt file) of the prompts that wrote no chain."""
+    teacher, student = model_name(recipe, "teacher"), model_name(recipe, "student")
+    asked = [
+        ("difficulty", "grading the problems", teacher, "judge"),
+        ("rewrite", "checking the rewrites", teacher, "verify"),
+        ("score", "scoring the chains", student, "generate"),
+        ("mix", "the user turn of `messages`", "-", "generate"),
+    ]
+    return [
+        (use, model, f"{step}__{recipe.get(stage, {}).get('prompt', 'default')}")
+        for stage, use, model, step in asked
+        if stage in recipe.get("stages", ()) and _is_asked(stage, recipe.get(stage, {}))
+    ]
+
+
+def _is_asked(stage: str, table: Settings) -> bool:
+    """Whether the stage uses its prompt: problems can be graded, rewrites checked without."""
+    if stage == "difficulty":
+        return bool(table.get("signal") != "measured")
+    return stage != "rewrite" or bool(table.get("teacher_check"))

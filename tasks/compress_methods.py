@@ -1,0 +1,103 @@
+"""When the compression of a chain ends and which round is kept: MACC's rule and the alternatives.
+
+Role: pure decisions over the rounds so far; tasks/compress.py asks the model and writes the rows.
+Invariant: whatever a compressor returned, a kept round is whole, has the gold answer and is shorter
+than the chain itself; a round that is cut off or whose answer changed is the last one.
+
+A sample: a chain of 20 tokens and rounds of 15, 12 and 14, all with the right answer, are
+`rebound` and round 2 until_rebound; under fixed_rounds, 3 of them, `rounds_done` and round 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+StopReason = Literal[
+    "rebound", "answer_changed", "truncated", "min_reduction", "max_rounds", "rounds_done",
+    "refused",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a round came to: `num_tokens` by the target's tokenizer, verdict against the gold."""
+
+    num_tokens: int
+    verdict: str
+    finish_reason: str
+
+
+class CompressionMethod(Protocol):
+    """Decides from the chain's length and the outcomes of its rounds, in order, round 1 first."""
+
+    def stop(self, chain_tokens: int, rounds: Sequence[Outcome]) -> StopReason | None:
+        """Why the loop ends after the last of `rounds` (at least one); None where it goes on."""
+        ...
+
+    def kept(self, chain_tokens: int, rounds: Sequence[Outcome]) -> int | None:
+        """Number of the kept round, from 1; None where no round is valid: the chain stands."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class UntilRebound:
+    """MACC (METHODS 2.2): on until the length first rebounds; the shortest round before it.
+
+    Two guards of ours: a round that shortens by less than the share `min_reduction`, or by less
+    than a token, ends the loop and is still used; `max_rounds` bounds it.
+    """
+
+    max_rounds: int
+    min_reduction: float
+
+    def stop(self, chain_tokens: int, rounds: Sequence[Outcome]) -> StopReason | None:
+        """A spoilt round first, then the lengths, then the bound."""
+        after = rounds[-1].num_tokens
+        before = rounds[-2].num_tokens if len(rounds) > 1 else chain_tokens
+        if reason := _spoilt(rounds[-1]):
+            return reason
+        if after > before:
+            return "rebound"
+        if before - after < max(1.0, self.min_reduction * before):
+            return "min_reduction"
+        return "max_rounds" if len(rounds) >= self.max_rounds else None
+
+    def kept(self, chain_tokens: int, rounds: Sequence[Outcome]) -> int | None:
+        """The shortest valid round, the earlier of two as short."""
+        valid = _valid(chain_tokens, rounds)
+        return min(valid, key=lambda number: (rounds[number - 1].num_tokens, number), default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedRounds:
+    """The same depth for every chain, whatever its lengths: the last valid of `num_rounds`."""
+
+    num_rounds: int
+
+    def stop(self, chain_tokens: int, rounds: Sequence[Outcome]) -> StopReason | None:
+        """Only a spoilt round ends it early: there is nothing right to go on from."""
+        if reason := _spoilt(rounds[-1]):
+            return reason
+        return "rounds_done" if len(rounds) >= self.num_rounds else None
+
+    def kept(self, chain_tokens: int, rounds: Sequence[Outcome]) -> int | None:
+        """The last valid round, even behind a shorter one."""
+        return max(_valid(chain_tokens, rounds), default=None)
+
+
+def _spoilt(outcome: Outcome) -> Literal["truncated", "answer_changed"] | None:
+    """Why a round cannot be used at all; an answer not known to be right counts as changed."""
+    if outcome.finish_reason != "stop":  # by the length, or by an endpoint's content filter
+        return "truncated"
+    return None if outcome.verdict == "correct" else "answer_changed"
+
+
+def _valid(chain_tokens: int, rounds: Sequence[Outcome]) -> list[int]:
+    """Numbers of the rounds that may be kept: usable, and shorter than the chain itself."""
+    return [
+        number
+        for number, outcome in enumerate(rounds, start=1)
+        if not _spoilt(outcome) and outcome.num_tokens < chain_tokens
+    ]
