@@ -31,8 +31,8 @@ PACKAGES = (
 WARNINGS = {
     "nul_removed": "NUL characters were removed",
     "surrogate_replaced": "a lone surrogate was replaced by U+FFFD",
-    "control_text_in_question": "the question spells a control token; it stays text, and no endpoint sees it",
-    "control_text_in_candidate": "a rationale spells a control token; it stays text, and no endpoint sees it",
+    "control_text_in_question": "the question spells a control token; endpoints refuse it",
+    "control_text_in_candidate": "a rationale spells a control token; endpoints refuse it",
     "no_candidates": "brings no rationale",
     "empty_candidate": "an empty rationale was left out",
     "labels_do_not_line_up": "there are not as many labels as rationales; labels are left out",

@@ -292,7 +292,8 @@ def test_gold_answer(text: str, expected: str) -> None:
         ("1/2", "?", "math"),
         ("November 22, 2001", "?", "date"), ("Thursday", "Which day?", "text"),
         ("B", "Which?\nA) red\nB) blue", "choice"), ("blue", "Which? (A) red (B) blue", "choice"),
-        ("C", "Which is largest?", "choice"), ("F", "Which note?", "text"), ("-5", "?", "integer"), ("50%", "?", "math"),
+        ("C", "Which is largest?", "choice"),
+        ("F", "Which note?", "text"), ("-5", "?", "integer"), ("50%", "?", "math"),
     ],
 )  # fmt: skip
 def test_infer_answer_type(answer: str, question: str, expected: str) -> None:
