@@ -8,16 +8,19 @@ arms make theirs from the requests, within the time that counts. Loading and a f
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import os
 import sys
 import time
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from tasks.ports import Prompt, ScoreRequest
 
+ROUNDS = 3  # over all workloads; the best of each counts, in every arm
 Text = dict[str, Any]
 Scores = list[tuple[float, int]]  # sum of log-probabilities and of ranks, a target
 
@@ -41,6 +44,7 @@ def litecot(folder: Path, engine_name: str) -> Callable[[dict[str, Any]], Scores
     engine = open_engine(
         EngineConfig.model_validate({"engine": engine_name, "model": str(folder), **options})
     )
+    atexit.register(engine.close)
 
     async def score(requests: list[ScoreRequest]) -> Scores:
         replies = await asyncio.gather(*map(engine.score, requests))
@@ -120,23 +124,27 @@ def forget_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
+def timed(score: Callable[[dict[str, Any]], Scores], work: dict[str, Any]) -> dict[str, Any]:
+    """What one round of a workload took."""
+    forget_peak()
+    loaded, started, cpu = memory_mib("VmRSS"), time.perf_counter(), time.process_time()
+    found = score(work)
+    return {
+        "seconds": time.perf_counter() - started,
+        "cpu_s": time.process_time() - cpu,
+        "loaded_mib": loaded,
+        "peak_mib": memory_mib("VmHWM"),
+        "scores": found,
+    }
+
+
 def main(arm: str, folder: Path) -> None:
     work = json.loads((folder / "work.json").read_text())
     score = ARMS[arm](folder)
     first = next(iter(work.values()))
     score({"requests": first["requests"][:2], "texts": first["texts"][:2]})
-    results = {}
-    for name, each in work.items():
-        forget_peak()
-        loaded, started, cpu = memory_mib("VmRSS"), time.perf_counter(), time.process_time()
-        found = score(each)
-        results[name] = {
-            "seconds": time.perf_counter() - started,
-            "cpu_s": time.process_time() - cpu,
-            "loaded_mib": loaded,
-            "peak_mib": memory_mib("VmHWM"),
-            "scores": found,
-        }
+    rounds = [{name: timed(score, each) for name, each in work.items()} for _ in range(ROUNDS)]
+    results = {name: min((r[name] for r in rounds), key=itemgetter("seconds")) for name in work}
     (folder / f"{arm}.json").write_text(json.dumps(results))
 
 
