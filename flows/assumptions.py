@@ -9,7 +9,11 @@ A sample: `litecot run liter-7b --plan --set estimate.long_tokens=6000`
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
+
+from tasks.ports import Role
 
 
 def _share(default: float, description: str) -> float:
@@ -29,13 +33,13 @@ class Price(BaseModel):
 class Assumptions(BaseModel):
     """Tokens are of the model that reads or writes them; shares are 0..1."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     problems: int = Field(default=1000, ge=1, description="where no file and no limit says")
     held_out: int = Field(default=500, ge=1, description="evaluation problems, where no file says")
     brought: float = Field(default=4, gt=0, description="rationales a problem brings [ours]")
     characters_per_token: float = Field(
-        default=3.0, gt=0, description="of mathematics in English and LaTeX [ours]"
+        default=3.0, ge=0.1, description="of mathematics in English and LaTeX [ours]"
     )
     question_tokens: float = Field(
         default=65, ge=0, description="a question; MATH-500's mean of 196 characters [measured]"
@@ -65,10 +69,10 @@ class Assumptions(BaseModel):
         default=5_000, gt=0, description="an answer of the trained student, AIME24 [given]"
     )
     decode_7b: float = Field(
-        default=3_000, gt=0,
+        default=3_000, ge=1,
         description="tokens/s that one GPU writes with 7e9 parameters; scaled by size [ours]",
     )  # fmt: skip
-    tokens_per_s: dict[str, float] = Field(
+    tokens_per_s: dict[Role, Annotated[float, Field(gt=0)]] = Field(
         default={}, description="the same by role, where you have measured it"
     )
     peak_tflops: float = Field(
@@ -76,4 +80,4 @@ class Assumptions(BaseModel):
     )
     read_utilization: float = _share(0.4, "of the peak, reading prompts and scoring [ours]")
     train_utilization: float = _share(0.35, "of the peak, training [ours]")
-    price: dict[str, Price] = Field(default={}, description="of endpoints, by role")
+    price: dict[Role, Price] = Field(default={}, description="of endpoints, by role")

@@ -17,6 +17,7 @@ from flows.assumptions import Assumptions, Price
 from flows.expected import Expected, Inputs, Observed, Usage
 from flows.recipe import Recipe
 from infra.engines import EngineConfig
+from tasks.ports import Role
 
 SECONDS = 3600
 FORWARD, TRAINING = 2.0, 6.0  # floating-point operations a parameter and token
@@ -86,7 +87,7 @@ def estimate(
     )
 
 
-ROLES = {
+ROLES: dict[str, Role] = {
     "generate": "teacher", "difficulty": "teacher", "rewrite": "teacher", "compress": "compressor",
     "score": "student", "train": "student", "evaluate-base": "student",
     "evaluate-trained": "student",
@@ -129,7 +130,7 @@ def _cost(
     )
 
 
-def _gpu_hours(stage: str, role: str, usage: Usage, count: int, book: Expected) -> float:
+def _gpu_hours(stage: str, role: Role, usage: Usage, count: int, book: Expected) -> float:
     """Reading and training by operations at a share of the peak, writing by tokens a second."""
     train = book.recipe.train
     peak = book.assume("peak_tflops") * 1e12

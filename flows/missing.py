@@ -18,7 +18,7 @@ from infra.placement.footprints import footprint
 from infra.placement.machine import nodes as nodes_here
 from infra.placement.plan import Node, Placement, PlacementError, PlacementMode
 from infra.run import RunPlan
-from tasks.ingest import SourceConfig, resolve_sources
+from tasks.ingest import SourceConfig, resolve_questions, resolve_sources
 from tasks.sources import IngestError, find_sources
 
 
@@ -92,7 +92,10 @@ def faults_here(recipe: Recipe, *, ask_hub: bool = True) -> list[str]:
     """Of what is to be found on this machine: problems at all, held-out problems, models."""
     held_out = SourceConfig(candidates="ignore")
     faults = _fault(partial(check_problems, recipe))
-    faults += faults_of_inputs(recipe.held_out(), held_out, ask_hub=ask_hub)
+    faults += faults_of_inputs(recipe.evaluate.problems, held_out, ask_hub=ask_hub)
+    looked_at = [resolve_nano(name) for name in recipe.hygiene.evaluation_sets]
+    for place in looked_at if ask_hub else [name for name in looked_at if not _is_hub_id(name)]:
+        faults += _fault(partial(resolve_questions, [place]))
     return faults + [
         fault
         for config in dict.fromkeys(recipe.roles().values())

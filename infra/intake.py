@@ -18,7 +18,14 @@ from infra.nano.files import resolve_nano
 from infra.run import Run
 from tasks.columns import Resolved
 from tasks.hygiene import HeldOut, HygieneConfig, NearDuplicates, held_out_questions, screen
-from tasks.ingest import IngestedProblem, Item, SourceConfig, read_problems, read_questions
+from tasks.ingest import (
+    IngestedProblem,
+    IngestError,
+    Item,
+    SourceConfig,
+    read_problems,
+    read_questions,
+)
 from tasks.schemas import Membership, Rejection, Row
 from tasks.schemas import Run as RunRow
 from tasks.wording import wording
@@ -77,7 +84,7 @@ class IntakeReport:
         """For a person: the notes, and what was removed with the way to see it."""
         counts = ", ".join(f"{count} {reason}" for reason, count in self.removed.most_common())
         more = f"and {self.num_unsaid} more lines like these"
-        removed = f"removed at ingest: {counts}; see `litecot ask removed_at_ingest`"
+        removed = f"removed at ingest: {counts} (`litecot ask removed_at_ingest` names them)"
         return [*self.notes, *[more] * bool(self.num_unsaid), *[removed] * bool(counts)]
 
 
@@ -90,6 +97,12 @@ def take_in(run: Run, intake: Intake, on_progress: Callable[[int], None]) -> Int
     sets = [*intake.eval_problems, *intake.held_out]
     held_out = read_held_out(sets, intake.hygiene, ids=ids)
     _take_split(run, intake, "train", _training(intake, report, held_out), report, on_progress)
+    if not report.num_problems and report.removed:
+        counts = ", ".join(f"{count} {reason}" for reason, count in report.removed.most_common())
+        raise IngestError(
+            f"all problems were removed at ingest ({counts}), nothing is left to work on: "
+            "is an input an evaluation set too?"
+        )
     row = _run_row(run, report.num_problems + report.num_eval, report.num_candidates)
     run.write(run.run_id, [row], stage="ingest")
     run.writer.flush()

@@ -59,6 +59,7 @@ __all__ = [
     "read_problems",
     "read_questions",
     "read_resolved",
+    "resolve_questions",
     "resolve_sources",
 ]  # fmt: skip
 
@@ -117,10 +118,7 @@ def read_questions(locations: Iterable[str | Path]) -> Iterator[tuple[str, str]]
     over. Raises IngestError.
     """
     for source in find_sources(locations):
-        sample = _sample(source, SourceConfig())
-        unread = ColumnMapping(answer=next(iter(sample[0]), None))  # any: it is not looked at
-        config = SourceConfig(candidates="ignore", columns=unread)
-        one = resolve_columns(source, sample, config)
+        one, config = _resolve_questions(source)
         question = one.columns.question_columns()
         for row in read_rows(source, max_line_bytes=config.max_line_bytes, columns=question):
             if isinstance(row, BadRow):
@@ -130,6 +128,18 @@ def read_questions(locations: Iterable[str | Path]) -> Iterator[tuple[str, str]]
             except _RowError:
                 continue
             yield f"{source.name}:{row.line}", text
+
+
+def resolve_questions(locations: Iterable[str | Path]) -> list[Resolved]:
+    """`resolve_sources` for sets that are only looked at: a question column is enough."""
+    return [_resolve_questions(source)[0] for source in find_sources(locations)]
+
+
+def _resolve_questions(source: Source) -> tuple[Resolved, SourceConfig]:
+    sample = _sample(source, SourceConfig())
+    unread = ColumnMapping(answer=next(iter(sample[0]), None))  # any: it is not looked at
+    config = SourceConfig(candidates="ignore", columns=unread)
+    return resolve_columns(source, sample, config), config
 
 
 def resolve_sources(

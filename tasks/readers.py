@@ -148,7 +148,8 @@ def _parse_object(number: int, raw: bytes) -> SourceRow | BadRow:
     except UnicodeDecodeError as error:
         return BadRow(number, "invalid_utf8", f"invalid UTF-8 at byte {error.start + 1}")
     except json.JSONDecodeError as error:
-        return BadRow(number, "broken_json", f"broken JSON: {error.msg} at column {error.colno}")
+        what = error.msg.removesuffix(" at")
+        return BadRow(number, "broken_json", f"broken JSON: {what} at column {error.colno}")
     except (ValueError, RecursionError) as error:  # a number of 10 000 digits; nested 10 000 deep
         return BadRow(number, "broken_json", f"broken JSON: {_one_line(error)}")
     if not isinstance(value, dict):

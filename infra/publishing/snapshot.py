@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from infra.publishing.card import card_text
 from infra.publishing.licences import UNKNOWN, licences_of
+from infra.storage import Corpus
 from sql.database import Database, statement
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def write_snapshot(database: Database, folder: Path, *, licences: Mapping[str, s
         raise PublishError(f"{folder}: a snapshot is a folder of this machine; --push uploads it")
     if folder.exists():
         raise PublishError(f"{folder} is there already: snapshots never change; name another one")
+    if corpus := next((p for p in folder.absolute().parents if Corpus(p).exists), None):
+        raise PublishError(f"{folder} would be inside the corpus {corpus}: name another folder")
     _check_sources(database, licences)
     known = _licences(database, licences)
     growing = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")

@@ -20,7 +20,7 @@ from tests.integration.test_nano_run import litecot, query
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 FILE = DATA / "verify_cot_human_annotated_rationales.jsonl"
-STUDENT_TOKENS = int(os.environ.get("BENCH_STUDENT_TOKENS", "2000000"))
+STUDENT_TOKENS = int(os.environ.get("BENCH_STUDENT_TOKENS", "1000000"))
 NUM_RESAMPLES = 1000
 ANSWER_TYPES = {
     "MATH": "math", "addsub": "integer", "aqua_rat": "choice", "date": "date", "gsm8k": "integer",
@@ -131,6 +131,7 @@ def table(rows: list[Scored]) -> str:
     return "\n".join(lines)
 
 
+@pytest.mark.timeout(6000)
 def test_scorers_against_human_labels(tmp_path: Path) -> None:
     if not FILE.exists():
         pytest.skip(f"{FILE.name} is not beside this checkout")

@@ -310,3 +310,17 @@ def test_a_snapshot_is_published(tmp_path: Path) -> None:
     assert "| sample | 2 | MIT |" in (target / "README.md").read_text()
     again = refusal("publish", str(target), "--corpus", str(tmp_path / "corpus"))
     assert "snapshots never change" in again
+    inside = tmp_path / "corpus" / "mine"
+    message = refusal("publish", str(inside), "--corpus", str(tmp_path / "corpus"))
+    assert "would be inside the corpus" in message
+
+
+def test_a_set_that_is_only_looked_at_needs_no_answers(tmp_path: Path) -> None:
+    model = f"models.student.model={save_model(tmp_path / 'student')}"
+    (tmp_path / "p.jsonl").write_text('{"question": "q", "answer": "4", "solution": "4"}\n')
+    (tmp_path / "held.jsonl").write_text('{"question": "another"}\n')
+    code, _, err = litecot(
+        "run", "morsd", "--rationales", tmp_path / "p.jsonl", "--plan", "--set", model,
+        "--set", f'hygiene.evaluation_sets=["{tmp_path}/held.jsonl"]',
+    )  # fmt: skip
+    assert (code, err) == (0, "")

@@ -15,7 +15,7 @@ from flows.expected import Chains, Inputs, Observed, Usage
 from flows.observed import count_problems, count_rows, know_corpus, know_inputs
 from flows.plan import draft_plan
 from flows.planning import make_estimate
-from flows.recipe import Recipe, load_recipe, shipped_recipes
+from flows.recipe import Recipe, RecipeError, load_recipe, shipped_recipes
 from infra.placement.plan import read_nodes
 from infra.storage import CorpusWriter
 from tasks.schemas import Difficulty, Membership, Rationale, Row
@@ -292,3 +292,18 @@ def test_assumptions_are_in_no_identity() -> None:
 def test_every_assumption_says_what_it_is() -> None:
     for name, declared in Assumptions.model_fields.items():
         assert declared.description, name
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("characters_per_token=inf", "finite number"),
+        ("long_tokens=nan", "finite number"),
+        ("tokens_per_s.techer=900", "'teacher', 'compressor' or 'student'"),
+        ("tokens_per_s.teacher=0", "greater than 0"),
+    ],
+)
+def test_assumptions_that_make_no_sense_are_refused(setting: str, words: str) -> None:
+    with pytest.raises(RecipeError, match="estimate") as refused:
+        load_recipe("nano", overrides=[f"estimate.{setting}"])
+    assert words in str(refused.value)

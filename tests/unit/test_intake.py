@@ -20,7 +20,7 @@ from infra.student import EvaluationOverlapError, train_student
 from infra.training.config import TrainConfig
 from sql.database import connect
 from tasks.hygiene import HygieneConfig
-from tasks.ingest import IngestedProblem, SourceConfig, read_problems
+from tasks.ingest import IngestedProblem, IngestError, SourceConfig, read_problems
 from tasks.schemas import Example, Membership
 from tests.fakes import WordCounter, WordGrader
 
@@ -141,8 +141,8 @@ def test_what_is_removed_is_summed_up_and_named(tmp_path: Path) -> None:
     report, found = run_intake(tmp_path / "corpus", intake)
     assert questions(found) == ["1 + 1?", SHIP]
     assert report.lines() == [
-        "removed at ingest: 1 near_duplicate_question, 1 in_evaluation_set; "
-        "see `litecot ask removed_at_ingest`"
+        "removed at ingest: 1 near_duplicate_question, 1 in_evaluation_set "
+        "(`litecot ask removed_at_ingest` names them)"
     ]
     assert (report.num_problems, report.num_eval) == (2, 0)
     database = connect(Corpus(tmp_path / "corpus").parts())
@@ -153,6 +153,14 @@ def test_what_is_removed_is_summed_up_and_named(tmp_path: Path) -> None:
         ("near_duplicate_question", 1, "train.jsonl:1"),
     ]
     assert asked[0]["sample_detail"].startswith("train.jsonl:3: is held out for evaluation")
+
+
+def test_where_everything_is_removed_the_run_ends_here(tmp_path: Path) -> None:
+    train = write(tmp_path / "train.jsonl", ("1 + 1?", "2"), ("2 + 1?", "3"))
+    intake = Intake(problems=[train], held_out=[train])
+    for _ in range(2):
+        with pytest.raises(IngestError, match=r"all problems .* .2 in_evaluation_set"):
+            run_intake(tmp_path / "corpus", intake)
 
 
 def test_what_covers_half_of_a_held_out_question_is_not_trained_on(tmp_path: Path) -> None:
