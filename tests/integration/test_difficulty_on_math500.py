@@ -97,6 +97,13 @@ def spearman(some: Sequence[float], others: Sequence[float]) -> float:
     return correlation(ranks(some), ranks(others))
 
 
+def spearman_known(some: Sequence[float | None], others: Sequence[float]) -> float:
+    """Over the rows that have the component: an answer that could not be verified measures none."""
+    known = [(a, b) for a, b in zip(some, others, strict=True) if a is not None]
+    assert len(known) >= 0.98 * len(others)
+    return spearman([a for a, _ in known], [b for _, b in known])
+
+
 def correlations(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Spearman's rho with the published level, of each component and of what they come to."""
     levels = [math500()[row["line"] - 1].level for row in rows]
@@ -104,7 +111,7 @@ def correlations(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     for row in rows:
         signals = {name: row[name] for name in COMPONENTS}
         row["equal_weights"] = measured_score(**signals, config=equal)
-    return {name: spearman([row[name] for row in rows], levels) for name in SHOWN}
+    return {name: spearman_known([row[name] for row in rows], levels) for name in SHOWN}
 
 
 def test_spearman_shares_ranks_among_equals() -> None:
