@@ -87,17 +87,16 @@ def estimate(
     )
 
 
-ROLES: dict[str, Role] = {
-    "generate": "teacher", "difficulty": "teacher", "rewrite": "teacher", "compress": "compressor",
-    "score": "student", "train": "student", "evaluate-base": "student",
-    "evaluate-trained": "student",
-}  # fmt: skip
+def _role(recipe: Recipe, stage: str) -> Role | None:
+    """Whom a stage of the estimate asks; an evaluation is one of the student, twice."""
+    name = "evaluate" if stage.startswith("evaluate-") else stage
+    return recipe.role_of(name)
 
 
 def _stages(recipe: Recipe) -> list[str]:
-    names: list[str] = [name for name in recipe.stages if name in ROLES]
-    if "difficulty" in names and recipe.role_of("difficulty") is None:
-        names.remove("difficulty")
+    names: list[str] = [
+        name for name in recipe.stages if name != "evaluate" and recipe.role_of(name)
+    ]
     if "evaluate" in recipe.stages:
         roles = [r for r in recipe.evaluate.models if r == "base" or "train" in recipe.stages]
         names += [f"evaluate-{role}" for role in roles]
@@ -108,7 +107,8 @@ def _cost(
     stage: str, records: float, usage: Usage, *, book: Expected,
     parameters: Callable[[EngineConfig], int | None], on_gpu: Callable[[EngineConfig], bool],
 ) -> StageCost:  # fmt: skip
-    recipe, role = book.recipe, ROLES[stage]
+    recipe, role = book.recipe, _role(book.recipe, stage)
+    assert role is not None
     config = recipe.model_of(role)
     assert config is not None
     count = parameters(config) if config.engine != "endpoint" else None

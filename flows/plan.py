@@ -65,9 +65,10 @@ def check_models(plan: RunPlan) -> None:
 
 def draft_plan(recipe: Recipe) -> RunPlan:
     """The plan, whether or not its models and problems are here. Raises RecipeError."""
-    files = content_id(input_files(recipe), recipe.source.model_dump(mode="json"))
-    inputs = content_id(files, recipe.limit, recipe.hygiene.model_dump(mode="json"))
-    fingerprints = {"ingest": content_id(files, recipe.hygiene.model_dump(mode="json"))}
+    reading = [part.model_dump(mode="json") for part in (recipe.source, recipe.hygiene)]
+    files = content_id(input_files(recipe), *reading)
+    inputs = content_id(files, recipe.limit)
+    fingerprints = {"ingest": files}
     stages: dict[str, StageRun] = {}
     for name in recipe.stages:
         if name == TRAIN:

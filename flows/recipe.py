@@ -25,6 +25,7 @@ from tasks.generate import GenerateConfig
 from tasks.hygiene import HygieneConfig
 from tasks.ingest import SourceConfig
 from tasks.mix import MixConfig
+from tasks.ports import Role
 from tasks.rewrite import RewriteConfig
 from tasks.score import ScoreConfig
 from tasks.select import SelectConfig
@@ -37,7 +38,7 @@ StageName = Literal[
     "train", "evaluate",
 ]  # fmt: skip
 STAGE_ORDER: tuple[StageName, ...] = get_args(StageName)
-ROLE_OF: dict[StageName, str] = {
+ROLE_OF: dict[str, Role] = {
     "generate": "teacher", "difficulty": "teacher", "rewrite": "teacher", "compress": "compressor",
     "score": "student", "train": "student", "evaluate": "student",
 }  # fmt: skip
@@ -144,7 +145,7 @@ class Recipe(BaseModel):
         found = {name: self.model_of(name) for name in dict.fromkeys(names)}
         return {name: config for name, config in found.items() if config is not None}
 
-    def role_of(self, stage: StageName) -> str | None:
+    def role_of(self, stage: str) -> Role | None:
         """Whom a stage asks; None: nobody, as the difficulty stage where it only measures."""
         if stage == "difficulty" and self.difficulty.signal == "measured":
             return None

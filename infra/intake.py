@@ -80,12 +80,16 @@ class IntakeReport:
         else:
             self.num_unsaid += 1
 
+    @property
+    def removals(self) -> str:
+        """What was removed, by reason, the most frequent first; empty where nothing was."""
+        return ", ".join(f"{count} {reason}" for reason, count in self.removed.most_common())
+
     def lines(self) -> list[str]:
         """For a person: the notes, and what was removed with the way to see it."""
-        counts = ", ".join(f"{count} {reason}" for reason, count in self.removed.most_common())
         more = f"and {self.num_unsaid} more lines like these"
-        removed = f"removed at ingest: {counts} (`litecot ask removed_at_ingest` names them)"
-        return [*self.notes, *[more] * bool(self.num_unsaid), *[removed] * bool(counts)]
+        removed = f"removed at ingest: {self.removals} (`litecot ask removed_at_ingest` names them)"
+        return [*self.notes, *[more] * bool(self.num_unsaid), *[removed] * bool(self.removals)]
 
 
 def take_in(run: Run, intake: Intake, on_progress: Callable[[int], None]) -> IntakeReport:
@@ -98,9 +102,8 @@ def take_in(run: Run, intake: Intake, on_progress: Callable[[int], None]) -> Int
     held_out = read_held_out(sets, intake.hygiene, ids=ids)
     _take_split(run, intake, "train", _training(intake, report, held_out), report, on_progress)
     if not report.num_problems and report.removed:
-        counts = ", ".join(f"{count} {reason}" for reason, count in report.removed.most_common())
         raise IngestError(
-            f"all problems were removed at ingest ({counts}), nothing is left to work on: "
+            f"all problems were removed at ingest ({report.removals}), nothing is left to work on: "
             "is an input an evaluation set too?"
         )
     row = _run_row(run, report.num_problems + report.num_eval, report.num_candidates)

@@ -11,14 +11,15 @@ import json
 import os
 import random
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 import pytest
 
 from tests.bench.small_student import CONTEXT, train_small_student
 from tests.integration.test_nano_run import litecot, query
+from tests.real_chains import DATA
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
 FILE = DATA / "verify_cot_human_annotated_rationales.jsonl"
 STUDENT_TOKENS = int(os.environ.get("BENCH_STUDENT_TOKENS", "1000000"))
 NUM_RESAMPLES = 1000
@@ -146,4 +147,14 @@ def test_scorers_against_human_labels(tmp_path: Path) -> None:
         print(f"\n{Path(model).name}: {len(rows) - num_flawed} good, {num_flawed} flawed\n")
         print(table(rows))
         assert num_flawed >= 80
-        assert all(0 <= auc(rows, name) <= 1 for name in SCORERS)
+        assert all(isfinite(value) for row in rows for value in row.scores.values())
+
+
+def test_auc_compares_within_a_data_set() -> None:
+    def scored(dataset: str, is_good: bool, value: float) -> Scored:
+        return Scored(dataset=dataset, is_good=is_good, scores={"rd": value})
+
+    near = [scored("a", True, 3.0), scored("a", False, 1.0), scored("a", False, 3.0)]
+    far = [scored("b", True, 10.0), scored("b", True, 30.0), scored("b", False, 20.0)]
+    assert auc(near, "rd") == 0.75  # one pair won, one tied
+    assert auc(near + far, "rd") == 0.625  # 30 against 3 is no pair
