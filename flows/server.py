@@ -3,7 +3,8 @@
 Invariant: a temporary server ends with the process that started it, however that dies: it reads its
 stdin, whose other end is held by that process only and closed by the kernel. (Prefect's own
 temporary server outlives a `kill -9`.) Its address is in the environment before Prefect is
-imported, so that Prefect starts none itself.
+imported, so that Prefect starts none itself. Servers of one home start one after the other: each
+brings the database up to date, and two doing so at once break it.
 
 A sample:
     server = find_server(home)  # None: another server is there
@@ -24,11 +25,15 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from contextlib import AbstractContextManager
 from pathlib import Path
+
+from filelock import FileLock
 
 from flows.messages import ServerError
 
 SERVER_FILE = "server.url"
+STARTING_FILE = "starting.lock"
 API_URL = "PREFECT_API_URL"
 LIMIT = "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"
 LOOPBACK = "127.0.0.1"
@@ -72,6 +77,12 @@ def server_answers(url: str) -> bool:
             return bool(reply.status == 200)
     except (OSError, ValueError, urllib.error.URLError):
         return False
+
+
+def starting_alone(prefect_home: Path) -> AbstractContextManager[object]:
+    """Held while a server brings the database of its home up to date; waits for the one before."""
+    prefect_home.mkdir(parents=True, exist_ok=True)
+    return FileLock(prefect_home / STARTING_FILE)
 
 
 def wait_for_server(api: str, process: subprocess.Popen[bytes], *, limit_s: float) -> None:
@@ -153,7 +164,7 @@ def _limit_s() -> float:
 def main() -> None:
     """The temporary server itself: say the address, serve until told to end or left alone."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    from prefect.settings import PREFECT_API_URL
+    from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
     if configured := PREFECT_API_URL.value():
         print(CONFIGURED, configured, flush=True)
@@ -164,8 +175,13 @@ def main() -> None:
     import uvicorn
     from prefect.server.api.server import create_app
 
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            with starting_alone(PREFECT_HOME.value()):
+                await super().startup(sockets)
+
     app = create_app(ephemeral=True, final=True)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))
+    server = Server(uvicorn.Config(app, log_level="error", lifespan="on"))
     server.run(sockets=[listener])  # ends the process with a status of its own if it cannot start
 
 

@@ -9,10 +9,17 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 from flows.launch import settle_environment
 from flows.messages import ServerError
-from flows.server import LOOPBACK, SERVER_FILE, START_TIMEOUT_S, wait_for_server
+from flows.server import (
+    LOOPBACK,
+    SERVER_FILE,
+    START_TIMEOUT_S,
+    starting_alone,
+    wait_for_server,
+)
 from infra.settings import load_settings
 
 
@@ -30,10 +37,12 @@ def main() -> int:
     environment = {**os.environ, "PREFECT_UI_API_URL": api, "PREFECT_API_URL": api}
     command = [sys.executable, "-m", "prefect", "server", "start"]
     command += ["--host", host, "--port", str(port)]
-    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     file = settings.home / SERVER_FILE
+    server = None
     try:
-        wait_for_server(api, server, limit_s=START_TIMEOUT_S)
+        with starting_alone(Path(os.environ["PREFECT_HOME"])):
+            server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+            wait_for_server(api, server, limit_s=START_TIMEOUT_S)
         file.write_text(api)
         print(f"Prefect UI: http://{host}:{port}")
         print("runs started in this folder appear there; Ctrl-C ends it", flush=True)
@@ -45,8 +54,9 @@ def main() -> int:
         return 1
     finally:
         file.unlink(missing_ok=True)
-        server.terminate()
-        server.wait()
+        if server is not None:
+            server.terminate()
+            server.wait()
 
 
 def _check_free(host: str, port: int) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
@@ -84,6 +84,13 @@ def test_killed_driver_takes_its_server_along(tmp_path: Path, code: str) -> None
         assert len(servers) == 1
         process.send_signal(signal.SIGKILL)
         assert_gone(servers)
+
+
+def test_servers_that_start_together_in_a_new_home_all_answer(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        processes = [stack.enter_context(driver(tmp_path, START + WAIT)) for _ in range(4)]
+        said = [process.communicate(timeout=240) for process in processes]
+    assert ["answers" in printed for printed, _ in said] == [True] * 4, said
 
 
 def test_prefect_uses_it_and_starts_no_other(tmp_path: Path) -> None:
