@@ -13,10 +13,11 @@ from __future__ import annotations
 import hashlib
 import math
 from array import array
+from bisect import bisect
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import accumulate, groupby
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,6 +31,8 @@ MAX_SHARING = 10  # held-out questions that have an n-gram; what more have is a 
 MAX_SHARED_WORDS = 16  # of the shared text, in a message
 _FEW = range(1, MAX_SHARING + 1)
 MOST_MISSED = 0.02  # of the pairs exactly at the threshold, by the choice of bands
+DIGEST_BITS = 64
+NUM_TABLES = 8  # of unequal size, so that they double one after the other
 
 
 class HygieneConfig(BaseModel):
@@ -146,13 +149,15 @@ class HeldOut:
 
 
 class NearDuplicates:
-    """Finds the earlier problem a new one nearly repeats; some 1.2 kB of memory a problem.
+    """Finds the earlier problem a new one nearly repeats; some 1.3 kB of memory a problem.
 
     Near: the same mathematics (numbers, signs, LaTeX commands), the same gold answer, and an
     n-gram Jaccard of the wordings of at least `threshold`. "Tom has 3 apples" and "Tom has 5
     apples" are two problems. Candidates come from MinHash LSH (Broder 1997; rensa), over n-grams
     marked with the mathematics and the answer, so that the problems of one template never meet;
     each is then compared in full. At most MOST_MISSED of the pairs at the threshold are missed.
+    Which of NUM_TABLES indexes a problem is in follows from its mark; they grow by doubling, and
+    one that did so for all problems at once would take twice the memory a problem just after.
     """
 
     def __init__(self, config: HygieneConfig) -> None:
@@ -161,9 +166,11 @@ class NearDuplicates:
         self._config = config
         self._sketch = RMinHash
         num_bands = config.num_perm // _rows_a_band(config.num_perm, config.threshold)
-        self._lsh = RMinHashLSH(
-            threshold=config.threshold, num_perm=config.num_perm, num_bands=num_bands
-        )
+        self._tables = [
+            RMinHashLSH(threshold=config.threshold, num_perm=config.num_perm, num_bands=num_bands)
+            for _ in range(NUM_TABLES)
+        ]
+        self._bounds = _staggered(NUM_TABLES)
         self._records, self._ends = bytearray(), array("Q", [0])  # mark, where, id, tokens
 
     def __len__(self) -> int:
@@ -176,16 +183,17 @@ class NearDuplicates:
         grams = set(ngrams(item.tokens, self._config.ngram))
         sketch = self._sketch(self._config.num_perm, self._config.seed)
         sketch.update([f"{mark} {gram}" for gram in grams])
-        numbers = sorted(self._lsh.query(sketch))
+        table = self._tables[bisect(self._bounds, int(mark, 16) / 2**DIGEST_BITS)]
+        numbers = sorted(table.query(sketch))
         for number in numbers[:MAX_COMPARED]:
             if twin := self._compare(number, mark, grams):
                 return twin
         if len(numbers) < MAX_COMPARED:  # bounds the work where thousands share a preamble
-            self._remember(item, mark, sketch)
+            table.insert(len(self), sketch)
+            self._remember(item, mark)
         return None
 
-    def _remember(self, item: IngestedProblem, mark: str, sketch: object) -> None:
-        self._lsh.insert(len(self), sketch)
+    def _remember(self, item: IngestedProblem, mark: str) -> None:
         record = "\0".join((mark, _where(item), item.problem_id, " ".join(item.tokens)))
         self._records += record.encode()
         self._ends.append(len(self._records))
@@ -301,6 +309,12 @@ def _rows_a_band(num_perm: int, threshold: float) -> int:
     return 1
 
 
+def _staggered(num_tables: int) -> list[float]:
+    """Upper bounds in 0..1 of tables whose sizes are evenly spread, by factor, from 1 to 2."""
+    sizes = [math.pow(2, n / num_tables) for n in range(num_tables)]
+    return [end / sum(sizes) for end in accumulate(sizes)][:-1]
+
+
 def _is_word(word: str) -> bool:
     return word.isalpha() and (len(word) > 1 or not word.isascii())
 
@@ -315,4 +329,4 @@ def _where(item: IngestedProblem) -> str:
 
 
 def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return hashlib.blake2b(text.encode(), digest_size=DIGEST_BITS // 8).digest()

@@ -43,7 +43,7 @@ class Datasketch(Ours):
         from datasketch import MinHash, MinHashLSH
 
         self._minhash, self._num = MinHash, 0
-        bands = self._lsh.get_num_bands()
+        bands = self._tables[0].get_num_bands()
         self._index = MinHashLSH(params=(bands, config.num_perm // bands), num_perm=config.num_perm)
 
     def admit(self, item: IngestedProblem) -> Twin | None:

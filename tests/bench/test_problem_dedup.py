@@ -16,7 +16,8 @@ from typing import Any
 from tests.bench.synthetic_problems import write_problems
 
 NUM_PROBLEMS = int(os.environ.get("BENCH_PROBLEMS", "1000000"))
-MOST_GROWTH = 1.2  # of the time a problem, from a tenth to the whole
+MOST_GROWTH = 1.2  # of the time and memory a problem, from a tenth to the whole
+NUM_ROUNDS = 2  # the faster counts: a shared machine only ever adds time
 MOST_BYTES = 2_500  # a problem
 LEAST_FOUND = 0.97  # of the planted near-duplicates
 MOST_FOUND = 1.01
@@ -46,7 +47,8 @@ def show(name: str, found: dict[str, Any]) -> None:
 def test_deduplication_is_linear_and_bounded(tmp_path: Path) -> None:
     path = tmp_path / "problems.jsonl"
     num_near = write_problems(path, NUM_PROBLEMS)
-    tenth, whole = measure("ours", path, NUM_PROBLEMS // 10, NUM_PROBLEMS)
+    rounds = [measure("ours", path, NUM_PROBLEMS // 10, NUM_PROBLEMS) for _ in range(NUM_ROUNDS)]
+    tenth, whole = (min(size, key=lambda found: found["seconds"]) for size in zip(*rounds))
     (other,) = measure("datasketch", path, NUM_PROBLEMS // 10)
     print(f"\n{num_near} near-duplicates were planted")
     show("ours", tenth)
@@ -54,11 +56,13 @@ def test_deduplication_is_linear_and_bounded(tmp_path: Path) -> None:
     show("datasketch", other)
     growth = whole["near_seconds"] / tenth["near_seconds"] / 10
     in_all = whole["seconds"] / tenth["seconds"] / 10
+    memory = whole["mib"] / tenth["mib"] / 10
     faster = other["near_seconds"] / tenth["near_seconds"]
-    print(f"growth of time a problem: near-duplicates {growth:.2f}, with reading {in_all:.2f};"
-          f" datasketch takes {faster:.1f} times as long")  # fmt: skip
+    print(f"growth of time a problem: near-duplicates {growth:.2f}, with reading {in_all:.2f},"
+          f" of memory {memory:.2f}; datasketch takes {faster:.1f} times as long")  # fmt: skip
     found = whole["near_duplicate_question"]
     assert LEAST_FOUND * num_near <= found <= MOST_FOUND * num_near
     assert whole["mib"] * 2**20 <= MOST_BYTES * NUM_PROBLEMS
     assert growth <= MOST_GROWTH
     assert in_all <= MOST_GROWTH
+    assert memory <= MOST_GROWTH
