@@ -48,7 +48,9 @@ def test_deduplication_is_linear_and_bounded(tmp_path: Path) -> None:
     path = tmp_path / "problems.jsonl"
     num_near = write_problems(path, NUM_PROBLEMS)
     rounds = [measure("ours", path, NUM_PROBLEMS // 10, NUM_PROBLEMS) for _ in range(NUM_ROUNDS)]
-    tenth, whole = (min(size, key=lambda found: found["seconds"]) for size in zip(*rounds))
+    tenth, whole = (
+        min(size, key=lambda found: found["seconds"]) for size in zip(*rounds, strict=True)
+    )
     (other,) = measure("datasketch", path, NUM_PROBLEMS // 10)
     print(f"\n{num_near} near-duplicates were planted")
     show("ours", tenth)
