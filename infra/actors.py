@@ -19,9 +19,9 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -64,9 +64,11 @@ SILENCE_LIMIT_S = 60  # of an actor that cannot be reached
 LONG_START_S = 60.0
 LOG_TAIL_LINES = 5
 LOCAL_OBJECT_STORE_BYTES = 256 * 1024**2  # requests and replies are small
+STDERR = 2  # where C++ writes
+LOG_LEVEL = "RAY_BACKEND_LOG_LEVEL"
 _STARTING = threading.Lock()
 _QUIET = {
-    "RAY_BACKEND_LOG_LEVEL": "error",  # no warnings of its C++ part between our lines
+    LOG_LEVEL: "error",  # no warnings of its C++ part between our lines
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",  # by default engines yield to everything else on the machine
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # `uv run litecot` must not rebuild the environment
@@ -294,7 +296,8 @@ def _call_on_lasting_thread(call: Callable[[], None]) -> None:
 def _init_ray(num_cpus: int | None, temp_dir: Path | None, address: str | None) -> None:
     quiet_ray()
     try:
-        _join_or_start(num_cpus, temp_dir, address)
+        with _without_its_greeting():
+            _join_or_start(num_cpus, temp_dir, address)
     except Exception as error:  # a busy machine: Ray gives its own processes 30 s
         ray.shutdown()
         raise TransientError(f"Ray did not start: {_first_line(error)}") from error
@@ -304,6 +307,23 @@ def quiet_ray() -> None:
     """Before Ray's processes start: what they must not do on their own."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+
+
+@contextmanager
+def _without_its_greeting() -> Iterator[None]:
+    """Ray's C++ part writes, at any log level, that it was given one; all else is passed on."""
+    with tempfile.TemporaryFile() as said:
+        stderr = os.dup(STDERR)
+        os.dup2(said.fileno(), STDERR)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, STDERR)
+            os.close(stderr)
+            said.seek(0)
+            for line in said:
+                if LOG_LEVEL.encode() not in line:
+                    os.write(STDERR, line)
 
 
 def _join_or_start(num_cpus: int | None, temp_dir: Path | None, address: str | None) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,3 +102,16 @@ def test_starting_twice_is_starting_once(pool: ModelPool) -> None:
     start_ray()
     start_ray()
     assert ray.is_initialized()
+
+
+def test_ray_starts_without_a_word_and_swallows_nobody_elses() -> None:
+    code = """
+import os
+from infra import actors
+start = actors._join_or_start
+actors._join_or_start = lambda *given: (os.write(2, b'a fault\\n'), start(*given))
+actors.start_ray()
+actors.stop_ray()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "a fault\n")
