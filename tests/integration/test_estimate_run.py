@@ -17,6 +17,8 @@ from infra.placement.plan import read_nodes
 from infra.storage.corpus import Corpus
 from sql.database import connect
 
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
 STAGES = ["generate", "difficulty", "rewrite", "compress"]
 OVERRIDES = [f"stages={json.dumps(STAGES)}"]
 LIMIT = 24

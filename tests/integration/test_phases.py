@@ -15,6 +15,8 @@ import pytest
 from infra.storage import Corpus
 from sql.database import connect
 
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
 STAGES = ["generate", "difficulty", "rewrite", "compress", "score", "select", "mix"]
 ARGUMENTS = (
     "run", "nano", "--limit", "12", "--set", "shard_size=6",

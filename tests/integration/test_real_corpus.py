@@ -18,7 +18,6 @@ import pytest
 import yaml
 
 from flows.recipe import load_recipe
-from flows.server import API_URL, TemporaryServer
 from infra.engines.token_counter import TokenizerCounter
 from infra.storage import Corpus
 from sql.database import Database, connect, names
@@ -41,6 +40,8 @@ from tests.recorded_chains import (
     squashed,
     write_rows,
 )
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
 
 NUM_PROBLEMS = 200
 NUM_HELD_OUT_TOO = 5  # that litecot is also given although they are in the evaluation set
@@ -108,17 +109,6 @@ class Made:
     def count(self, query: str) -> int:
         """The number a query finds."""
         return int(self.database.run(f"select count(*) from {query}").rows[0][0])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def prefect_server() -> Iterator[None]:
-    """One for all runs: starting it takes longer than some of them."""
-    server = TemporaryServer()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(API_URL, server.address()[1])
-        server.wait()
-        yield
-    server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,7 @@
-"""`litecot run morsd` on rationales that real models wrote, against their recorded correctness."""
+"""`litecot run morsd` on rationales that real models wrote, against their recorded correctness.
+
+200 problems of GSM8K go through it in test_real_corpus.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,9 @@ import pytest
 from tests.integration.test_nano_run import litecot, query
 from tests.real_chains import DATA
 
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
 FILES = {
-    "gsm8k_test_openai_4candidates": (),
     "date_understanding_chatgpt_10candidates": (),
     "math100_qwen25math_8candidates": (
         "--question-column", "question", "--answer-column", "gt",

@@ -18,6 +18,8 @@ from tasks.schemas import TABLES
 from tests.integration.crash import PER_INVOCATION, kill_tree
 from tests.s3_server import S3Service, s3_service
 
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
 NUM_PROBLEMS = 12
 ARGUMENTS = (
     "run", "nano", "--limit", str(NUM_PROBLEMS), "--set", "shard_size=6", "--set",

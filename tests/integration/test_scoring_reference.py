@@ -25,6 +25,8 @@ from tests.integration.test_nano_run import litecot, query
 from tests.scoring_reference import SlowScorer
 from tests.tiny_models import save_tiny_model
 
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
 COLUMNS = (
     "num_tokens", "num_answer_tokens", "ppl_rationale", "ppl_answer", "ppl_answer_given_rationale",
     "rd", "ifd", "grape", "rsr", "naturalness",
