@@ -65,10 +65,10 @@ LONG_START_S = 60.0
 LOG_TAIL_LINES = 5
 LOCAL_OBJECT_STORE_BYTES = 256 * 1024**2  # requests and replies are small
 STDERR = 2  # where C++ writes
-LOG_LEVEL = "RAY_BACKEND_LOG_LEVEL"
+_NOTE = re.compile(rb"\[[\d-]+ [\d:,]+ [DIW] \d+ \d+\] ")  # of C++, below an error
 _STARTING = threading.Lock()
 _QUIET = {
-    LOG_LEVEL: "error",  # no warnings of its C++ part between our lines
+    "RAY_BACKEND_LOG_LEVEL": "error",  # no warnings of its C++ part between our lines
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_prestart_worker_first_driver": "0",  # engines have an environment no such worker has
     "RAY_worker_niceness": "0",  # by default engines yield to everything else on the machine
@@ -297,7 +297,7 @@ def _call_on_lasting_thread(call: Callable[[], None]) -> None:
 def _init_ray(num_cpus: int | None, temp_dir: Path | None, address: str | None) -> None:
     quiet_ray()
     try:
-        with _without_its_greeting():
+        with _without_first_words():
             _join_or_start(num_cpus, temp_dir, address)
     except Exception as error:  # a busy machine: Ray gives its own processes 30 s
         ray.shutdown()
@@ -311,8 +311,9 @@ def quiet_ray() -> None:
 
 
 @contextmanager
-def _without_its_greeting() -> Iterator[None]:
-    """Ray's C++ part writes, at any log level, that it was given one; all else is passed on."""
+def _without_first_words() -> Iterator[None]:
+    """What Ray's C++ part notes before it heeds its log level (the level itself, that there is
+    no internet) stays unsaid; all else on stderr is passed on."""
     with tempfile.TemporaryFile() as said:
         stderr = os.dup(STDERR)
         os.dup2(said.fileno(), STDERR)
@@ -323,7 +324,7 @@ def _without_its_greeting() -> Iterator[None]:
             os.close(stderr)
             said.seek(0)
             for line in said:
-                if LOG_LEVEL.encode() not in line:
+                if not _NOTE.match(line):
                     os.write(STDERR, line)
 
 

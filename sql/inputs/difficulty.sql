@@ -10,10 +10,8 @@ with problems as (
 graded as (
     select
         problem_id, verdict = 'correct' as is_correct,
-        {
-            'is_wrong': verdict <> 'correct', 'num_tokens': num_tokens, 'candidate': candidate,
-            'rationale_id': rationale_id
-        } as chain
+        {'text': text, 'num_tokens': num_tokens} as chain,
+        (verdict <> 'correct', num_tokens, candidate, rationale_id) as preference
     from stg_rationales
     where
         kind = 'long' and verdict <> 'unverifiable'
@@ -24,19 +22,13 @@ counted as (
         problem_id,
         count(*) filter (not is_correct) as num_wrong,
         count(*) as num_graded,
-        min(chain) as chain  -- a correct one, of these the shortest
+        arg_min(chain, preference) as chain
     from graded
     group by problem_id
 ),
--- of a few chains, and of none where records are only counted
-texts as (
-    select rationale_id, text
-    from stg_rationales
-    where kind = 'long' and problem_id in (select problem_id from problems)
-),
 per_problem as (
     select
-        p.*, c.chain.rationale_id as rationale_id, c.chain.num_tokens as num_tokens,
+        p.*, c.chain.text as rationale, c.chain.num_tokens as num_tokens,
         coalesce(c.num_wrong, 0) as num_wrong, coalesce(c.num_graded, 0) as num_graded
     from problems as p
     left join counted as c using (problem_id)
@@ -62,8 +54,7 @@ others as (
 ),
 final as (
     select
-        o.problem_id as record_id, o.problem_id, o.question, t.text as rationale, o.num_tokens,
-        o.position,
+        o.problem_id as record_id, o.problem_id, o.question, o.rationale, o.num_tokens, o.position,
         case when o.num_tokens is not null then o.place end as length_place,
         o.num_wrong + coalesce(h.num_wrong, 0) as num_wrong,
         o.num_graded + coalesce(h.num_graded, 0) as num_graded,
@@ -72,7 +63,6 @@ final as (
         / nullif(o.subject_graded + o.prior, 0) as subject_error_rate
     from others as o
     left join stg_error_history as h using (problem_id)
-    left join texts as t using (rationale_id)
 )
 select * exclude (position)
 from final

@@ -107,9 +107,10 @@ def test_starting_twice_is_starting_once(pool: ModelPool) -> None:
 def test_ray_starts_without_a_word_and_swallows_nobody_elses() -> None:
     code = """
 import os
+note = b"[2026-11-21 13:01:54,829 W 13392 13518] network_util.cc:330: no way to 8.8.8.8\\n"
 from infra import actors
 start = actors._join_or_start
-actors._join_or_start = lambda *given: (os.write(2, b'a fault\\n'), start(*given))
+actors._join_or_start = lambda *given: (os.write(2, note + b'a fault\\n'), start(*given))
 actors.start_ray()
 actors.stop_ray()
 """
