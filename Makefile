@@ -36,7 +36,7 @@ ui: .venv/base ## start a standing Prefect server; runs then show up in its UI
 	@$(BIN)/python -m flows.ui
 
 test: .venv/dev ## all tests but those that need a GPU
-	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/unit -n auto -q && HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/integration -n 2 --dist loadfile
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/unit -n auto -q && HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/integration -n 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: .venv/dev ## the unit tests
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/unit -n auto -q

@@ -1,7 +1,9 @@
-"""One Prefect server for the modules that ask for it: starting one takes as long as a small run.
+"""The long modules first, and one Prefect server for those that ask for it.
 
-A module about something else says `pytestmark = pytest.mark.usefixtures("prefect_server")`; the
-runs of the others start a temporary server of their own, as a user's do.
+Workers are given whole modules: a long one begun last would leave the other worker idle. Starting a
+server takes as long as a small run: `pytestmark = pytest.mark.usefixtures("prefect_server")` in a
+module about something else; the runs of the others start a temporary server of their own, as a
+user's do.
 """
 
 from __future__ import annotations
@@ -15,6 +17,17 @@ import pytest
 from flows.launch import settle_environment
 from flows.server import API_URL, TemporaryServer
 from infra.settings import load_settings
+
+LONGEST_FIRST = (
+    "nano_run", "pools", "crash", "real_corpus", "vllm_engine", "ray_nodes", "phases", "s3_run",
+    "training", "real_rationales", "faults", "cluster_run", "scoring_reference", "endpoint_runs",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In the order of LONGEST_FIRST, then the others as they were."""
+    ranks = {f"test_{name}": rank for rank, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
 
 
 @pytest.fixture(scope="session")
