@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 import boto3
@@ -53,12 +54,11 @@ class S3Service:
     ignores_conditions: bool = False
     requests: list[tuple[str, str]] = field(default_factory=list)
     bytes_served: int = 0
-    num_corpora: int = 0
 
     def new_corpus(self) -> str:
-        """URL of a prefix nobody used."""
-        self.num_corpora += 1
-        return f"s3://{BUCKET}/prefix/{self.num_corpora}"
+        """URL of a prefix nobody used, here or in another module: all of moto's servers in a
+        process serve the same objects."""
+        return f"s3://{BUCKET}/prefix/{uuid4().hex[:8]}"
 
     def client(self) -> Any:
         """Straight to the backend, past all unkindness."""
