@@ -27,6 +27,7 @@ from infra.storage import Corpus, CorpusWriter
 from sql.database import Database, connect
 from sql.pending import count_pending, stream_pending
 from tasks.ports import ChatModel, Grader, ScoringModel, TokenCounter
+from tasks.prompts import prompt_sha
 from tasks.schemas import Row
 from tasks.stage import Stage
 
@@ -56,6 +57,14 @@ class RunPlan:
     counter: EngineConfig  # whose tokenizer counts tokens
     seed: int
     train_gpus: int = 0  # that training wants for itself
+
+    def prompts(self) -> dict[str, str]:
+        """Prompt file -> its hash, of all stages."""
+        return {
+            f"{step}__{run.config.prompt}": prompt_sha(step, run.config.prompt)
+            for run in self.stages.values()
+            for step in run.stage.prompts
+        }
 
     def demands(self) -> list[StageDemand]:
         """The stages in order, as placement sees them."""

@@ -228,6 +228,11 @@ def names(kind: str) -> list[str]:
     return sorted(path.stem for path in (SQL_FOLDER / kind).glob("*.sql"))
 
 
+def relations() -> list[str]:
+    """What a query can be asked of: the stored tables, the selected run's views, the marts."""
+    return [*(f"raw_{table}" for table in TABLES), *names("staging"), *names("marts")]
+
+
 def statement(kind: str, name: str) -> str:
     """The text of sql/<kind>/<name>.sql."""
     return (SQL_FOLDER / kind / f"{name}.sql").read_text()

@@ -12,17 +12,29 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import duckdb
 
-from sql.database import BATCH_ROWS, Database, QueryFailedError, Result, fetch_all, one_line
+from sql.database import (
+    BATCH_ROWS,
+    Database,
+    QueryFailedError,
+    Result,
+    fetch_all,
+    one_line,
+    relations,
+)
 
 _ALLOWED = "one SELECT, EXPLAIN, DESCRIBE or SHOW that only reads the corpus"
 _EXPLAIN = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/)*explain\b(?:\s*\([^)]*\)|\s+analyze\b)?",
     re.IGNORECASE | re.DOTALL,
 )
+
+_UNKNOWN_TABLE = re.compile(r"Table with name (\S+) does not exist")
+_CANDIDATE_COLUMNS = re.compile(r"Candidate bindings: .*")
 
 
 class QueryRefusedError(ValueError):
@@ -107,4 +119,14 @@ class _explained:  # noqa: N801  a context manager, used like a function
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, duckdb.Error):
-            raise QueryFailedError(one_line(error)) from error
+            raise QueryFailedError(f"{one_line(error)}{_advice(str(error))}") from error
+
+
+def _advice(message: str) -> str:
+    """What else could have been meant. DuckDB's own guess at a table may be one of its own."""
+    if unknown := _UNKNOWN_TABLE.search(message):
+        near = get_close_matches(unknown[1], relations(), n=2, cutoff=0.6)
+        meant = f" Did you mean {' or '.join(near)}?" if near else ""
+        return f"{meant} 'show tables' lists all"
+    columns = _CANDIDATE_COLUMNS.search(message)
+    return f" {columns[0]}" if columns else ""

@@ -324,6 +324,7 @@ class Run(Row):
     versions: str = column("package name -> version, JSON")
     num_problems: int = column("problems ingest took in, held-out ones included", default=0)
     num_candidates: int | None = column("candidates ingest took in", default=None)
+    prompts: str | None = column("prompt file -> its hash, JSON", default=None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,7 +75,9 @@ def card_text(database: Database, licences: Mapping[str, str]) -> str:
     facts = {name: database.run_file("analyses", f"published_{name}").records() for name in FACTS}
     facts["funnel"] = database.run("from funnel where num_rows > 0").records()
     facts["left_out"] = _left_out(database)
-    (run,) = database.run("select run_id, recipe, resolved from stg_runs limit 1").records()
+    (run,) = database.run(
+        "select run_id, recipe, resolved, prompts from stg_runs limit 1"
+    ).records()
     recipe = json.loads(run["resolved"] or "{}").get("recipe", {})
     num_examples = sum(row["num_examples"] for row in facts["sources"])
     (num_problems,) = database.run("select count(distinct problem_id) from stg_examples").rows[0]
@@ -92,6 +94,7 @@ def card_text(database: Database, licences: Mapping[str, str]) -> str:
         prompt_names=_prompt_names(),
         origins=ORIGINS,
         other_prompts=other_prompts(recipe),
+        prompt_hashes=json.loads(run["prompts"] or "{}"),
         num_examples=num_examples,
         num_problems=num_problems,
         size_category=_size(num_examples),

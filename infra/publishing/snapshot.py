@@ -141,8 +141,8 @@ def example_schema() -> pa.Schema:
 
 def _provenance(database: Database) -> str:
     run = database.run(
-        "select run_id, recipe, resolved, fingerprints, versions from stg_runs limit 1"
+        "select run_id, recipe, resolved, fingerprints, versions, prompts from stg_runs limit 1"
     ).records()[0]
-    for name in ("resolved", "fingerprints", "versions"):
+    for name in ("resolved", "fingerprints", "versions", "prompts"):
         run[name] = json.loads(run[name] or "{}")
     return json.dumps(run, indent=1, sort_keys=True) + "\n"

@@ -24,6 +24,7 @@ from sql.database import Database, connect, names
 from sql.questions import answer, questions
 from tasks.compress import CompressConfig
 from tasks.compress_methods import Outcome
+from tasks.prompts import prompt_sha
 from tests.compression_reference import Ended, ended
 from tests.integration.test_nano_run import litecot
 from tests.real_chains import read
@@ -405,6 +406,9 @@ def test_the_snapshot_loads_and_holds_the_corpus(
     assert writers <= {LONG, MIDDLE, "Qwen2.5-Math", *GSM8K_WRITERS}
     told = json.loads((snapshots(made.recipe) / "provenance.json").read_text())
     assert told["run_id"] == made.rows("from stg_runs")[0]["run_id"]
+    assert told["prompts"]
+    for name, sha in told["prompts"].items():
+        assert sha == prompt_sha(*name.split("__"))
 
 
 @each_recipe
@@ -422,7 +426,7 @@ def test_the_card_renders(made: Made, snapshots: Callable[[str], Path]) -> None:
         assert len(widths) == 1, table
         assert min(widths) >= 2, table
     cells = [cell for table in tables for row in table for cell in row]
-    assert not {"None", "nan", "NaN", "null"} & set(cells)
+    assert not {"None", "nan", "NaN", "null", "not recorded"} & set(cells)
     assert "Apache-2.0 | for tests" in cells  # a border in a licence breaks no table
     for leftover in ("|---", "{{", "{%", "**", "`"):
         assert leftover not in text

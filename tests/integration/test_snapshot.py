@@ -25,6 +25,7 @@ from tests.hub_server import Hub, serving_hub
 from tests.unit import sample_corpus as sample
 
 TOKEN = "hf_good_token"
+HASH = "0123456789abcdef"
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,8 @@ def brought_corpus(folder: Path, *settings: str, beside: Sequence[sample.Made] =
     """Two rationales brought for one problem with a subject, of which one is published."""
     recipe = load_recipe("morsd", overrides=settings, problems=("brought.jsonl",))
     resolved = json.dumps({"recipe": json.loads(recipe.model_dump_json())})
-    run = replace(sample.RUN, recipe="morsd", resolved=resolved)
+    prompts = json.dumps({"generate__default": HASH})
+    run = replace(sample.RUN, recipe="morsd", resolved=resolved, prompts=prompts)
     problem = replace(sample.PROBLEMS[0], subject="sums")
     brought = {"model": "brought", "finish_reason": "imported"}
     kept = sample.rationale("verify", sample.P0, **brought)
@@ -160,7 +162,9 @@ def test_a_card_of_brought_rationales(tmp_path: Path) -> None:
     assert "## Levels" not in card
     assert "ungraded" not in card
     assert "judge__" not in card
-    assert "| the user turn of `messages` | - | generate__default |" in card
+    told = json.loads((tmp_path / "snapshot" / "provenance.json").read_text())
+    assert told["prompts"] == {"generate__default": HASH}
+    assert f"| the user turn of `messages` | - | generate__default | `{HASH}` |" in card
     loaded = load_dataset(str(tmp_path / "snapshot"), cache_dir=str(tmp_path / "cache"))
     assert loaded["train"]["subject"] == ["sums"]
 

@@ -125,6 +125,25 @@ def test_python_variables_are_not_tables(database: Database) -> None:
         query_untrusted(database, "from rows")
 
 
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("from runs", "Table with name runs does not exist! Did you mean stg_runs or raw_runs?"
+                      " 'show tables' lists all"),
+        ("from funel", "Did you mean funnel? 'show tables' lists all"),
+        ("from zzz", "Table with name zzz does not exist! 'show tables' lists all"),
+        ("select recip from stg_runs", 'not found in FROM clause! Candidate bindings: "recipe"'),
+    ],
+)  # fmt: skip
+def test_a_misspelt_name_is_answered_with_the_near_ones(
+    database: Database, query: str, told: str
+) -> None:
+    with pytest.raises(QueryFailedError) as caught:
+        query_untrusted(database, query)
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_large_results_come_in_batches(database: Database) -> None:
     stream = stream_untrusted(database, "select range as n from range(5000)", batch_rows=1000)
     assert (stream.columns, stream.types) == (("n",), ("BIGINT",))
