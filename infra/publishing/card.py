@@ -63,8 +63,9 @@ COLUMNS = {
 }
 
 
-def card_text(database: Database, licences: Mapping[str, str]) -> str:
-    """The card of the selected run. `licences`: source -> licence, of every source."""
+def card_text(database: Database, licences: Mapping[str, str], *, content: str) -> str:
+    """The card of the selected run. `licences`: source -> licence, of every source; `content`: a
+    hash of the data."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
@@ -84,6 +85,7 @@ def card_text(database: Database, licences: Mapping[str, str]) -> str:
     return environment.get_template("card.md.jinja").render(
         **facts,
         run_id=run["run_id"],
+        content=content,
         recipe=_cell(run["recipe"]),
         columns=COLUMNS,
         student=_cell(model_name(recipe, "student")),

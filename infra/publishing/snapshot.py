@@ -1,11 +1,14 @@
 """An immutable snapshot of a run's training examples, loadable with `datasets.load_dataset`.
 
 Invariant: a snapshot folder appears whole or not at all, is never changed afterwards, and names the
-run, recipe and prompts it came from. No control token is in any text: `compress` is a column.
+run, recipe and prompts it came from. No control token is in any text: `compress` is a column. The
+card's front matter holds a hash of the data: `datasets` caches a folder under its name and front
+matter alone, and would load another snapshot of that name instead.
 
     snapshot/README.md                        the dataset card
     snapshot/data/train-00000-of-00001.parquet
-    snapshot/provenance.json                  run, resolved recipe, stage fingerprints, versions
+    snapshot/provenance.json                  run, resolved recipe, stage fingerprints, versions,
+                                              SHA-256 of the data files
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from infra.publishing.card import card_text
 from infra.publishing.licences import UNKNOWN, licences_of
 from infra.storage import Corpus
 from sql.database import Database, statement
+from tasks.schemas import content_id
+from tasks.sources import file_sha
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,9 +68,10 @@ def write_snapshot(database: Database, folder: Path, *, licences: Mapping[str, s
     known = _licences(database, licences)
     growing = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
     try:
-        num_files = _write_files(database, growing / "data", total)
-        (growing / "provenance.json").write_text(_provenance(database), encoding="utf-8")
-        (growing / "README.md").write_text(card_text(database, known), encoding="utf-8")
+        files = _write_files(database, growing / "data", total)
+        (growing / "provenance.json").write_text(_provenance(database, files), encoding="utf-8")
+        card = card_text(database, known, content=content_id(files))
+        (growing / "README.md").write_text(card, encoding="utf-8")
         os.rename(growing, folder)
     except OSError as error:
         raise PublishError(
@@ -74,7 +80,7 @@ def write_snapshot(database: Database, folder: Path, *, licences: Mapping[str, s
     finally:
         shutil.rmtree(growing, ignore_errors=True)
     unlicensed = tuple(source for source, licence in known.items() if licence == UNKNOWN)
-    return Snapshot(folder=folder, num_examples=total, num_files=num_files, unlicensed=unlicensed)
+    return Snapshot(folder=folder, num_examples=total, num_files=len(files), unlicensed=unlicensed)
 
 
 def _check_sources(database: Database, licences: Mapping[str, str]) -> None:
@@ -91,7 +97,8 @@ def _licences(database: Database, stated: Mapping[str, str]) -> dict[str, str]:
     return licences_of(sources, stated, inputs=recipe.get("problems", ()))
 
 
-def _write_files(database: Database, folder: Path, total: int) -> int:
+def _write_files(database: Database, folder: Path, total: int) -> dict[str, str]:
+    """Each file's name in the snapshot -> its hash."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -104,7 +111,7 @@ def _write_files(database: Database, folder: Path, total: int) -> int:
             for batch in _batches(itertools.islice(rows, ROWS_PER_FILE), 1000):
                 records = [_record(row) for row in batch]
                 writer.write_table(pa.Table.from_pylist(records, schema=example_schema()))
-    return num_files
+    return {f"{folder.name}/{path.name}": file_sha(path) for path in sorted(folder.iterdir())}
 
 
 def _batches(rows: Iterator[dict[str, Any]], size: int) -> Iterator[Sequence[dict[str, Any]]]:
@@ -139,10 +146,10 @@ def example_schema() -> pa.Schema:
     )  # fmt: skip
 
 
-def _provenance(database: Database) -> str:
+def _provenance(database: Database, files: Mapping[str, str]) -> str:
     run = database.run(
         "select run_id, recipe, resolved, fingerprints, versions, prompts from stg_runs limit 1"
     ).records()[0]
     for name in ("resolved", "fingerprints", "versions", "prompts"):
         run[name] = json.loads(run[name] or "{}")
-    return json.dumps(run, indent=1, sort_keys=True) + "\n"
+    return json.dumps({**run, "files": files}, indent=1, sort_keys=True) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -89,6 +90,20 @@ def test_provenance_names_the_run(folder: Path) -> None:
     told = json.loads((folder / "provenance.json").read_text())
     assert told["run_id"] == sample.RUN_ID
     assert told["fingerprints"]["mix"] == "fp-mix"
+
+
+def test_provenance_has_the_hash_of_every_data_file(folder: Path) -> None:
+    told = json.loads((folder / "provenance.json").read_text())["files"]
+    found = {f"data/{path.name}": path.read_bytes() for path in (folder / "data").iterdir()}
+    assert told == {name: hashlib.sha256(data).hexdigest() for name, data in found.items()}
+
+
+def test_two_snapshots_of_one_name_are_loaded_apart(folder: Path, tmp_path: Path) -> None:
+    """`datasets` caches what it loads under the folder's name."""
+    other = tmp_path / folder.name
+    write_snapshot(brought_corpus(tmp_path / "corpus"), other, licences={})
+    loaded = [load_dataset(str(one), cache_dir=str(tmp_path / "cache")) for one in (folder, other)]
+    assert [rows["train"].num_rows for rows in loaded] == [2, 1]
 
 
 def test_a_snapshot_is_never_written_over(database: Database, folder: Path) -> None:
