@@ -18,10 +18,12 @@ import typer
 
 from flows.messages import (
     EXIT_INTERRUPTED,
+    EXIT_USAGE,
     UsageError,
     exit_code,
     fail,
     is_interruption,
+    is_query_fault,
     one_line,
 )
 
@@ -45,8 +47,8 @@ DEFAULT_CORPUS = "corpus"
 
 
 @contextmanager
-def clear_errors() -> Iterator[None]:
-    """One line and an exit code for whatever a person can mend."""
+def clear_errors(corpus: str | None = None) -> Iterator[None]:
+    """One line and an exit code for whatever a person can mend. `corpus`: what is read within."""
     try:
         yield
     except BrokenPipeError:
@@ -56,6 +58,11 @@ def clear_errors() -> Iterator[None]:
         if is_interruption(error):
             message = "interrupted; what is finished is saved, run the same command again to go on"
             fail(message, code=EXIT_INTERRUPTED)
+        if corpus is not None and is_query_fault(error):
+            from flows.readers import rot_in
+
+            if rot := rot_in(corpus):
+                fail(rot, code=EXIT_USAGE)
         if (code := exit_code(error)) is None:
             raise
         fail(one_line(error), code=code)
@@ -101,7 +108,9 @@ def run(
             rich_help_panel="Columns",
         ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N problems.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first N problems to learn from.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of all sampling.")] = None,
     overrides: Annotated[
         list[str] | None,
@@ -124,7 +133,7 @@ def run(
         question=question_column, answer=answer_column, candidates=candidates_column,
         correct=correct_column, answer_type=answer_type,
     )  # fmt: skip
-    with clear_errors():
+    with clear_errors(corpus):
         order = Order(
             recipe=recipe, corpus=corpus, problems=tuple(problems or ()),
             rationales=tuple(rationales or ()), limit=limit, seed=seed,
@@ -156,7 +165,7 @@ def sql(
 
     with clear_errors():
         check_format(output)
-    with clear_errors(), open_corpus(corpus, run_id=run_id) as database:
+    with clear_errors(corpus), open_corpus(corpus, run_id=run_id) as database:
         if output == "table":
             print_result(query_untrusted(database, query), output)
         else:
@@ -184,7 +193,7 @@ def ask(
             print_questions()
             return
         check_question(question)
-    with clear_errors(), open_corpus(corpus, run_id=run_id) as database:
+    with clear_errors(corpus), open_corpus(corpus, run_id=run_id) as database:
         print_result(answer(database, question), output)
 
 
@@ -204,7 +213,7 @@ def publish(
     """A snapshot of a run's training examples with its card, for datasets.load_dataset."""
     from flows.publish import publish_run
 
-    with clear_errors():
+    with clear_errors(corpus):
         publish_run(corpus, folder, licences=licences or [], push=push, run_id=run_id)
 
 
@@ -221,17 +230,20 @@ def show(
     from flows.readers import open_corpus
     from sql.lineage import lineage
 
-    with clear_errors(), open_corpus(corpus, run_id=run_id) as database:
+    with clear_errors(corpus), open_corpus(corpus, run_id=run_id) as database:
         print_lineage(lineage(database, record_id))
 
 
 @app.command()
 def status(corpus: CorpusOption = DEFAULT_CORPUS) -> None:
-    """What the corpus holds: runs, rows, rejections, and how the last invocation ended."""
+    """What the corpus holds: runs, rows, rejections, and how each invocation ended.
+
+    One that was killed (kill -9, power) leaves no line here, only what it had finished.
+    """
     from flows.display import print_status
     from flows.readers import open_corpus
 
-    with clear_errors(), open_corpus(corpus) as database:
+    with clear_errors(corpus), open_corpus(corpus) as database:
         print_status(database, corpus)
 
 

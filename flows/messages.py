@@ -36,6 +36,7 @@ KNOWN: dict[str, int] = {
     "NotTrainedError": EXIT_FAILED,
     "ServerError": EXIT_FAILED,
 }
+ABOUT_THE_TEXT = {"ParserException", "BinderException", "CatalogException"}  # of a query
 
 
 class UsageError(ValueError):
@@ -58,6 +59,13 @@ def is_interruption(error: BaseException) -> bool:
     """Ctrl-C, SIGTERM (which Prefect raises as a TerminationSignal) or a cancelled flow."""
     names = {cls.__name__ for cls in type(error).__mro__}
     return bool(names & {"KeyboardInterrupt", "TerminationSignal", "CancelledError"})
+
+
+def is_query_fault(error: BaseException) -> bool:
+    """Whether DuckDB failed over what it read, not over a query's text."""
+    cause = error.__cause__ if type(error).__name__ == "QueryFailedError" else error
+    kind = type(cause)
+    return kind.__module__.endswith("duckdb") and kind.__name__ not in ABOUT_THE_TEXT
 
 
 def one_line(error: BaseException) -> str:

@@ -69,7 +69,7 @@ def missing(faults: Sequence[str]) -> UsageError:
     named = list(dict.fromkeys(faults))
     if len(named) == 1:
         return UsageError(named[0])
-    return UsageError("\n  ".join([f"{len(named)} things are missing", *named]))
+    return UsageError("\n  ".join([f"{len(named)} things are missing or wrong", *named]))
 
 
 def faults_of_inputs(

@@ -18,6 +18,7 @@ from flows.recipe import Recipe
 from infra.nano.files import resolve_nano
 from infra.run import RunPlan
 from infra.storage.corpus import Corpus
+from infra.storage.recovery import assert_corpus_or_empty
 from sql.database import Database, connect
 from tasks.ingest import IngestedProblem, read_problems
 from tasks.readers import read_rows
@@ -130,7 +131,9 @@ class Known:
 def know_corpus(location: str, plan: RunPlan) -> Known:
     """What the corpus has of the plan's stages, made under the same settings by whichever run."""
     corpus = Corpus(location)
-    if not corpus.store.entries():
+    if not corpus.exists:  # a run may be about to make it
+        with corpus.store.explained():
+            assert_corpus_or_empty(corpus.store)
         return Known(observed=Observed())
     database = connect(corpus.parts(), through=corpus.store.files)
     database.set_run(plan.run_id, dict(plan.fingerprints))

@@ -36,9 +36,16 @@ STAGES: dict[str, AnyStage] = {
 def input_files(recipe: Recipe) -> dict[str, str]:
     """Input as named -> its hash (files) or the name itself (hub ids), train and eval alike."""
     return {
-        name: file_sha(path) if (path := Path(resolve_nano(name))).exists() else name
+        name: file_sha(path) if _is_file(path := Path(resolve_nano(name))) else name
         for name in dict.fromkeys((*recipe.problems, *recipe.held_out()))
     }
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # its folder cannot be read: so say it, as for the file
+        return True
 
 
 def run_plan(recipe: Recipe) -> RunPlan:

@@ -6,6 +6,15 @@ from infra.storage.corpus import Corpus
 from sql.database import Database, connect
 
 
+def rot_in(location: str) -> str | None:
+    """What is wrong with the corpus' files, and the remedy; None where every byte can be read."""
+    found = Corpus(location).faults()
+    if not found:
+        return None
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return f"{found[0]}{more}; delete the file, and run the recipe again: it makes these rows again"
+
+
 def open_corpus(location: str, *, run_id: str | None = None) -> Database:
     """The corpus with all views. Raises CorpusError where there is none."""
     corpus = Corpus(location)

@@ -9,7 +9,7 @@ A sample: `load_recipe("nano", overrides=["generate.num_candidates=8"], seed=3)`
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -195,9 +195,20 @@ def load_recipe(name: str, *, overrides: Sequence[str] = (), **fields: Any) -> R
         _apply(tree, override)
     tree.update({key: value for key, value in fields.items() if value is not None})
     try:
-        return Recipe.model_validate(tree)
+        recipe = Recipe.model_validate(tree)
     except ValidationError as error:
-        raise RecipeError("\n".join(_lines(path.name, error))) from None
+        raise RecipeError("\n  ".join(_lines(path.name, error))) from None
+    for key in _nan_keys(recipe.model_dump()):
+        raise RecipeError(f"recipe {path.name}: {key}: nan is no value, nothing compares with it")
+    return recipe
+
+
+def _nan_keys(tree: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _nan_keys(value, f"{above}{name}.")
+        elif any(each != each for each in (value if isinstance(value, tuple) else (value,))):
+            yield f"{above}{name}"
 
 
 def _apply(tree: dict[str, Any], override: str) -> None:

@@ -120,7 +120,8 @@ def _answered(report: Report, funnel: dict[str, dict[str, Any]]) -> list[Line]:
     if not total:
         return []
     right = funnel["answered_correctly"]
-    note = f"{right['num_rows']} of {total} candidates, for {right['num_problems']} problems"
+    problems = "1 problem" if right["num_problems"] == 1 else f"{right['num_problems']} problems"
+    note = f"{right['num_rows']} of {total} candidates, for {problems}"
     return [Line(name="answered correctly", value=f"{right['num_rows'] / total:.1%}", note=note)]
 
 

@@ -88,7 +88,7 @@ class IntakeReport:
     def lines(self) -> list[str]:
         """For a person: the notes, and what was removed with the way to see it."""
         more = f"and {self.num_unsaid} more lines like these"
-        removed = f"removed at ingest: {self.removals} (`litecot ask removed_at_ingest` names them)"
+        removed = f"removed at ingest: {self.removals} (`litecot ask removed_at_ingest` says more)"
         return [*self.notes, *[more] * bool(self.num_unsaid), *[removed] * bool(self.removals)]
 
 

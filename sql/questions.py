@@ -8,6 +8,8 @@ of other commands.
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 from sql.database import Database, Result, names, statement
 
 KIND = "analyses"
@@ -27,7 +29,9 @@ def questions() -> dict[str, str]:
 def check_question(name: str) -> None:
     """Raises UnknownQuestionError."""
     if name not in questions():
-        raise UnknownQuestionError(f"no question {name!r}; `litecot ask` lists them")
+        near = get_close_matches(name, questions(), n=2)
+        meant = f"did you mean {' or '.join(near)}? " if near else ""
+        raise UnknownQuestionError(f"no question {name!r}; {meant}`litecot ask` lists them all")
 
 
 def answer(database: Database, name: str) -> Result:

@@ -150,7 +150,7 @@ def brought_candidates(
 ) -> tuple[list[Brought], tuple[str, ...]]:
     """The row's candidates in column order, and warnings. Columns as in ColumnMapping."""
     groups = [flat(lookup(row, column)) for column in texts]
-    if len(groups) == 1 and groups[0] in ([None], [MISSING]):
+    if not any(groups) or groups in ([[None]], [[MISSING]]):
         return [], ("no_candidates",)
     sizes, warnings = [len(group) for group in groups], []
     labels = align(row, correct, sizes) if correct else [None] * sum(sizes)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 AGAIN = "run the same command again; nothing finished is lost"
 FULL = f"no space left on its disk; free some, then {AGAIN}"
+PERMIT = "change its permissions or pass another --corpus"
 
 
 class CorpusError(ValueError):
@@ -46,8 +47,10 @@ def _named(message: str) -> CorpusError:
 def _disk_reason(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return FULL
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "cannot be written by this user; change its permissions or pass another --corpus"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"cannot be read or written by this user; {PERMIT}"
+    if error.errno == errno.EROFS:
+        return f"cannot be written by this user; {PERMIT}"
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return "is in the way: a file where a folder is needed; move it or pass another --corpus"
     return f"{error.strerror or error}; repair the disk or the folder, then {AGAIN}"
@@ -58,5 +61,5 @@ def _sqlite_reason(error: sqlite3.Error) -> str:
     if "full" in said:
         return FULL
     if "readonly" in said or "unable to open" in said:
-        return "cannot be written by this user; change its permissions or pass another --corpus"
+        return f"cannot be written by this user; {PERMIT}"
     return f"journal: {said}; check the disk, then {AGAIN}"

@@ -98,8 +98,8 @@ def _quarantine(store: Store, manifest: Manifest) -> tuple[Manifest, list[str]]:
         if is_there:
             store.set_aside(name, aside(name))
         warnings.append(
-            f"{store.where(name)}: {fault}; set aside, its {part.rows} rows are made again by the "
-            "next run"
+            f"{store.where(name)}: {fault}; {'set aside, ' if is_there else ''}its {part.rows} "
+            "rows are made again by the recipe that made them"
         )
     return manifest, warnings
 

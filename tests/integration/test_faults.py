@@ -152,6 +152,41 @@ def test_part_that_rotted_on_disk_is_named_and_made_again(calm: Path, tmp_path: 
     assert rationales(corpus) == rationales(calm)
 
 
+def zero_all(part: Path) -> None:
+    """All between the magic bytes at both ends."""
+    size = part.stat().st_size
+    with part.open("r+b") as file:
+        file.seek(4)
+        file.write(bytes(size - 8))
+
+
+def flip_a_quarter(part: Path) -> None:
+    """The footer stays readable."""
+    data = bytearray(part.read_bytes())
+    quarter = len(data) // 4
+    data[4:quarter] = bytes(byte ^ 0xFF for byte in data[4:quarter])
+    part.write_bytes(data)
+
+
+@pytest.mark.parametrize("spoil", [zero_all, flip_a_quarter])
+def test_every_command_that_reads_names_the_rotted_part(
+    calm: Path, tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    corpus = Path(shutil.copytree(calm, tmp_path / "corpus"))
+    part = Path(Corpus(corpus).parts()["rationales"][0])
+    problem = connect(Corpus(corpus).parts()).run("from raw_rationales").records()[0]["problem_id"]
+    spoil(part)
+    query = "select text from raw_rationales"
+    for command in (("sql", query), ("ask", "hardest_problems"), ("show", problem)):
+        done = litecot(*command, "--corpus", str(corpus))
+        assert done.returncode == 2, (command, done.stderr)
+        assert f"{part}: cannot be read" in one_line(done.stderr), command
+        assert "delete the file, and run the recipe again" in done.stderr
+    part.unlink()
+    assert scripted_run(corpus).returncode == 0
+    assert rationales(corpus) == rationales(calm)
+
+
 # --- a killed driver
 
 NUM_PROBLEMS = 20

@@ -79,11 +79,53 @@ def test_everything_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
     )  # fmt: skip
     assert (code, out) == (2, "")
     first, *named = err.splitlines()
-    assert first == "litecot: 4 things are missing"
+    assert first == "litecot: 4 things are missing or wrong"
     for line, words in zip(
         named, ("nowhere.jsonl", "nor_here.jsonl", "no_teacher", "no_student"), strict=True
     ):
         assert words in line
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("x" * 300 + ".jsonl", "cannot read xxx"), (".", ". is a directory: name the file to read"),
+    ],
+)  # fmt: skip
+def test_an_input_that_cannot_be_read_is_said_once(name: str, told: str) -> None:
+    code, out, err = litecot("run", "nano", "--problems", name)
+    assert (code, out) == (2, "")
+    (line,) = err.splitlines()
+    assert line.startswith(f"litecot: {told}")
+
+
+@pytest.mark.parametrize("value", ["nan", "-nan"])
+def test_nan_is_no_setting(value: str) -> None:
+    code, out, err = litecot("run", "nano", "--set", f"select.max_rd={value}")
+    assert (code, out) == (2, "")
+    assert err == (
+        "litecot: recipe nano.toml: select.max_rd: nan is no value, nothing compares with it\n"
+    )
+
+
+def test_a_misspelt_question_is_answered_with_the_near_ones() -> None:
+    code, out, err = litecot("ask", "kinds_kep")
+    assert (code, out) == (2, "")
+    assert "no question 'kinds_kep'; did you mean kinds_kept? `litecot ask` lists them all" in err
+
+
+def test_a_plan_counts_a_corpus_that_is_just_being_made_as_empty(tmp_path: Path) -> None:
+    (tmp_path / "_lock").touch()
+    code, out, err = litecot("run", "nano", "--plan", "--corpus", str(tmp_path))
+    assert (code, err) == (0, "")
+    assert "estimate for " in out
+
+
+def test_a_plan_refuses_the_folder_that_its_run_would_refuse(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    code, _, err = litecot("run", "nano", "--plan", "--corpus", str(tmp_path))
+    assert code == 2
+    assert "is not a corpus but holds notes.txt; pass an empty or a new folder" in err
 
 
 def test_models_that_do_not_fit_are_named_each_after_the_plan() -> None:
@@ -91,7 +133,7 @@ def test_models_that_do_not_fit_are_named_each_after_the_plan() -> None:
     assert code == 2
     assert "estimate for 1000 problems" in out
     first, *named = err.splitlines()
-    assert first == "litecot: 2 things are missing"
+    assert first == "litecot: 2 things are missing or wrong"
     assert [line.split()[0] for line in named] == ["teacher", "compressor"]
 
 

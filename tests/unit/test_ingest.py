@@ -150,6 +150,13 @@ def test_candidates_carry_number_model_and_label(tmp_path: Path) -> None:
     assert {c.problem_id for c in item.candidates} == {item.problem.content_id("")}
 
 
+@pytest.mark.parametrize("code", [None, []])
+def test_a_row_without_a_rationale_is_told(tmp_path: Path, code: object) -> None:
+    rows = [{**GOOD, "code": ["= 7"]}, {"question": "2 + 2?", "answer": "4", "code": code}]
+    _, bare = ingest(write_rows(tmp_path, rows))
+    assert problem([bare]).warnings == ("no_candidates",)
+
+
 def test_a_duplicate_brings_only_its_new_candidates(tmp_path: Path) -> None:
     rows = [{**GOOD, "code": code} for code in (["a", "b"], ["b", "c"], "c", ["d"], None)]
     first, second, third, fourth, fifth = ingest(write_rows(tmp_path, rows))

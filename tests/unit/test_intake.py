@@ -142,7 +142,7 @@ def test_what_is_removed_is_summed_up_and_named(tmp_path: Path) -> None:
     assert questions(found) == ["1 + 1?", SHIP]
     assert report.lines() == [
         "removed at ingest: 1 near_duplicate_question, 1 in_evaluation_set "
-        "(`litecot ask removed_at_ingest` names them)"
+        "(`litecot ask removed_at_ingest` says more)"
     ]
     assert (report.num_problems, report.num_eval) == (2, 0)
     database = connect(Corpus(tmp_path / "corpus").parts())

@@ -315,7 +315,7 @@ def test_disk_errors_name_the_remedy(code: int, told: str) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_read_only_folder(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(CorpusError, match="cannot be written by this user"):
+    with pytest.raises(CorpusError, match="cannot be read or written by this user"):
         CorpusWriter(tmp_path / "c")
 
 
