@@ -17,6 +17,8 @@ from infra.storage import Corpus
 from sql.database import connect
 from tests.integration.crash import num_issued
 
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
 NODE = {"num_cpus": 2, "object_store_memory": 80 * 1024**2, "include_dashboard": False}
 LIMIT_S = 300
 NUM_PROBLEMS, NUM_CANDIDATES = 48, 4

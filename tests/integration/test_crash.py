@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.integration.crash import crash_and_compare
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
 
 SMALL = ("nano", "--limit", "16", "--set", "shard_size=8", "--set", 'stages=["generate", '
          '"difficulty", "rewrite", "compress", "score", "select", "mix"]')  # fmt: skip

@@ -17,6 +17,8 @@ from sql.database import Database, connect
 from tests.chat_server import Delay, Fault, ServerConfig, read_log, serving_in_process
 from tests.integration.crash import duplicate_ids, finish, kill_when, start
 
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
 NUM_PROBLEMS = 600
 TIMEOUT_S = 8.0  # what a hung request costs the run
 IN_FLIGHT = 128

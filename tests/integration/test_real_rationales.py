@@ -1,6 +1,6 @@
 """`litecot run morsd` on rationales that real models wrote, against their recorded correctness.
 
-200 problems of GSM8K go through it in test_real_corpus.
+Choices and dates; mathematics goes through it in test_real_corpus and test_length_accounting.
 """
 
 from __future__ import annotations
@@ -14,25 +14,17 @@ from tests.real_chains import DATA
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
-FILES = {
-    "date_understanding_chatgpt_10candidates": (),
-    "math100_qwen25math_8candidates": (
-        "--question-column", "question", "--answer-column", "gt",
-        "--candidates-column", "code", "--correct-column", "score",
-    ),
-}  # fmt: skip
+NAME = "date_understanding_chatgpt_10candidates"
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_brought_rationales_are_verified_scored_and_selected(name: str, tmp_path: Path) -> None:
-    file = DATA / f"{name}.jsonl"
+def test_brought_rationales_are_verified_scored_and_selected(tmp_path: Path) -> None:
+    file = DATA / f"{NAME}.jsonl"
     if not file.exists():
         pytest.skip(f"{file.name} is not beside this checkout")
     corpus = tmp_path / "corpus"
     done = litecot(
-        "run", "morsd", "--rationales", str(file), *FILES[name],
-        "--limit", "25", "--corpus", str(corpus),
-    )  # fmt: skip
+        "run", "morsd", "--rationales", str(file), "--limit", "25", "--corpus", str(corpus)
+    )
     assert done.returncode == 0, done.stderr
     (row,) = query(
         corpus,
