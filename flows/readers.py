@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from infra.storage.corpus import Corpus
+from infra.storage.errors import CorpusError
 from sql.database import Database, connect
 
 
 def rot_in(location: str) -> str | None:
-    """What is wrong with the corpus' files, and the remedy; None where every byte can be read."""
-    found = Corpus(location).faults()
+    """What is wrong with the corpus' files, and the remedy; None where no file is to blame."""
+    try:
+        found = Corpus(location).faults()
+    except CorpusError:  # none there, or its store does not answer: what failed says more
+        return None
     if not found:
         return None
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""

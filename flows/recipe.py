@@ -207,7 +207,7 @@ def _nan_keys(tree: Mapping[str, Any], above: str = "") -> Iterator[str]:
     for name, value in tree.items():
         if isinstance(value, Mapping):
             yield from _nan_keys(value, f"{above}{name}.")
-        elif any(each != each for each in (value if isinstance(value, tuple) else (value,))):
+        elif any(each != each for each in (value if isinstance(value, tuple | list) else (value,))):
             yield f"{above}{name}"
 
 
