@@ -13,9 +13,10 @@ import json
 import os
 import tempfile
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -231,6 +232,12 @@ def names(kind: str) -> list[str]:
 def relations() -> list[str]:
     """What a query can be asked of: the stored tables, the selected run's views, the marts."""
     return [*(f"raw_{table}" for table in TABLES), *names("staging"), *names("marts")]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A question and a blank, e.g. "Did you mean raw_runs? "; empty where nothing is near."""
+    near = get_close_matches(name, list(known), n=2)
+    return f"Did you mean {' or '.join(near)}? " if near else ""
 
 
 def statement(kind: str, name: str) -> str:

@@ -8,9 +8,7 @@ of other commands.
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
-from sql.database import Database, Result, names, statement
+from sql.database import Database, Result, did_you_mean, names, statement
 
 KIND = "analyses"
 _MARK = "-- asks: "
@@ -29,9 +27,8 @@ def questions() -> dict[str, str]:
 def check_question(name: str) -> None:
     """Raises UnknownQuestionError."""
     if name not in questions():
-        near = get_close_matches(name, questions(), n=2)
-        meant = f"did you mean {' or '.join(near)}? " if near else ""
-        raise UnknownQuestionError(f"no question {name!r}; {meant}`litecot ask` lists them all")
+        meant = did_you_mean(name, questions())
+        raise UnknownQuestionError(f"no question {name!r}. {meant}`litecot ask` lists them all")
 
 
 def answer(database: Database, name: str) -> Result:

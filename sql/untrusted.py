@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import duckdb
@@ -22,6 +21,7 @@ from sql.database import (
     Database,
     QueryFailedError,
     Result,
+    did_you_mean,
     fetch_all,
     one_line,
     relations,
@@ -125,8 +125,6 @@ class _explained:  # noqa: N801  a context manager, used like a function
 def _advice(message: str) -> str:
     """What else could have been meant. DuckDB's own guess at a table may be one of its own."""
     if unknown := _UNKNOWN_TABLE.search(message):
-        near = get_close_matches(unknown[1], relations(), n=2, cutoff=0.6)
-        meant = f" Did you mean {' or '.join(near)}?" if near else ""
-        return f"{meant} 'show tables' lists all"
+        return f" {did_you_mean(unknown[1], relations())}'show tables' lists all"
     columns = _CANDIDATE_COLUMNS.search(message)
     return f" {columns[0]}" if columns else ""

@@ -41,7 +41,8 @@ def read_rows(
             with _open_bytes(source) as stream:
                 yield from _READERS[source.kind](stream, source, max_line_bytes)
     except (OSError, EOFError, zlib.error) as error:
-        raise IngestError(f"cannot read {source.location}: {_one_line(error)}") from error
+        said = getattr(error, "strerror", None) or _one_line(error)  # strerror: without the path
+        raise IngestError(f"cannot read {source.location}: {said}") from error
 
 
 def read_hub(source: Source, load: Callable[..., Iterable[Any]] | None = None) -> RowStream:
@@ -285,7 +286,7 @@ def _batch_rows(batch: Any, before: int) -> RowStream:
 
 
 def _one_line(error: BaseException) -> str:
-    text = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= MAX_ERROR_CHARS else f"{text[:MAX_ERROR_CHARS]}..."
 
 

@@ -25,7 +25,8 @@ def test_a_question_is_answered_by_name(tmp_path: Path) -> None:
 
 
 def test_an_unknown_question_is_named() -> None:
-    with pytest.raises(UnknownQuestionError, match="no question 'nothing'; `litecot ask`"):
+    told = r"no question 'nothing'\. `litecot ask` lists them all"
+    with pytest.raises(UnknownQuestionError, match=told):
         answer(connect({}), "nothing")
 
 

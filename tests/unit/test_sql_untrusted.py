@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sql.database import Database, QueryFailedError, connect
+from sql.database import Database, QueryFailedError, connect, relations
 from sql.untrusted import QueryRefusedError, query_untrusted, stream_untrusted
 from tests.unit import sample_corpus as sample
 
@@ -123,6 +123,11 @@ def test_python_variables_are_not_tables(database: Database) -> None:
     rows = [1, 2]  # noqa: F841
     with pytest.raises(QueryFailedError, match="rows"):
         query_untrusted(database, "from rows")
+
+
+def test_the_names_there_are_to_mean_are_those_show_tables_gives(database: Database) -> None:
+    shown = [name for (name,) in query_untrusted(database, "show tables").rows]
+    assert sorted(relations()) == shown
 
 
 @pytest.mark.parametrize(

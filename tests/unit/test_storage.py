@@ -305,7 +305,12 @@ def test_full_journal_disk_is_one_line_and_passes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("code", "told"),
-    [(errno.ENOSPC, "no space left"), (errno.EROFS, "cannot be written"), (errno.EIO, "repair")],
+    [
+        (errno.ENOSPC, "no space left"),
+        (errno.EROFS, "cannot be written"),
+        (errno.EACCES, "cannot be read or written by this user"),
+        (errno.EIO, "repair"),
+    ],
 )
 def test_disk_errors_name_the_remedy(code: int, told: str) -> None:
     with pytest.raises(CorpusError, match=told), explained(Path("corpus")):

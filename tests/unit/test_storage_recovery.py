@@ -89,6 +89,7 @@ def test_torn_part_is_set_aside_and_its_rows_can_be_made_again(tmp_path: Path, t
     with CorpusWriter(after) as writer:
         assert len(writer.warnings) == 1
         assert "2 rows are made again" in writer.warnings[0]
+        assert ("set aside" in writer.warnings[0]) == (tear != "remove")
         assert [finish(writer, number) for number in (1, 2, 3)] == [0, 1, 1]
     assert questions(after) == ["q1", "q2", "q3"]
     assert len(list(after.glob("_quarantine/*"))) == (0 if tear == "remove" else 1)
