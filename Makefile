@@ -33,7 +33,7 @@ demo: .venv/base ## the whole line on the embedded models: offline, CPU, under t
 	@HF_HUB_OFFLINE=1 $(BIN)/litecot run nano --corpus $(CORPUS)
 
 ui: .venv/base ## start a standing Prefect server; runs then show up in its UI
-	@$(BIN)/python -m flows.ui
+	@$(BIN)/python -m flows.server.standing
 
 test: .venv/dev ## all tests but those that need a GPU
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/unit -n auto -q && HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/integration -n 2 --dist loadfile --no-loadscope-reorder

@@ -19,7 +19,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from flows.display import plain
+from flows.progress.text import plain
 
 if TYPE_CHECKING:
     from flows.session import Session
@@ -301,7 +301,7 @@ def _cell(value: object) -> str:
 
 async def publish_report(report: Report) -> None:
     """The funnel as a table artifact, the summary as markdown."""
-    from flows.artifacts import show_markdown, show_table
+    from flows.progress.artifacts import show_markdown, show_table
 
     await show_table(
         f"{report.recipe}-funnel", report.funnel, "Problems and rows left by each stage"

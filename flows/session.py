@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from flows.plan import run_plan
-from flows.recipe import Recipe, RecipeError, load_recipe
-from flows.secrets import load_secrets
-from flows.terminal import StageCount, Terminal, silent_terminal
-from infra.run import Run
+from flows.progress.terminal import StageCount, Terminal, silent_terminal
+from flows.recipes.plan import run_plan
+from flows.recipes.recipe import Recipe, RecipeError, load_recipe
+from flows.recipes.secrets import load_secrets
+from infra.runs.run import Run
 from infra.settings import load_settings
 from tasks.schemas import Invocation
 
 if TYPE_CHECKING:
-    from flows.artifacts import StageProgress
+    from flows.progress.artifacts import StageProgress
 
 
 class Order(BaseModel):

@@ -13,12 +13,12 @@ from typing import Any
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.artifacts import StageProgress
+from flows.progress.artifacts import StageProgress
+from flows.progress.terminal import StageCount
 from flows.session import Order, Session, session
-from flows.terminal import StageCount
-from infra.intake import Intake, IntakeReport, take_in
-from infra.runner import StageFailedError, StageReport, run_stage
-from infra.student import train_student
+from infra.runs.intake import Intake, IntakeReport, take_in
+from infra.runs.runner import StageFailedError, StageReport, run_stage
+from infra.runs.train_student import train_student
 from infra.training.config import TrainProgress
 
 TASK: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}

@@ -9,7 +9,7 @@ from prefect import flow
 
 from flows import steps
 from flows.session import DEFAULT, Order, open_session
-from infra.run import TRAIN
+from infra.runs.plan import TRAIN
 
 
 @flow(name="train", flow_run_name="train {order.recipe}")

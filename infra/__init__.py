@@ -1,0 +1,1 @@
+"""Where it runs: runs, engines, hosting, placement, storage, training, publishing."""

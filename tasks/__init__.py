@@ -1,0 +1,1 @@
+"""What each step is: plain typed Python; no prefect, ray, torch or vllm."""

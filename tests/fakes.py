@@ -129,7 +129,7 @@ class WordCounter:
 
 @dataclass
 class FakeModels:
-    """An infra.run.ModelHost of fakes, by model name; knows which were asked for and if closed."""
+    """A ModelHost (infra.runs.ports) of fakes, by model name; knows which were asked for."""
 
     models: Mapping[str, Any]
     is_closed: bool = False

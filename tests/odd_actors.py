@@ -6,9 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from infra.actors import EngineActor
 from infra.engines import Engine, EngineConfig
 from infra.engines.engine import EngineInfo
+from infra.hosting.ray_replica import EngineActor
 from tasks.ports import Completion, Prompt, Sampling, ScoreRequest, TokenScores
 from tests.fakes import completion
 

@@ -1,8 +1,10 @@
 """Model engines: what hosts a language model. Importing this package loads no torch."""
 
-from infra.engines.engine import Engine, EngineConfig, open_engine
+from infra.engines.config import EngineConfig
+from infra.engines.engine import Engine
 from infra.engines.errors import EngineBrokenError, EngineDied, EngineStartError
 from infra.engines.model_files import ModelFilesError, check_model, model_fingerprint
+from infra.engines.opening import open_engine
 
 __all__ = [
     "Engine",

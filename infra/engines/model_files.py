@@ -18,7 +18,7 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-from infra.engines.engine import EngineConfig
+from infra.engines.config import EngineConfig
 
 NANO_PREFIX = "nano:"
 NANO_WEIGHTS = Path(__file__).parent.parent / "nano" / "weights"

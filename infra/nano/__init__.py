@@ -1,0 +1,1 @@
+"""The embedded world: verifiable word problems, and tiny models trained on them from scratch."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from infra.engines import EngineConfig
 from infra.engines.model_size import GIB, ModelSize, quantized_bytes
+from infra.placement.nodes import Node
 
 KV_ROOM = 0.1  # of what vLLM may use: without cache for a sequence or two it does not start
 HOST_SHARE = 0.9  # of a machine's memory; the rest is the system's
@@ -22,18 +23,6 @@ GROUPS = (1, 2, 4, 8, 16)  # tensor parallel sizes that a remedy proposes
 
 class PlacementError(ValueError):
     """The run cannot be placed on this cluster; one line with the reason and the remedy."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Node:
-    """A machine of the cluster. None: not known, not counted."""
-
-    name: str = "this machine"
-    num_cpus: float
-    """Places for actors: every replica takes one."""
-    num_gpus: int = 0
-    gpu_memory_gib: float | None = None
-    memory_gib: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.engines.model_size import GIB
-from infra.placement.footprints import Node
+from infra.placement.nodes import Node
 
 MIN_PLACES = 8  # for actors, not cores: engines on one machine take turns on them
 QUERY_S = 30.0
@@ -39,15 +39,6 @@ class Gpu:
 
     name: str
     memory_gib: float | None
-
-
-def nodes() -> list[Node]:
-    """The cluster at RAY_ADDRESS, else this machine."""
-    if not os.environ.get("RAY_ADDRESS"):
-        return [this_machine()]
-    from infra.actors import cluster_nodes
-
-    return cluster_nodes()
 
 
 def this_machine() -> Node:

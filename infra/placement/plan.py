@@ -16,7 +16,8 @@ from typing import Literal
 
 from infra.engines import EngineConfig
 from infra.engines.model_size import GIB, ModelSize
-from infra.placement.footprints import Footprint, Node, PlacementError, footprint, pack
+from infra.placement.footprints import Footprint, PlacementError, footprint, pack
+from infra.placement.nodes import Node
 from infra.placement.words import words_of
 
 __all__ = [

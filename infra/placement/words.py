@@ -11,7 +11,8 @@ from typing import Protocol
 
 from infra.engines import EngineConfig
 from infra.engines.model_size import GIB
-from infra.placement.footprints import Footprint, Node
+from infra.placement.footprints import Footprint
+from infra.placement.nodes import Node
 
 NAMES = {"vllm": "vLLM", "transformers": "transformers"}
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from infra.nano.files import PREFIX, resolve_nano
-from tasks.sources import KINDS, parse_hub_id
+from tasks.intake.sources import KINDS, parse_hub_id
 
 UNKNOWN = "unknown"
 NANO = "apache-2.0"  # the embedded problems are this project's own

@@ -26,8 +26,8 @@ from infra.publishing.card import card_text
 from infra.publishing.licences import UNKNOWN, licences_of
 from infra.storage import Corpus
 from sql.database import Database, statement
+from tasks.intake.sources import file_sha
 from tasks.schemas import content_id
-from tasks.sources import file_sha
 
 if TYPE_CHECKING:
     import pyarrow as pa

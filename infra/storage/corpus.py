@@ -12,8 +12,9 @@ from pathlib import Path
 
 from infra.storage.errors import CorpusError
 from infra.storage.manifest import Manifest, load_manifest
+from infra.storage.opening import open_store
 from infra.storage.parts import part_fault
-from infra.storage.store import Store, open_store
+from infra.storage.store import Store
 from tasks.schemas import TABLES
 
 ATTEMPTS = 5  # a compaction would have to finish between each of them

@@ -9,22 +9,17 @@ and only by the writer that read it last; what two machines may both write has a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from io import RawIOBase
 from pathlib import Path
 from typing import Any, Protocol
 
-from infra.settings import load_settings
-from infra.storage.errors import CorpusError
-
 MANIFEST = "_manifest.json"
 LOCK = "_lock"
 JOURNAL = "_journal"
 QUARANTINE = "_quarantine"
 OURS = {JOURNAL, LOCK, QUARANTINE, f"{MANIFEST}.tmp"}
-_SCHEME = re.compile(r"\w+:/")
 
 
 class Store(Protocol):
@@ -116,18 +111,3 @@ class Store(Protocol):
     def fetch(self, name: str) -> bool:
         """Have the folder `name` of the corpus in `folder`; whether it is there."""
         ...
-
-
-def open_store(location: str | Path | Store) -> Store:
-    """The store at a path or an s3:// URL. Raises CorpusError."""
-    if not isinstance(location, str | Path):
-        return location
-    if isinstance(location, str) and location.startswith("s3://"):
-        from infra.storage.s3 import S3Store  # boto3 loads for those who need it
-
-        return S3Store(location, journals=load_settings().journal_folder)
-    if _SCHEME.match(str(location)):
-        raise CorpusError(f"{location}: pass a folder or a URL like s3://bucket/prefix")
-    from infra.storage.local import LocalStore
-
-    return LocalStore(Path(location))

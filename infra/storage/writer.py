@@ -24,11 +24,12 @@ from infra.storage.corpus import part_files
 from infra.storage.errors import StoreUnavailableError
 from infra.storage.lock import WriterLock
 from infra.storage.manifest import Manifest, Part, save_manifest
+from infra.storage.opening import open_store
 from infra.storage.parts import merge_parts, read_entries, write_part
 from infra.storage.recovery import assert_corpus_or_empty, log, open_journal, recover
 from infra.storage.retirement import Retirement
 from infra.storage.rows import Stamp, Stored, stamped
-from infra.storage.store import LOCK, Store, open_store
+from infra.storage.store import LOCK, Store
 from tasks.schemas import TABLES, Row
 
 FOLD_RECORDS = 2_000

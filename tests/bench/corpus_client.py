@@ -18,10 +18,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from flows.plan import STAGES
+from flows.recipes.plan import STAGES
 from infra.engines import EngineConfig
-from infra.run import Run, RunPlan, StageRun, config_json
-from infra.runner import run_stage
+from infra.runs.plan import RunPlan, StageRun
+from infra.runs.run import Run, config_json
+from infra.runs.runner import run_stage
 from infra.settings import Settings
 from infra.storage import Corpus
 from sql.database import Database, connect, statement

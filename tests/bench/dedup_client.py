@@ -16,10 +16,10 @@ from typing import Any
 
 import psutil
 
-from tasks.hygiene import HygieneConfig, NearDuplicates, Twin, screen
-from tasks.ingest import IngestedProblem, SourceConfig, read_problems
+from tasks.intake.hygiene import HygieneConfig, NearDuplicates, Twin, screen
+from tasks.intake.problems import IngestedProblem, SourceConfig, read_problems
+from tasks.intake.wording import ngrams
 from tasks.schemas import Rejection
-from tasks.wording import ngrams
 
 
 class Ours(NearDuplicates):

@@ -17,9 +17,10 @@ from pathlib import Path
 import psutil
 
 from infra.engines import EngineConfig
-from infra.engines.engine import EndpointOptions
-from infra.run import Run, RunPlan, StageRun
-from infra.runner import run_stage
+from infra.engines.config import EndpointOptions
+from infra.runs.plan import RunPlan, StageRun
+from infra.runs.run import Run
+from infra.runs.runner import run_stage
 from infra.settings import Settings
 from tasks import generate
 from tasks.prompts import render

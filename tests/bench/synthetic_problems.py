@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 
-from tasks.wording import ngrams, tokens_of
+from tasks.intake.wording import ngrams, tokens_of
 
 NUM_TEMPLATES = 3_000
 SYLLABLES = ("ba", "co", "di", "fu", "ga", "lo", "mi", "ne", "pa", "ra", "se", "to", "vu", "wi")

@@ -25,9 +25,9 @@ import pytest
 
 from infra.engines import Engine, EngineConfig, open_engine
 from infra.engines.token_counter import TokenizerCounter
-from infra.grading import ProcessGrader
 from infra.nano.chains import long_style, render
 from infra.nano.world import draw_distinct
+from infra.runs.grading import ProcessGrader
 from tasks.compress import CompressConfig, CompressRecord, compress
 from tasks.ports import Completion, Ports, Prompt, Sampling
 from tasks.prompts import PromptFiles

@@ -71,7 +71,9 @@ class Bench:
         problems = self.folder / "problems.jsonl"
         write_problems(problems, NUM_REQUESTS)
         corpus = self.folder / "litecot"
-        return self._run("flows.cli", "run", recipe, "--corpus", corpus, "--problems", problems)
+        return self._run(
+            "flows.cli.main", "run", recipe, "--corpus", corpus, "--problems", problems
+        )
 
     def _run(self, module: str, *arguments: object) -> Cost:
         log = self.folder / "asked.jsonl"

@@ -113,7 +113,7 @@ def requests(source: str, scorers: tuple[Scorer, ...]) -> list[ScoreRequest]:
 def write_work(folder: Path) -> dict[str, int]:
     """work.json of tests.bench.scoring_arms; gives the tokens that count, by workload."""
     from infra.engines.chat import chat_encoder, load_tokenizer
-    from infra.engines.scoring import encode_rows
+    from infra.engines.score_rows import encode_rows
 
     chat = chat_encoder(load_tokenizer(str(folder)))  # as every engine reads it
     work, counted = {}, {}

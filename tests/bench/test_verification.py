@@ -26,7 +26,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.grading import ProcessGrader
+from infra.runs.grading import ProcessGrader
 from tasks.ports import Grade
 from tests.labelled_answers import FILES, GSM8K, MATHEMATICS, LabelledAnswer, load
 

@@ -14,8 +14,8 @@ from unittest.mock import patch
 
 import pytest
 
-from flows.launch import settle_environment
-from flows.server import API_URL, TemporaryServer
+from flows.server.environment import settle_environment
+from flows.server.temporary import API_URL, TemporaryServer
 from infra.settings import load_settings
 
 LONGEST_FIRST = (

@@ -46,7 +46,7 @@ class CrashReport:
 
 def start(corpus: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     """`litecot run` in a process of its own."""
-    command = [sys.executable, "-m", "flows.cli", "run", *arguments, "--corpus", str(corpus)]
+    command = [sys.executable, "-m", "flows.cli.main", "run", *arguments, "--corpus", str(corpus)]
     log = corpus.with_suffix(".log").open("ab")
     return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
 

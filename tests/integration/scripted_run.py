@@ -16,12 +16,12 @@ from pathlib import Path
 
 import typer
 
-from flows.cli import clear_errors
-from flows.plan import run_plan
+from flows.cli.main import clear_errors
+from flows.recipes.plan import run_plan
 from flows.session import Order, resolve_recipe
-from infra.intake import Intake, take_in
-from infra.run import Run
-from infra.runner import run_stage
+from infra.runs.intake import Intake, take_in
+from infra.runs.run import Run
+from infra.runs.runner import run_stage
 from infra.settings import load_settings
 from tasks.ports import Completion, Prompt, Sampling
 from tests.fakes import FakeModels, WordCounter, WordGrader, completion

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from ray.cluster_utils import Cluster
 
-from infra.actors import quiet_ray
+from infra.hosting.ray_cluster import quiet_ray
 from infra.storage import Corpus
 from sql.database import connect
 from tests.integration.crash import num_issued
@@ -45,7 +45,7 @@ def test_a_run_says_its_plan_and_outlives_a_node(cluster: Cluster, tmp_path: Pat
     environment = {
         **os.environ, "RAY_ADDRESS": cluster.address, "LITECOT_HOME": str(tmp_path / "home"),
     }  # fmt: skip
-    command = [sys.executable, "-m", "flows.cli", *ORDER, "--corpus", str(corpus)]
+    command = [sys.executable, "-m", "flows.cli.main", *ORDER, "--corpus", str(corpus)]
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
         try:

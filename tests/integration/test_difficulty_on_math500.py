@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from flows.plan import run_plan
-from flows.recipe import load_recipe
-from infra.intake import Intake, take_in
-from infra.run import Run
-from infra.runner import run_stage
+from flows.recipes.plan import run_plan
+from flows.recipes.recipe import load_recipe
+from infra.runs.intake import Intake, take_in
+from infra.runs.run import Run
+from infra.runs.runner import run_stage
 from infra.settings import Settings
 from tasks.difficulty import DifficultyConfig, measured_score
 from tests.fakes import FakeModels, ScriptedChat

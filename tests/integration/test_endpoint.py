@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from infra.engines import EngineConfig
-from infra.engines.endpoint import EndpointModel, Endpoints
-from infra.engines.endpoint_errors import EndpointError
-from infra.retries import persist
+from infra.engines.endpoint.engine import EndpointModel, Endpoints
+from infra.engines.endpoint.refusals import EndpointError
+from infra.runs.retries import persist
 from tasks.ports import (
     Completion,
     PermanentError,

@@ -9,8 +9,8 @@ import pytest
 from prefect.blocks.system import Secret
 from prefect.testing.utilities import prefect_test_harness
 
-from flows.recipe import Recipe, RecipeError
-from flows.secrets import load_secrets
+from flows.recipes.recipe import Recipe, RecipeError
+from flows.recipes.secrets import load_secrets
 
 
 @pytest.fixture(scope="module", autouse=True)

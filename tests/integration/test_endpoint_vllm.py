@@ -22,8 +22,8 @@ import pytest
 
 from infra.engines import EngineConfig
 from infra.engines.chat import chat_encoder, load_tokenizer
-from infra.engines.endpoint import EndpointModel, Endpoints
-from infra.engines.endpoint_errors import EndpointError
+from infra.engines.endpoint.engine import EndpointModel, Endpoints
+from infra.engines.endpoint.refusals import EndpointError
 from infra.engines.model_files import NANO_WEIGHTS
 from infra.nano.files import resolve_nano
 from tasks.ports import PermanentError, Prompt, Sampling

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 import ray
 
-from infra.actors import ModelPool, start_ray, stop_ray
 from infra.engines import EngineConfig, ModelFilesError
 from infra.engines.token_counter import TokenizerCounter
+from infra.hosting.ray_cluster import start_ray, stop_ray
+from infra.hosting.ray_host import ModelPool
 from tasks.ports import PermanentError, Prompt, Sampling, ScoreRequest
 from tests.tiny_models import save_tiny_model
 
@@ -108,7 +109,7 @@ def test_ray_starts_without_a_word_and_swallows_nobody_elses() -> None:
     code = """
 import os
 note = b"[2026-11-21 13:01:54,829 W 13392 13518] network_util.cc:330: no way to 8.8.8.8\\n"
-from infra import actors
+from infra.hosting import ray_cluster as actors
 start = actors._join_or_start
 actors._join_or_start = lambda *given: (os.write(2, note + b'a fault\\n'), start(*given))
 actors.start_ray()

@@ -15,7 +15,7 @@ import torch
 
 from infra.engines import EngineConfig
 from infra.engines.chat import chat_encoder, load_tokenizer
-from infra.engines.transformers_engine import TransformersEngine
+from infra.engines.transformers.engine import TransformersEngine
 from tasks.ports import Completion, PermanentError, Prompt, Sampling, ScoreRequest, TransientError
 from tests.tiny_models import save_tiny_model
 

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 import torch
 
-from infra.engines.sampling import RowSampler, choose_tokens
+from infra.engines.transformers.sampling import RowSampler, choose_tokens
 from tasks.ports import Sampling
 
 LOGITS = torch.tensor([0.0, 1.0, 2.0, 3.0, -torch.inf], dtype=torch.float64)

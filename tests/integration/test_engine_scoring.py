@@ -12,12 +12,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.engines import EngineConfig, scoring
+from infra.engines import EngineConfig
 from infra.engines.chat import chat_encoder, load_tokenizer
-from infra.engines.loading import load_model
-from infra.engines.packing import MAX_SHARING_TOKENS, pack
-from infra.engines.scoring import ScoreRow, longer_rows, score_rows, take_neighbours
-from infra.engines.transformers_engine import TransformersEngine
+from infra.engines.score_rows import ScoreRow, longer_rows
+from infra.engines.transformers import scoring
+from infra.engines.transformers.engine import TransformersEngine
+from infra.engines.transformers.loading import load_model
+from infra.engines.transformers.packing import MAX_SHARING_TOKENS, pack
+from infra.engines.transformers.scoring import score_rows, take_neighbours
 from tasks.ports import Prompt, ScoreRequest, TokenScores
 from tests.tiny_models import save_tiny_model
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.estimate import StageCost
-from flows.plan import draft_plan
-from flows.planning import make_estimate
+from flows.cli.plan import make_estimate
+from flows.costs.estimate import StageCost
+from flows.recipes.plan import draft_plan
 from flows.session import Order, resolve_recipe
 from infra.placement.plan import read_nodes
 from infra.storage.corpus import Corpus
@@ -32,7 +32,7 @@ def costs(corpus: Path, limit: int = LIMIT) -> dict[str, StageCost]:
 
 
 def litecot(*arguments: str) -> str:
-    command = [sys.executable, "-m", "flows.cli", *arguments]
+    command = [sys.executable, "-m", "flows.cli.main", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

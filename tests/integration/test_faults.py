@@ -197,7 +197,7 @@ NANO = ("run", "nano", "--limit", str(NUM_PROBLEMS), "--set", 'stages=["generate
 
 
 def litecot(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flows.cli", *arguments]
+    command = [sys.executable, "-m", "flows.cli.main", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
 
 
@@ -237,7 +237,7 @@ def is_gone(process: psutil.Process) -> bool:
 
 def test_killed_driver_leaves_no_process_and_the_next_command_goes_on(tmp_path: Path) -> None:
     corpus = tmp_path / "corpus"
-    command = [sys.executable, "-m", "flows.cli", *NANO, "--corpus", str(corpus)]
+    command = [sys.executable, "-m", "flows.cli.main", *NANO, "--corpus", str(corpus)]
     with (tmp_path / "log").open("wb") as log:
         driver = subprocess.Popen(command, cwd=ROOT, env=SHORT_WAIT, stdout=log, stderr=log)
     try:
@@ -246,7 +246,7 @@ def test_killed_driver_leaves_no_process_and_the_next_command_goes_on(tmp_path: 
         wait_for(lambda: is_answered(corpus), limit_s=120, what="no request was answered")
         started = psutil.Process(driver.pid).children(recursive=True)
         names = {process.pid: process.name() for process in started}
-        servers = [process for process in started if "flows.server" in process.cmdline()]
+        servers = [process for process in started if "flows.server.temporary" in process.cmdline()]
         others = [process for process in started if "uvicorn" in process.cmdline()]
         assert driver.poll() is None, "it ended before it could be killed"
     finally:

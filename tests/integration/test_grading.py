@@ -21,7 +21,7 @@ import psutil
 import pytest
 from pebble import ProcessPool
 
-from infra.grading import ProcessGrader, prepare_worker
+from infra.runs.grading import ProcessGrader, prepare_worker
 from tasks.answers import grade
 from tasks.ports import Grade
 from tests.labelled_answers import DATES, GSM8K, LabelledAnswer, load

@@ -18,7 +18,7 @@ from multiprocessing import get_context
 import psutil
 import pytest
 
-from infra.grading import DEFAULT_TIME_LIMIT_S, ProcessGrader
+from infra.runs.grading import DEFAULT_TIME_LIMIT_S, ProcessGrader
 from tests.hostile_answers import hostile_answers
 
 NUM_ANSWERS = 10_000

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tasks.columns import ColumnMapping
-from tasks.hygiene import HygieneConfig, NearDuplicates, held_out_questions, screen
-from tasks.ingest import IngestedProblem, SourceConfig, read_problems, read_questions
+from tasks.intake.columns import ColumnMapping
+from tasks.intake.hygiene import HygieneConfig, NearDuplicates, held_out_questions, screen
+from tasks.intake.problems import IngestedProblem, SourceConfig, read_problems, read_questions
 from tasks.schemas import Rejection
 from tests.real_chains import DATA
 

@@ -19,13 +19,13 @@ from typing import Any
 
 import pytest
 
-from flows.plan import draft_plan
-from flows.recipe import load_recipe
+from flows.recipes.plan import draft_plan
+from flows.recipes.recipe import load_recipe
 from infra.engines.token_counter import TokenizerCounter
-from infra.grading import ProcessGrader
-from infra.intake import Intake, take_in
-from infra.run import Run
-from infra.runner import run_stage
+from infra.runs.grading import ProcessGrader
+from infra.runs.intake import Intake, take_in
+from infra.runs.run import Run
+from infra.runs.runner import run_stage
 from infra.settings import Settings
 from sql.database import Database
 from tasks.compress import CompressConfig, CompressRecord, compress

@@ -22,7 +22,7 @@ REPEAT_LIMIT_S = 120  # a generous bound on a run that has nothing to do
 
 def litecot(*arguments: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
     """The command line in a process of its own."""
-    command = [sys.executable, "-m", "flows.cli", *arguments]
+    command = [sys.executable, "-m", "flows.cli.main", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout)
 
 
@@ -114,7 +114,7 @@ def test_the_same_command_again_does_nothing(made: tuple[Path, str]) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_run_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
     corpus = tmp_path / "corpus"
-    command = [sys.executable, "-m", "flows.cli", *ARGUMENTS, "--corpus", str(corpus)]
+    command = [sys.executable, "-m", "flows.cli.main", *ARGUMENTS, "--corpus", str(corpus)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as run:
         assert run.stdout is not None

@@ -43,7 +43,7 @@ def engines_of(run: int) -> int:
 
 def made(corpus: Path, placement: str) -> tuple[str, list[int]]:
     """What a run printed, and how many models it had in memory at each look."""
-    command = [sys.executable, "-m", "flows.cli", *ARGUMENTS, "--corpus", str(corpus)]
+    command = [sys.executable, "-m", "flows.cli.main", *ARGUMENTS, "--corpus", str(corpus)]
     environment = {**os.environ, "LITECOT_PLACEMENT": placement}
     with (
         (corpus.parent / "printed").open("w+") as printed,

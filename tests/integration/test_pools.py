@@ -14,8 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infra.actors import EngineActor, ModelPool, stop_ray
 from infra.engines import EngineConfig, EngineStartError, ModelFilesError
+from infra.hosting.ray_cluster import stop_ray
+from infra.hosting.ray_host import ModelPool
+from infra.hosting.ray_replica import EngineActor
 from infra.settings import Settings
 from tasks.ports import PermanentError, Prompt, Sampling
 from tests.odd_actors import DEADLY, MortalActor, SleepyActor, StillbornActor

@@ -19,9 +19,10 @@ import psutil
 import pytest
 from ray.cluster_utils import Cluster
 
-from infra.actors import ModelPool, cluster_nodes, quiet_ray, start_ray, stop_ray
 from infra.engines import EngineConfig
 from infra.engines.engine import EngineInfo
+from infra.hosting.ray_cluster import cluster_nodes, quiet_ray, start_ray, stop_ray
+from infra.hosting.ray_host import ModelPool
 from tasks.ports import Prompt, Sampling
 from tests.tiny_models import save_tiny_model
 

@@ -18,7 +18,7 @@ from hypothesis import settings
 
 from infra.storage import Corpus, CorpusError, CorpusWriter
 from infra.storage.errors import StoreUnavailableError
-from infra.storage.s3 import S3Store
+from infra.storage.s3.store import S3Store
 from sql.database import Database, connect
 from sql.untrusted import QueryRefusedError, query_untrusted, stream_untrusted
 from tasks.schemas import Rationale

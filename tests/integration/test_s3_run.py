@@ -36,7 +36,7 @@ def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Service]:
 
 
 def command(url: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "flows.cli", *arguments, "--corpus", url]
+    return [sys.executable, "-m", "flows.cli.main", *arguments, "--corpus", url]
 
 
 def litecot(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.messages import EXIT_FAILED
+from flows.cli.messages import EXIT_FAILED
 
 ROOT = Path(__file__).parents[2]
 GONE_WITHIN_S = 10.0
@@ -118,7 +118,7 @@ def test_an_address_in_prefects_own_settings_is_used(tmp_path: Path) -> None:
 
 
 def litecot_run(folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", "-m", "flows.cli", "run", "nano", "--corpus", "corpus"]
+    command = [sys.executable, "-P", "-m", "flows.cli.main", "run", "nano", "--corpus", "corpus"]
     return subprocess.run(
         [*command, "--limit", "1"], cwd=folder, env=environment(folder, **more),
         capture_output=True, text=True, timeout=120,

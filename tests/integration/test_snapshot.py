@@ -16,7 +16,7 @@ import pytest
 import yaml
 from datasets import load_dataset
 
-from flows.recipe import load_recipe
+from flows.recipes.recipe import load_recipe
 from infra.publishing.licences import UNKNOWN, identifier, licences_of
 from infra.publishing.methods import filter_settings, methods, other_prompts
 from infra.publishing.snapshot import PublishError, example_schema, write_snapshot
@@ -281,7 +281,7 @@ def publish(corpus: Path, folder: Path, hub_url: str, token: str = TOKEN) -> tup
     environment = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"}
     environment |= {"HF_ENDPOINT": hub_url, "HF_TOKEN": token, "HF_HUB_DISABLE_TELEMETRY": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli", "publish", str(folder), "--corpus", str(corpus),
+        [sys.executable, "-m", "flows.cli.main", "publish", str(folder), "--corpus", str(corpus),
          "--push", "me/chains"],
         env=environment, capture_output=True, text=True, timeout=300,
     )  # fmt: skip

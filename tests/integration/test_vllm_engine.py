@@ -18,9 +18,9 @@ import psutil
 import pytest
 
 from infra.engines import Engine, EngineConfig, ModelFilesError, check_model, open_engine
-from infra.grading import ProcessGrader
-from infra.models import Models
 from infra.nano.files import resolve_nano
+from infra.runs.grading import ProcessGrader
+from infra.runs.models import Models
 from infra.settings import Settings
 from tasks.difficulty import LEVELS, read_level
 from tasks.ports import Completion, PermanentError, Prompt, Sampling, ScoreRequest

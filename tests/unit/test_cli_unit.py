@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from rich.console import Console
 from typer.testing import CliRunner
 
-from flows.cli import app
-from flows.display import plain, print_result
-from flows.messages import KNOWN, exit_code
+from flows.cli.display import print_result
+from flows.cli.main import app
+from flows.cli.messages import KNOWN, exit_code
+from flows.progress.terminal import StageCount, Terminal
+from flows.progress.text import plain
 from flows.session import Order
-from flows.terminal import StageCount, Terminal
 from sql.database import Result
 from tests.unit import sample_corpus as sample
 from tests.unit.test_recipes import save_model

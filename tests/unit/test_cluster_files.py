@@ -20,8 +20,8 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from flows.cli import app
-from flows.recipe import load_recipe
+from flows.cli.main import app
+from flows.recipes.recipe import load_recipe
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "infra" / "cluster"

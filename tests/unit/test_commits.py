@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from infra.commits import Commits
+from infra.runs.commits import Commits
 from infra.storage import CorpusError, CorpusWriter
 from tasks.schemas import Rejection
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.pools.dispatch import Dispatch, Ticket, preferred
-from infra.pools.suspects import Suspects
+from infra.hosting.dispatch import Dispatch, Ticket, preferred
+from infra.hosting.suspects import Suspects
 
 
 @dataclass

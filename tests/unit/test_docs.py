@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from flows.cli import app
+from flows.cli.main import app
 from infra.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from infra.engines.endpoint_errors import (
+from infra.engines.endpoint.refusals import (
     MAX_MESSAGE,
     MAX_RETRY_AFTER_S,
     EndpointError,

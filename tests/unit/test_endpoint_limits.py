@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from infra.engines.rate_limits import Cost, RateLimits
+from infra.engines.endpoint.rate_limits import Cost, RateLimits
 
 
 @dataclass

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from infra.engines.openai_schema import MAX_SEED, chat_request, completions, parse_reply
+from infra.engines.endpoint.messages import MAX_SEED, chat_request, completions, parse_reply
 from tasks.ports import Completion, Sampling, TransientError
 
 

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from flows.assumptions import Assumptions
-from flows.estimate import Estimate, StageCost, estimate
-from flows.expected import Chains, Inputs, Observed, Usage
-from flows.observed import count_problems, count_rows, know_corpus, know_inputs
-from flows.plan import draft_plan
-from flows.planning import make_estimate
-from flows.recipe import Recipe, RecipeError, load_recipe, shipped_recipes
+from flows.cli.plan import make_estimate
+from flows.costs.estimate import Estimate, StageCost, estimate
+from flows.costs.expected import Chains, Inputs, Observed, Usage
+from flows.costs.observed import count_problems, count_rows, know_corpus, know_inputs
+from flows.recipes.assumptions import Assumptions
+from flows.recipes.plan import draft_plan
+from flows.recipes.recipe import Recipe, RecipeError, load_recipe, shipped_recipes
 from infra.placement.plan import read_nodes
 from infra.storage import CorpusWriter
+from tasks.intake.sources import find_sources
 from tasks.schemas import Difficulty, Membership, Rationale, Row
-from tasks.sources import find_sources
 
 # What `litecot run nano` used, from usage_by_stage on its corpus (docs/recipes.md).
 NANO_USED = {

@@ -21,7 +21,7 @@ MAY_IMPORT = {
 }
 ONLY_IN = {
     "prefect": ("flows/",),
-    "ray": ("infra/actors.py",),
+    "ray": ("infra/hosting/ray_",),
     "duckdb": ("sql/database.py", "sql/untrusted.py"),
 }
 HEAVY = ("prefect", "ray", "torch", "transformers", "vllm", "deepspeed", "pyarrow", "duckdb")
@@ -91,7 +91,7 @@ def test_help_loads_nothing_heavy() -> None:
     code = """
 import sys
 sys.argv = ["litecot", "--help"]
-from flows.cli import main
+from flows.cli.main import main
 try:
     main()
 except SystemExit as left:
@@ -101,7 +101,7 @@ except SystemExit as left:
 
 
 def test_planning_a_run_starts_neither_ray_nor_torch_nor_prefect() -> None:
-    loaded = loaded_after("import flows.plan, flows.session, infra.runner")
+    loaded = loaded_after("import flows.recipes.plan, flows.session, infra.runs.runner")
     assert loaded & {"prefect", "ray", "torch", "transformers", "vllm", "deepspeed"} == set()
 
 

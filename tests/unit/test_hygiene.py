@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.hygiene import HeldOut, HygieneConfig, NearDuplicates, held_out_questions, screen
-from tasks.ingest import IngestedProblem, Item, SourceConfig, read_problems
+from tasks.intake.hygiene import HeldOut, HygieneConfig, NearDuplicates, held_out_questions, screen
+from tasks.intake.problems import IngestedProblem, Item, SourceConfig, read_problems
+from tasks.intake.wording import ngrams, tokens_of
 from tasks.schemas import Rejection
-from tasks.wording import ngrams, tokens_of
 
 GIFT = (
     "Amanda received $50 as a gift. She plans to buy two cassette tapes that cost $9 each and a "

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.ingest import (
+from tasks.intake.problems import (
     ColumnMapping,
     IngestedProblem,
     IngestError,
@@ -21,8 +21,8 @@ from tasks.ingest import (
     read_problems,
     read_questions,
 )
+from tasks.intake.values import align, lookup, normalise, read_flag, to_text
 from tasks.schemas import Rejection, content_id
-from tasks.values import align, lookup, normalise, read_flag, to_text
 
 GOOD = {"question": "What is 3 + 4?", "answer": "7"}
 
@@ -281,7 +281,7 @@ def test_read_flag() -> None:
 
 def test_importing_ingest_loads_nothing_heavy() -> None:
     code = (
-        "import sys, tasks.ingest; heavy = {'ray', 'torch', 'prefect', 'vllm', 'datasets',"
+        "import sys, tasks.intake.problems; heavy = {'ray', 'torch', 'prefect', 'vllm', 'datasets',"
         " 'pyarrow'}; print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from tasks.ingest import (
+from tasks.intake.problems import (
     ColumnMapping,
     IngestedProblem,
     IngestError,
@@ -26,9 +26,9 @@ from tasks.ingest import (
     read_problems,
     resolve_sources,
 )
-from tasks.readers import read_hub, read_rows
+from tasks.intake.readers import read_hub, read_rows
+from tasks.intake.sources import BadRow, Source, SourceRow, find_sources, parse_hub_id
 from tasks.schemas import Rejection
-from tasks.sources import BadRow, Source, SourceRow, find_sources, parse_hub_id
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 ROWS = [{"question": f"What is {n} + 1?", "answer": str(n + 1)} for n in range(3)]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from flows.plan import STAGES
+from flows.recipes.plan import STAGES
 from infra.storage import CorpusWriter
 from sql.database import Database, connect, names
 from sql.pending import count_pending, stream_pending

@@ -10,17 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from flows.messages import exit_code
+from flows.cli.messages import exit_code
 from infra.engines import EngineConfig
-from infra.intake import Intake, IntakeReport, take_in
-from infra.run import Run, RunPlan
+from infra.runs.intake import Intake, IntakeReport, take_in
+from infra.runs.plan import RunPlan
+from infra.runs.run import Run
+from infra.runs.train_student import EvaluationOverlapError, train_student
 from infra.settings import Settings
 from infra.storage import Corpus
-from infra.student import EvaluationOverlapError, train_student
 from infra.training.config import TrainConfig
 from sql.database import connect
-from tasks.hygiene import HygieneConfig
-from tasks.ingest import IngestedProblem, IngestError, SourceConfig, read_problems
+from tasks.intake.hygiene import HygieneConfig
+from tasks.intake.problems import IngestedProblem, IngestError, SourceConfig, read_problems
 from tasks.schemas import Example, Membership
 from tests.fakes import WordCounter, WordGrader
 
@@ -70,7 +71,7 @@ def run_intake(folder: Path, intake: Intake) -> tuple[IntakeReport, list[tuple[o
 
 
 def _run_id(run: Run) -> str:
-    from infra.intake import _run_row
+    from infra.runs.intake import _run_row
 
     return _run_row(run, 0).content_id()
 

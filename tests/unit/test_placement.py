@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
-from flows.cli import app
-from flows.recipe import load_recipe
+from flows.cli.main import app
+from flows.recipes.recipe import load_recipe
 from infra.engines import EngineConfig
 from infra.engines.model_size import ModelSize, model_size
-from infra.placement.footprints import GIB, Node, weights_bytes
+from infra.placement.footprints import GIB, weights_bytes
 from infra.placement.machine import Gpu, ray_node, read_gpus, this_machine
+from infra.placement.nodes import Node
 from infra.placement.plan import (
     Placement,
     PlacementError,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from infra.places import ALIVE_PER_PLACE, Place, Places
+from infra.runs.in_flight import ALIVE_PER_PLACE, Place, Places
 
 AN_HOUR_S = 3600.0
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from infra.engines import EngineBrokenError, EngineConfig, EngineStartError, ModelFilesError
-from infra.pools.pools import Pools, RemoteModel
-from infra.pools.replicas import ReplicaLostError
+from infra.hosting.pools import Pools, RemoteModel
+from infra.hosting.replicas import ReplicaLostError
 from infra.settings import Settings
 from tasks.ports import PermanentError, Prompt, Sampling, TransientError
 from tests.fakes import completion

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from flows.columns import column_overrides
-from flows.plan import draft_plan, run_plan
-from flows.recipe import RecipeError, load_recipe, shipped_recipes
+from flows.cli.columns import column_overrides
+from flows.recipes.plan import draft_plan, run_plan
+from flows.recipes.recipe import RecipeError, load_recipe, shipped_recipes
 from flows.session import Order, resolve_recipe
 from infra.engines import ModelFilesError
 from infra.placement.plan import read_nodes
-from infra.run import RunPlan
+from infra.runs.plan import RunPlan
 
 STAGES = [
     "generate", "difficulty", "rewrite", "compress", "score", "select", "mix", "train", "evaluate",

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from infra import retries, runner
 from infra.engines import EngineConfig
-from infra.engines.endpoint_errors import EndpointError
-from infra.run import Run, RunPlan, StageRun
-from infra.runner import StageFailedError, StageReport, run_stage
+from infra.engines.endpoint.refusals import EndpointError
+from infra.runs import retries, runner
+from infra.runs.plan import RunPlan, StageRun
+from infra.runs.run import Run
+from infra.runs.runner import StageFailedError, StageReport, run_stage
 from infra.settings import Settings
 from infra.storage import CorpusError
 from tasks.ports import PermanentError, Ports, Sampling, TransientError

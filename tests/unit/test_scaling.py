@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.pools.scaling import START, Bounds, Pressure, decide
+from infra.hosting.scaling import START, Bounds, Pressure, decide
 
 BOUNDS = Bounds(minimum=1, maximum=3, up_after_s=10, down_after_s=60)
 

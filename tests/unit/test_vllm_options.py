@@ -9,8 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from infra.engines import EngineConfig
-from infra.engines.vllm_log import EngineLog
-from infra.engines.vllm_options import GIB, engine_arguments, scoring_tokens
+from infra.engines.vllm.log import EngineLog
+from infra.engines.vllm.options import GIB, engine_arguments, scoring_tokens
 
 
 def arguments(**options: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.wording import mathematics, ngrams, tokens_of, wording, words_of
+from tasks.intake.wording import mathematics, ngrams, tokens_of, wording, words_of
 
 
 @pytest.mark.parametrize(

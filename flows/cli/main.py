@@ -1,0 +1,274 @@
+"""The command line `litecot`. Heavy libraries load inside the command that needs them.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted (run it again to go on).
+Invariant: what a person can mend is one line on stderr naming the thing and the remedy; a traceback
+is a bug of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.messages import (
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    exit_code,
+    fail,
+    is_interruption,
+    is_query_fault,
+    one_line,
+)
+from flows.errors import UsageError
+
+app = typer.Typer(
+    name="litecot",
+    help="Problems go in, a small fast reasoning model comes out; every row on the way can be "
+    "queried, resumed and traced. Start with `litecot run nano`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+CorpusOption = Annotated[
+    str,
+    typer.Option("--corpus", envvar="LITECOT_CORPUS", help="Corpus: a folder or s3://bucket/path."),
+]
+RunOption = Annotated[
+    str | None, typer.Option("--run", help="A run's id or its start; default: the latest.")
+]
+DEFAULT_CORPUS = "corpus"
+
+
+@contextmanager
+def clear_errors(corpus: str | None = None) -> Iterator[None]:
+    """One line and an exit code for whatever a person can mend. `corpus`: what is read within."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
+    except BaseException as error:
+        if is_interruption(error):
+            message = "interrupted; what is finished is saved, run the same command again to go on"
+            fail(message, code=EXIT_INTERRUPTED)
+        if corpus is not None and is_query_fault(error):
+            from flows.cli.readers import rot_in
+
+            if rot := rot_in(corpus):
+                fail(rot, code=EXIT_USAGE)
+        if (code := exit_code(error)) is None:
+            raise
+        fail(one_line(error), code=code)
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, or a TOML file.")],
+    corpus: CorpusOption = DEFAULT_CORPUS,
+    problems: Annotated[
+        list[str] | None,
+        typer.Option(help="JSONL, CSV or Parquet file, or hub id, of problems; repeatable."),
+    ] = None,
+    rationales: Annotated[
+        list[str] | None,
+        typer.Option(help="Problems that bring their own rationales (recipe morsd); repeatable."),
+    ] = None,
+    question_column: Annotated[
+        str | None, typer.Option(help="Column of the question.", rich_help_panel="Columns")
+    ] = None,
+    answer_column: Annotated[
+        str | None, typer.Option(help="Column of the gold answer.", rich_help_panel="Columns")
+    ] = None,
+    candidates_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column of a rationale, or of a list of them; dotted paths reach into objects; "
+            "repeatable.",
+            rich_help_panel="Columns",
+        ),
+    ] = None,
+    correct_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The source's own grading, parallel to the candidates; repeatable.",
+            rich_help_panel="Columns",
+        ),
+    ] = None,
+    answer_type: Annotated[
+        str | None,
+        typer.Option(
+            help="math | integer | choice | yes_no | date | text; guessed if not given.",
+            rich_help_panel="Columns",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first N problems to learn from.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of all sampling.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a setting, e.g. generate.num_candidates=8; repeatable."),
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would be done, and stop.")] = False,
+    on: Annotated[
+        str | None,
+        typer.Option(help="Plan for another cluster: nodes x GPUs x GiB of each GPU, e.g. 2x8x80."),
+    ] = None,
+) -> None:
+    """Run a recipe: all its stages, training and evaluation. Run it again to resume.
+
+    Nothing that is done is done again: the same command twice makes no row the second time.
+    """
+    from flows.cli.columns import column_overrides
+    from flows.session import Order
+
+    columns = column_overrides(
+        question=question_column, answer=answer_column, candidates=candidates_column,
+        correct=correct_column, answer_type=answer_type,
+    )  # fmt: skip
+    with clear_errors(corpus):
+        order = Order(
+            recipe=recipe, corpus=corpus, problems=tuple(problems or ()),
+            rationales=tuple(rationales or ()), limit=limit, seed=seed,
+            overrides=(*(overrides or ()), *columns),
+        )  # fmt: skip
+        if on is not None and not plan:
+            raise UsageError("--on goes with --plan: a run goes where RAY_ADDRESS says, or here")
+        if plan:
+            from flows.cli.plan import show_plan
+
+            show_plan(order, on=on)
+            return
+        from flows.cli.launch import launch
+
+        launch(order)
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT over the corpus' relations.")],
+    corpus: CorpusOption = DEFAULT_CORPUS,
+    output: Annotated[str, typer.Option("--format", help="table | csv | json")] = "table",
+    run_id: RunOption = None,
+) -> None:
+    """Ask a question of the corpus, read-only. Start with 'from funnel' or 'show tables'."""
+    from flows.cli.display import check_format, print_batches, print_result
+    from flows.cli.readers import open_corpus
+    from sql.untrusted import query_untrusted, stream_untrusted
+
+    with clear_errors():
+        check_format(output)
+    with clear_errors(corpus), open_corpus(corpus, run_id=run_id) as database:
+        if output == "table":
+            print_result(query_untrusted(database, query), output)
+        else:
+            found = stream_untrusted(database, query)
+            print_batches(found.columns, found.batches, output)
+
+
+@app.command()
+def ask(
+    question: Annotated[
+        str | None, typer.Argument(help="A question's name; without one, all are listed.")
+    ] = None,
+    corpus: CorpusOption = DEFAULT_CORPUS,
+    output: Annotated[str, typer.Option("--format", help="table | csv | json")] = "table",
+    run_id: RunOption = None,
+) -> None:
+    """Questions about the corpus that are answered already: 'ask kinds_kept'; 'ask' lists them."""
+    from flows.cli.display import check_format, print_questions, print_result
+    from flows.cli.readers import open_corpus
+    from sql.questions import answer, check_question
+
+    with clear_errors():
+        check_format(output)
+        if question is None:
+            print_questions()
+            return
+        check_question(question)
+    with clear_errors(corpus), open_corpus(corpus, run_id=run_id) as database:
+        print_result(answer(database, question), output)
+
+
+@app.command()
+def publish(
+    folder: Annotated[Path, typer.Argument(help="Folder to make; it must not be there yet.")],
+    corpus: CorpusOption = DEFAULT_CORPUS,
+    licences: Annotated[
+        list[str] | None,
+        typer.Option("--licence", help="Of a source: gsm8k.jsonl=MIT; repeatable."),
+    ] = None,
+    push: Annotated[
+        str | None, typer.Option(help="Also upload to this dataset repository (HF_TOKEN).")
+    ] = None,
+    run_id: RunOption = None,
+) -> None:
+    """A snapshot of a run's training examples with its card, for datasets.load_dataset."""
+    from flows.cli.publish import publish_run
+
+    with clear_errors(corpus):
+        publish_run(corpus, folder, licences=licences or [], push=push, run_id=run_id)
+
+
+@app.command()
+def show(
+    record_id: Annotated[
+        str, typer.Argument(metavar="ID", help="Of a problem, rationale or example, or its start.")
+    ],
+    corpus: CorpusOption = DEFAULT_CORPUS,
+    run_id: RunOption = None,
+) -> None:
+    """The whole lineage of a problem: question, candidates, rewrite, rounds, scores, example."""
+    from flows.cli.display import print_lineage
+    from flows.cli.readers import open_corpus
+    from sql.lineage import lineage
+
+    with clear_errors(corpus), open_corpus(corpus, run_id=run_id) as database:
+        print_lineage(lineage(database, record_id))
+
+
+@app.command()
+def status(corpus: CorpusOption = DEFAULT_CORPUS) -> None:
+    """What the corpus holds: runs, rows, rejections, and how each invocation ended.
+
+    One that was killed (kill -9, power) leaves no line here, only what it had finished.
+    """
+    from flows.cli.display import print_status
+    from flows.cli.readers import open_corpus
+
+    with clear_errors(corpus), open_corpus(corpus) as database:
+        print_status(database, corpus)
+
+
+@app.command()
+def recipes() -> None:
+    """The recipes that come with the package."""
+    from flows.cli.display import print_recipes
+
+    with clear_errors():
+        print_recipes()
+
+
+@app.command()
+def doctor() -> None:
+    """What is installed, which engines work here, what is missing and how to get it."""
+    from flows.cli.doctor import examine, print_findings
+
+    with clear_errors():
+        raise typer.Exit(print_findings(examine()))
+
+
+def main() -> None:
+    """Entry point."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

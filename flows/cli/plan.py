@@ -1,0 +1,95 @@
+"""`litecot run --plan`: the stages, where their models would run, what it would cost.
+
+Invariant: nothing is started, written or asked over the network; everything that is missing is said
+at the end, at once, after all there is to see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+
+from rich.table import Table
+from rich.text import Text
+
+from flows.costs.estimate import Estimate, estimate
+from flows.costs.observed import Known, know_corpus, know_inputs
+from flows.costs.table import print_estimate
+from flows.progress.text import page, plain
+from flows.recipes.missing import (
+    draft_or_faults,
+    faults_here,
+    faults_of_inputs,
+    missing,
+    place_or_faults,
+)
+from flows.recipes.recipe import Recipe
+from flows.session import Order, resolve_recipe
+from infra.engines import EngineConfig
+from infra.engines.model_size import model_size
+from infra.hosting.nodes import nodes as nodes_here
+from infra.placement.plan import Node, read_nodes
+from infra.runs.plan import TRAIN, RunPlan
+from infra.settings import load_settings
+
+
+def show_plan(order: Order, *, on: str | None = None) -> None:
+    """What would run, and where: here, or on the cluster `on` ("2x8x80"); what it would cost.
+
+    On another cluster nothing of this machine is checked. Raises what `launch` would refuse:
+    input files that are not there before anything is shown, the rest after.
+    """
+    nodes = nodes_here() if on is None else read_nodes(on)
+    recipe = resolve_recipe(order)
+    faults = faults_of_inputs([*order.problems, *order.rationales], recipe.source, ask_hub=False)
+    is_readable = not faults
+    if on is None:
+        faults += faults_here(recipe, ask_hub=False)
+    plan = draft_or_faults(recipe, faults)
+    if not is_readable:
+        raise missing(faults)
+    page().print(_stage_table(recipe, plan), markup=False)
+    placement, misplaced = place_or_faults(recipe, plan, nodes, load_settings().placement)
+    for line in placement.words if placement else ():
+        print(plain(line))
+    print_estimate(make_estimate(recipe, plan, nodes, order.corpus), recipe.estimate)
+    if faults := [*faults, *misplaced]:
+        raise missing(faults)
+
+
+def make_estimate(recipe: Recipe, plan: RunPlan, nodes: Sequence[Node], corpus: str) -> Estimate:
+    """From the recipe's files and what the corpus has already."""
+    known: Known = know_corpus(corpus, plan)
+    inputs = know_inputs(recipe)
+    if known.num_problems:
+        counts = {"num_problems": known.num_problems, "num_held_out": known.num_held_out}
+        inputs = replace(inputs, **counts)
+    has_gpus = any(node.num_gpus for node in nodes)
+
+    @cache
+    def parameters(config: EngineConfig) -> int | None:
+        size = model_size(config.model, revision=config.revision)
+        return size.num_parameters if size else None
+
+    def on_gpu(config: EngineConfig) -> bool:
+        return config.device != "cpu" and (config.engine == "vllm" or has_gpus)
+
+    return estimate(
+        recipe, inputs=inputs, observed=known.observed, parameters=parameters, on_gpu=on_gpu
+    )
+
+
+def _stage_table(recipe: Recipe, plan: RunPlan) -> Table:
+    run = f", run {plan.run_id}" if recipe.problems else ", no problems yet"
+    table = Table(title=Text(f"recipe {plain(recipe.name)}{run}"), title_justify="left")
+    for column in ("stage", "models", "fingerprint"):
+        table.add_column(column)
+    for name, fingerprint in plan.fingerprints.items():
+        stage = plan.stages.get(name)
+        models = {role: config.model for role, config in stage.models.items()} if stage else {}
+        if name == TRAIN:
+            models = {"student": recipe.models.student.model}
+        asked = plain(", ".join(f"{role} {model}" for role, model in models.items()))
+        table.add_row(name, Text(asked), fingerprint)
+    return table

@@ -1,0 +1,45 @@
+"""`litecot publish`: a snapshot of a run's training examples, and its upload where asked for."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from flows.cli.readers import open_corpus
+from flows.errors import UsageError
+from flows.progress.text import plain
+from infra.publishing.hub import check_push, push_snapshot
+from infra.publishing.snapshot import write_snapshot
+
+
+def publish_run(
+    corpus: str, folder: Path, *, licences: Sequence[str], push: str | None, run_id: str | None
+) -> None:
+    """Write the snapshot, say where it is, upload it. Raises UsageError, PublishError."""
+    if push is not None:
+        check_push(push)
+    with open_corpus(corpus, run_id=run_id) as database:
+        snapshot = write_snapshot(database, folder, licences=parse_licences(licences))
+    print(
+        f"{snapshot.num_examples} examples in {snapshot.folder}; its card: {folder / 'README.md'}"
+    )
+    for source in snapshot.unlicensed:
+        print(
+            f"litecot: the licence of {plain(source)} is unknown, and the card says so; state it "
+            f"with --licence {shlex.quote(f'{source}=...')}",
+            file=sys.stderr,
+        )
+    print(f'load it with datasets.load_dataset("{snapshot.folder}")')
+    if push is not None:
+        print(f"uploaded to {push_snapshot(snapshot.folder, push)}")
+
+
+def parse_licences(given: Sequence[str]) -> dict[str, str]:
+    """`source=licence` each. Raises UsageError."""
+    pairs = [text.rpartition("=") for text in given]
+    for text, (source, _, licence) in zip(given, pairs, strict=True):
+        if not source or not licence:
+            raise UsageError(f"--licence {text!r}: write source=licence, e.g. gsm8k.jsonl=MIT")
+    return {source: licence for source, _, licence in pairs}

@@ -1,0 +1,1 @@
+"""What a person sees while a run goes on: on the terminal and in Prefect's UI."""

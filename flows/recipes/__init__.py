@@ -1,0 +1,1 @@
+"""The shipped recipes (TOML), and what reads a recipe and plans its run."""

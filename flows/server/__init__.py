@@ -1,0 +1,1 @@
+"""Prefect's server: a standing one, a temporary one, and the environment of both."""

@@ -1,0 +1,223 @@
+"""One server's connections: a pooled session an event loop, and what becomes of each request.
+
+Invariants: at most `max_in_flight` requests at a time from one loop; a POST is never sent again
+here (that could be paid twice): a fault is raised, and infra/retries decides; once the server has
+turned us away for good, nothing more is sent to it. The key appears in no error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import aiohttp
+from yarl import URL
+
+from infra.engines.config import EndpointOptions, EngineConfig
+from infra.engines.endpoint.rate_limits import Cost, RateLimits, Reservation
+from infra.engines.endpoint.refusals import EndpointError, Key, Refusal, one_line
+from tasks.ports import PermanentError, TransientError
+
+KEEP_ALIVE_S = 4.0  # below the 5 s after which uvicorn (vLLM, SGLang) closes an idle connection
+DNS_CACHE_S = 300
+PROBE_TIMEOUT_S = 10.0
+MAX_REPLY_BYTES = 128 * 2**20  # 64 candidates of 32K tokens, six bytes a character
+_AT_ONCE = Reservation(0.0, 0.0, 1)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A reply of status 200. `latency_s`: from sending to the last byte, waits not included."""
+
+    body: bytes
+    latency_s: float
+    place: Reservation
+
+
+@dataclass
+class _Line:
+    """What one event loop holds of the server."""
+
+    session: aiohttp.ClientSession
+    probe: asyncio.Task[None]
+    room: asyncio.Semaphore
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class EndpointClient:
+    """POSTs JSON to one page of one server. Raises EndpointError where the key cannot be sent."""
+
+    def __init__(self, config: EngineConfig, *, secrets: Mapping[str, str]) -> None:
+        assert config.endpoint is not None
+        self._options = config.endpoint
+        self._max_in_flight = config.max_in_flight
+        self._key = _key(config.endpoint, secrets)
+        self.limits = RateLimits(
+            requests_per_minute=config.endpoint.requests_per_minute,
+            tokens_per_minute=config.endpoint.tokens_per_minute,
+        )
+        base = URL(config.endpoint.base_url.rstrip("/") + "/")
+        self._url, self._models = base / "chat/completions", base / "models"
+        self.place = str(base.with_user(None).with_query(None)).rstrip("/")  # as errors name it
+        self._lines: dict[asyncio.AbstractEventLoop, _Line] = {}
+        self._opening = threading.Lock()
+        self._stop: str | None = None
+        self._has_answered = False
+
+    async def post(self, body: bytes, cost: Cost) -> Answer:
+        """Send when there is room. Raises Transient-, Permanent- or EndpointError."""
+        line = self._line()
+        if not line.probe.done():
+            await asyncio.shield(line.probe)
+        async with line.room:
+            place = await self._take_turn(line, cost) if self.limits.are_set else _AT_ONCE
+            if self._stop is not None:
+                raise EndpointError(self._stop)
+            sent_s = time.perf_counter()
+            status, headers, reply = await self._send(line.session, body)
+            latency_s = time.perf_counter() - sent_s
+        if 200 <= status < 300:
+            self._has_answered = True
+            return Answer(reply, latency_s, place)
+        raise self._fate(Refusal.read(status, headers, reply, key=self._key))
+
+    async def _take_turn(self, line: _Line, cost: Cost) -> Reservation:
+        async with line.turn:  # one waits at a time, so the next one's wait knows of late replies
+            place = self.limits.reserve(cost)
+            await asyncio.sleep(place.wait_s)
+        return place
+
+    def close(self) -> None:
+        """Close the connections of every loop."""
+        with self._opening:
+            lines, self._lines = self._lines, {}
+        for loop, line in lines.items():
+            _close(loop, line.session)
+
+    async def _send(
+        self, session: aiohttp.ClientSession, body: bytes
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        try:
+            async with session.post(self._url, data=body, allow_redirects=False) as response:
+                return response.status, response.headers, await _read(response)
+        except (aiohttp.ClientError, OSError) as error:  # time-outs are OSErrors
+            raise TransientError(f"{self.place}: {self._describe(error)}") from None
+
+    def _fate(self, refusal: Refusal) -> Exception:
+        error = refusal.error(self.place, self._key)
+        if isinstance(error, EndpointError):
+            self._stop = str(error)
+        if isinstance(error, PermanentError) and not self._has_answered:
+            # Maybe nothing about the record: a server that has not answered anything yet may
+            # refuse everything, e.g. for a sampling parameter, and all records would be rejected.
+            return TransientError(f"{self.place} has answered nothing yet: {error.detail}")
+        return error
+
+    def _line(self) -> _Line:
+        loop = asyncio.get_running_loop()
+        line = self._lines.get(loop)
+        if line is None:
+            session = self._open_session()
+            probe = loop.create_task(self._probe(session))
+            room = asyncio.Semaphore(self._max_in_flight)
+            with self._opening:
+                gone = [other for other in self._lines if other.is_closed()]
+                left = [(other, self._lines.pop(other)) for other in gone]
+                line = self._lines[loop] = _Line(session, probe, room)
+            for other, old in left:
+                _close(other, old.session)
+        return line
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        headers = {"Content-Type": "application/json", "User-Agent": "litecot"}
+        if self._key.value:
+            headers["Authorization"] = f"Bearer {self._key.value}"
+        timeout = aiohttp.ClientTimeout(
+            total=self._options.timeout_s, connect=self._options.connect_timeout_s
+        )
+        connector = aiohttp.TCPConnector(
+            limit=self._max_in_flight, keepalive_timeout=KEEP_ALIVE_S, ttl_dns_cache=DNS_CACHE_S
+        )
+        return aiohttp.ClientSession(
+            headers=headers, timeout=timeout, connector=connector, proxy=_proxy(self._url),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )  # fmt: skip
+
+    async def _probe(self, session: aiohttp.ClientSession) -> None:
+        """Whether anything listens, before records are sent. Whatever answers will do."""
+        limit = aiohttp.ClientTimeout(
+            connect=self._options.connect_timeout_s, sock_read=PROBE_TIMEOUT_S
+        )
+        try:
+            async with session.get(self._models, timeout=limit, allow_redirects=False):
+                pass
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            self._stop = (
+                f"no server answers at {self.place} ({self._describe(error)}): start it, or "
+                "change endpoint.base_url in the recipe"
+            )
+        except (aiohttp.ClientError, OSError):
+            pass  # something is there, busy or odd: the requests will tell
+
+    def _describe(self, error: Exception) -> str:
+        if type(error) is TimeoutError:
+            return f"no whole reply within {self._options.timeout_s:g} s"
+        cause = getattr(error, "os_error", error)  # of a refused connection, an unknown name
+        said = self._key.hide(getattr(cause, "strerror", None) or str(cause))
+        return one_line(f"{type(error).__name__}: {said}" if said else type(error).__name__)
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    chunks, size = [], 0
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > MAX_REPLY_BYTES:
+            raise aiohttp.ClientPayloadError(f"a reply of more than {MAX_REPLY_BYTES} bytes")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _key(options: EndpointOptions, secrets: Mapping[str, str]) -> Key:
+    if options.api_key_block is not None:
+        source = f"the Prefect Secret block {options.api_key_block!r}"
+        if options.api_key_block not in secrets:
+            raise EndpointError(f"{source} of {options.base_url} was not loaded")
+        value = secrets[options.api_key_block].strip()
+    else:
+        source = f"the environment variable {options.api_key_env}"
+        value = os.environ.get(options.api_key_env, "").strip()
+    if not (value.isascii() and value.isprintable()):
+        raise EndpointError(f"{source} holds characters that no key has: set it again")
+    return Key(value=value, source=source)
+
+
+def _proxy(url: URL) -> str | None:
+    """HTTP_PROXY, HTTPS_PROXY and NO_PROXY, read once: aiohttp would read them at each request."""
+    if urllib.request.proxy_bypass(url.host or ""):
+        return None
+    return urllib.request.getproxies().get(url.scheme)
+
+
+def _close(loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession) -> None:
+    """Close a session of any loop from any thread: its loop may run, stand or be gone."""
+    try:
+        here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+    except RuntimeError:
+        here = None
+    if here is not None and (loop is here or not loop.is_running()):
+        _CLOSING.add(task := here.create_task(session.close()))
+        task.add_done_callback(_CLOSING.discard)
+    elif loop.is_running():
+        asyncio.run_coroutine_threadsafe(session.close(), loop).result(timeout=5)
+    elif loop.is_closed():
+        asyncio.run(session.close())
+    else:
+        loop.run_until_complete(session.close())
+
+
+_CLOSING: set[asyncio.Task[None]] = set()  # the loop itself holds tasks weakly only

@@ -1,0 +1,1 @@
+"""Pools of replicas and who is asked what; only the modules ray_* here know Ray."""

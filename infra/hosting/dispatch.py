@@ -1,0 +1,173 @@
+"""Which replica gets which request.
+
+Role: the pure decision; nothing here waits or sends. Requests are taken in the order they came.
+One with an `affinity` (its problem) goes to the replica that a rendezvous hash prefers, whose cache
+holds its prefix, unless that one has an eighth of its limit more in flight than the least busy;
+any other goes to the least busy.
+Invariants: never more than `limit` requests inside a replica; the oldest waiting request goes
+first, so none starves; a suspect (infra.hosting.suspects) shares a replica with its cell only.
+
+A sample: with replicas 0 (3 inside) and 1 (none), assign() -> [(ticket, 1)]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Hashable, Iterable
+from dataclasses import dataclass
+
+from infra.hosting.suspects import Suspects
+
+SLACK_SHARE = 8  # a preferred replica may be busier by this part of the limit, and by 1 at least
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class Ticket:
+    """A request's place: `key` is its content, `since` when it came (s)."""
+
+    key: Hashable
+    affinity: str = ""
+    since: float = 0.0
+
+
+def preferred(affinity: str, replicas: Iterable[int]) -> int:
+    """Rendezvous hash: when a replica goes, only its own affinities move."""
+    return max(replicas, key=lambda replica: hashlib.blake2b(f"{replica}\0{affinity}".encode(),
+                                                             digest_size=8).digest())  # fmt: skip
+
+
+class Dispatch:
+    """The requests and replicas of one pool. Not thread-safe."""
+
+    def __init__(self, limit: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.suspects = Suspects()
+        self._limit = limit
+        self._slack = max(1, limit // SLACK_SHARE)
+        self._clock = clock
+        self._inside: dict[int, dict[Ticket, None]] = {}  # in the order they came
+        self._idle_since: dict[int, float] = {}
+        self._waiting: OrderedDict[Ticket, None] = OrderedDict()
+        self._suspected: OrderedDict[Ticket, None] = OrderedDict()  # waiting too
+        self._cell: Hashable | None = None  # in flight or next, on the reserved replica
+        self._reserved: int | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing waits and nothing is in flight."""
+        return not (self._waiting or self._suspected or any(self._inside.values()))
+
+    @property
+    def waited_s(self) -> float:
+        """Of the longest waiting request that is under no suspicion; 0 where none waits."""
+        oldest = next(iter(self._waiting), None)
+        return 0.0 if oldest is None else self._clock() - oldest.since
+
+    def idle_s(self) -> dict[int, float]:
+        """Replicas with nothing inside, and for how long."""
+        now = self._clock()
+        return {
+            replica: now - self._idle_since[replica]
+            for replica, inside in self._inside.items()
+            if not inside and replica != self._reserved
+        }
+
+    def add(self, replica: int) -> None:
+        """`replica` is ready."""
+        self._inside[replica] = {}
+        self._idle_since[replica] = self._clock()
+
+    def remove(self, replica: int) -> list[Hashable]:
+        """`replica` is gone; the content of what was in flight there."""
+        inside = self._inside.pop(replica)
+        if replica == self._reserved:
+            self._reserved = self._cell = None
+        return [ticket.key for ticket in inside]
+
+    def accuse(self, keys: Collection[Hashable]) -> list[Ticket]:
+        """`keys` were in flight at an unexplained death. Waiting tickets that are now poison."""
+        self.suspects.accuse(keys)
+        for ticket in [ticket for ticket in self._waiting if self.suspects.cell(ticket.key)]:
+            del self._waiting[ticket]
+            self._suspected[ticket] = None
+        waiting = (self._waiting, self._suspected)
+        poison = [t for queue in waiting for t in queue if self.suspects.is_poison(t.key)]
+        for ticket in poison:
+            self.leave(ticket)
+        return poison
+
+    def submit(self, ticket: Ticket) -> None:
+        """A request comes."""
+        ticket.since = self._clock()
+        queue = self._waiting if self.suspects.cell(ticket.key) is None else self._suspected
+        queue[ticket] = None
+
+    def leave(self, ticket: Ticket, *, is_cleared: bool = False) -> None:
+        """A request goes, from wherever it is. `is_cleared`: the engine gave it an answer."""
+        if is_cleared:
+            self.suspects.clear(ticket.key)
+        self._waiting.pop(ticket, None)
+        self._suspected.pop(ticket, None)
+        for replica, inside in self._inside.items():
+            if ticket in inside:
+                del inside[ticket]
+                self._idle_since[replica] = self._clock()
+
+    def assign(self) -> list[tuple[Ticket, int]]:
+        """Who may go now, and where."""
+        sent = self._assign_suspects()
+        while self._waiting:
+            replica = self._choice(next(iter(self._waiting)).affinity)
+            if replica is None:
+                break
+            ticket, _ = self._waiting.popitem(last=False)
+            self._inside[replica][ticket] = None
+            sent.append((ticket, replica))
+        return sent
+
+    def _choice(self, affinity: str) -> int | None:
+        loads = {r: len(inside) for r, inside in self._inside.items() if r != self._reserved}
+        least = min(loads, key=lambda replica: (loads[replica], replica), default=None)
+        if least is None or loads[least] >= self._limit:
+            return None
+        if affinity:
+            favourite = preferred(affinity, loads)
+            if loads[favourite] < self._limit and loads[favourite] <= loads[least] + self._slack:
+                return favourite
+        return least
+
+    def _assign_suspects(self) -> list[tuple[Ticket, int]]:
+        self._release_cleared()
+        self._reserve()
+        if self._reserved is None:
+            return []
+        inside = self._inside[self._reserved]
+        if self._cell is None:
+            if inside:  # others are still at work there
+                return []
+            self._cell = self.suspects.cell(next(iter(self._suspected)).key)
+        cell = [t for t in self._suspected if self.suspects.cell(t.key) == self._cell]
+        sent = cell[: self._limit - len(inside)]
+        for ticket in sent:
+            del self._suspected[ticket]
+            inside[ticket] = None
+        return [(ticket, self._reserved) for ticket in sent]
+
+    def _release_cleared(self) -> None:
+        """An equal request was answered meanwhile."""
+        for ticket in [t for t in self._suspected if self.suspects.cell(t.key) is None]:
+            del self._suspected[ticket]
+            self._waiting[ticket] = None
+
+    def _reserve(self) -> None:
+        """One replica for suspects as long as there are any: the least busy, which is let run
+        empty; an idle one that turns up meanwhile is taken instead."""
+        if self._cell is not None and self._reserved is not None:
+            if self._inside[self._reserved]:
+                return
+            self._cell = None  # this cell is through
+        self._reserved = None
+        if self._suspected:
+            loads = {replica: len(inside) for replica, inside in self._inside.items()}
+            self._reserved = min(loads, key=lambda r: (loads[r], r), default=None)

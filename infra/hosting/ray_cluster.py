@@ -1,0 +1,150 @@
+"""This driver's tie to a Ray cluster: joined where one stands, else started here, quietly.
+
+Invariants: Ray starts with the first request for a model and not before; it says nothing of its own
+on the terminal but errors.
+
+A sample: `start_ray(); cluster_nodes()[0].num_gpus == 8`
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from infra.placement.machine import MIN_PLACES, ray_node
+from infra.placement.nodes import Node
+from tasks.ports import TransientError
+
+NAMESPACE = "litecot"
+
+LOCAL_OBJECT_STORE_BYTES = 256 * 1024**2  # requests and replies are small
+
+STDERR = 2  # where C++ writes
+
+_NOTE = re.compile(rb"\[[\d-]+ [\d:,]+ [DIW] \d+ \d+\] ")  # of C++, below an error
+
+_STARTING = threading.Lock()
+
+_QUIET = {
+    "RAY_BACKEND_LOG_LEVEL": "error",  # no warnings of its C++ part between our lines
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_prestart_worker_first_driver": "0",  # engines have an environment no such worker has
+    "RAY_worker_niceness": "0",  # by default engines yield to everything else on the machine
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # `uv run litecot` must not rebuild the environment
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+_joined = False  # a cluster that stood before this driver came
+
+
+def has_joined() -> bool:
+    """Whether the cluster stood before this driver came, and outlives it."""
+    return _joined
+
+
+def start_ray(
+    *, num_cpus: int | None = None, temp_dir: Path | None = None, address: str | None = None
+) -> None:
+    """Join the cluster at `address` or RAY_ADDRESS, or start a quiet one here. Idempotent.
+
+    `temp_dir` must be short: Ray's sockets lie in it and a socket's path may have 107 bytes.
+    """
+    with _STARTING:
+        if not ray.is_initialized():
+            _call_on_lasting_thread(partial(_init_ray, num_cpus, temp_dir, address))
+
+
+def _call_on_lasting_thread(call: Callable[[], None]) -> None:
+    """Linux kills Ray's processes when the *thread* that started them ends, and threads of an
+    event loop's executor end with the loop: so they are started by one that never does."""
+    outcome: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            call()
+        except BaseException as error:
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(None)
+            threading.Event().wait()
+
+    threading.Thread(target=run, name="litecot-ray", daemon=True).start()
+    outcome.result()
+
+
+def _init_ray(num_cpus: int | None, temp_dir: Path | None, address: str | None) -> None:
+    quiet_ray()
+    try:
+        with _without_first_words():
+            _join_or_start(num_cpus, temp_dir, address)
+    except Exception as error:  # a busy machine: Ray gives its own processes 30 s
+        ray.shutdown()
+        raise TransientError(f"Ray did not start: {_first_line(error)}") from error
+
+
+def quiet_ray() -> None:
+    """Before Ray's processes start: what they must not do on their own."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+
+
+@contextmanager
+def _without_first_words() -> Iterator[None]:
+    """What Ray's C++ part notes before it heeds its log level (the level itself, that there is
+    no internet) stays unsaid; all else on stderr is passed on."""
+    with tempfile.TemporaryFile() as said:
+        stderr = os.dup(STDERR)
+        os.dup2(said.fileno(), STDERR)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, STDERR)
+            os.close(stderr)
+            said.seek(0)
+            for line in said:
+                if not _NOTE.match(line):
+                    os.write(STDERR, line)
+
+
+def _join_or_start(num_cpus: int | None, temp_dir: Path | None, address: str | None) -> None:
+    global _joined
+    _joined = bool(address or os.environ.get("RAY_ADDRESS"))
+    if _joined:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        return
+    ray.init(
+        num_cpus=num_cpus or max(MIN_PLACES, os.cpu_count() or 1),
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=LOCAL_OBJECT_STORE_BYTES,
+        _temp_dir=str(temp_dir or Path(tempfile.gettempdir()) / f"litecot-ray-{os.getuid()}"),
+    )
+
+
+def stop_ray() -> None:
+    """Leave the cluster; a local one stops with its actors."""
+    if ray.is_initialized():
+        ray.shutdown()
+
+
+def cluster_nodes() -> list[Node]:
+    """The nodes of the cluster at RAY_ADDRESS, which this driver joins. Raises TransientError."""
+    start_ray()
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return [ray_node(node) for node in nodes if node["Alive"]]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0]

@@ -1,1 +1,0 @@
-"""Replicas of models and who is asked what: no module here knows Ray (infra/actors.py does)."""

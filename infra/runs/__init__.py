@@ -1,0 +1,1 @@
+"""One run: its plan, the runner that drives stages, retries, commits, grading."""

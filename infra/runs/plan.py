@@ -1,0 +1,78 @@
+"""A run as planned: its stages with their fingerprints and models, decided before anything starts.
+
+Invariant: immutable; made by flows/recipes/plan.py from a recipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from infra.engines import EngineConfig
+from infra.engines.model_size import model_size
+from infra.hosting.nodes import nodes as nodes_here
+from infra.placement.plan import Node, Placement, PlacementMode, StageDemand, place
+from tasks.prompts import prompt_sha
+from tasks.stage import Stage
+
+TRAIN = "train"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRun:
+    """A stage as one run does it."""
+
+    stage: Stage[Any, Any]
+    config: Any
+    fingerprint: str
+    models: Mapping[str, EngineConfig] = field(default_factory=dict)  # role -> engine
+    names: Mapping[str, str] = field(default_factory=dict)  # role -> name in rows, if another
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlan:
+    """Everything decided before anything starts; made by flows/plan from a recipe."""
+
+    run_id: str
+    recipe: str
+    resolved: str  # JSON
+    fingerprints: Mapping[str, str]  # stage -> fingerprint
+    stages: Mapping[str, StageRun]
+    counter: EngineConfig  # whose tokenizer counts tokens
+    seed: int
+    train_gpus: int = 0  # that training wants for itself
+
+    def prompts(self) -> dict[str, str]:
+        """Prompt file -> its hash, of all stages."""
+        return {
+            f"{step}__{run.config.prompt}": prompt_sha(step, run.config.prompt)
+            for run in self.stages.values()
+            for step in run.stage.prompts
+        }
+
+    def demands(self) -> list[StageDemand]:
+        """The stages in order, as placement sees them."""
+        names = [name for name in self.fingerprints if name in self.stages or name == TRAIN]
+        return [
+            StageDemand(
+                name=name,
+                models=self.stages[name].models if name in self.stages else {},
+                num_gpus=self.train_gpus if name == TRAIN else 0,
+                is_alone=name == TRAIN or name.startswith("evaluate-"),
+            )
+            for name in names
+        ]
+
+    def place(
+        self, nodes: Sequence[Node] | None = None, *, mode: PlacementMode = "auto"
+    ) -> Placement:
+        """Where and when its models run: on `nodes`, or on what is here. Raises PlacementError."""
+        demands = self.demands()
+        asked = {config for demand in demands for config in demand.models.values()}
+        sizes = {
+            config: model_size(config.model, revision=config.revision)
+            for config in asked
+            if config.engine != "endpoint"
+        }
+        return place(demands, sizes=sizes, nodes=nodes or nodes_here(), mode=mode)

@@ -1,0 +1,184 @@
+"""One run, open: its stages with their fingerprints, its corpus, and the models it may ask.
+
+Role: what the runner and the flows share. Invariants: models, worker processes and Ray start on
+first use only, so a run with nothing left to do loads nothing; one Run a corpus at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pydantic import BaseModel
+
+from infra.engines import EngineConfig
+from infra.engines.token_counter import TokenizerCounter
+from infra.placement.plan import Phase, Placement
+from infra.runs.grading import ProcessGrader
+from infra.runs.models import Models
+from infra.runs.plan import RunPlan, StageRun
+from infra.runs.ports import HostedModel, ModelHost
+from infra.settings import Settings
+from infra.storage import Corpus, CorpusWriter
+from sql.database import Database, connect
+from sql.pending import count_pending, stream_pending
+from tasks.ports import Grader, TokenCounter
+from tasks.schemas import Row
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pending:
+    """What a stage has left to do."""
+
+    count: int
+    records: Iterator[dict[str, Any]]
+
+
+class NotTrainedError(RuntimeError):
+    """A trained student was asked for before there is one."""
+
+
+class Run:
+    """Use as a context manager: it holds the corpus's one write lock.
+
+    `models`, `grader` and `tokens`, where given, stand in for Ray, worker processes and
+    the tokenizer; `secrets` are keys of endpoints by the name of their block.
+    """
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        *,
+        corpus: Path | str,
+        settings: Settings,
+        models: ModelHost | None = None,
+        grader: Grader | None = None,
+        tokens: TokenCounter | None = None,
+        secrets: Mapping[str, str] | None = None,
+    ) -> None:
+        self.plan = plan
+        self.run_id = plan.run_id
+        self.seed = plan.seed
+        self.stages = plan.stages
+        self.settings = settings
+        self.corpus = Corpus(corpus)
+        self.writer = CorpusWriter(corpus)
+        counter = plan.counter
+        self.tokens = tokens or TokenizerCounter(counter.model, revision=counter.revision)
+        self._models = models
+        self._grader = grader
+        self._secrets = secrets
+
+    def __enter__(self) -> Self:
+        self.writer.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if isinstance(self._grader, ProcessGrader):
+                self._grader.close()
+            if self._models is not None:
+                self._models.close()
+        finally:
+            self.writer.__exit__(kind, error, trace)
+
+    @cached_property
+    def placement(self) -> Placement:
+        """Where and when the models run. Raises PlacementError."""
+        return self.plan.place(mode=self.settings.placement)
+
+    async def begin(self, phase: Phase) -> None:
+        """From now on only the models of `phase` are asked; the others make room."""
+        if self._models is None:
+            return  # nothing is loaded yet
+        models = set(phase.models)
+        if "evaluate-trained" in phase.stages:
+            models = set(self.stage("evaluate-trained").models.values())
+        await self._models.reside(models)
+
+    def stage(self, name: str) -> StageRun:
+        """The stage, its models as placed; where it evaluates the trained student, that one."""
+        stage = self.stages[name]
+        placed = self.placement.placed
+        models = {role: placed.get(config, config) for role, config in stage.models.items()}
+        stage = replace(stage, models=models)
+        if name != "evaluate-trained":
+            return stage
+        weights = self.trained_weights()
+        if weights is None:
+            raise NotTrainedError("there is no trained student to evaluate: run the stage 'train'")
+        student = stage.models["student"].model_copy(update={"model": str(weights.resolve())})
+        return replace(stage, models={"student": student}, names={"student": weights.name})
+
+    def trained_weights(self, data_fingerprint: str | None = None) -> Path | None:
+        """Folder of the weights this run trained (on these examples), if they are there."""
+        found = self.database().run(
+            "select path, data_fingerprint from raw_models"
+            " where stage_fingerprint = fingerprint_of('train') order by created_at desc"
+        )
+        store = self.corpus.store
+        paths = [path for path, data in found.rows if data_fingerprint in (None, data)]
+        return next((store.folder / path for path in paths if store.fetch(path)), None)
+
+    @property
+    def grader(self) -> Grader:
+        """Started on first use."""
+        if self._grader is None:
+            self._grader = ProcessGrader(
+                max_workers=self.settings.grader_processes,
+                time_limit_s=self.settings.answer_timeout_s,
+            )
+        return self._grader
+
+    def model(self, config: EngineConfig, *, affinity: str = "") -> HostedModel:
+        """The model of `config`; its engine starts with its first request."""
+        if self._models is None:
+            self._models = Models(self.settings, secrets=self._secrets)
+        return self._models.model(config, affinity=affinity)
+
+    def database(self) -> Database:
+        """The corpus as it is now, this run selected."""
+        database = connect(self.corpus.parts(), through=self.corpus.store.files)
+        database.set_run(self.run_id, dict(self.plan.fingerprints))
+        return database
+
+    def pending(self, stage: StageRun, shard: int | None) -> Pending:
+        """Inputs of `stage` in `shard` that have neither rows nor a rejection yet."""
+        database = self.database()
+        arguments: dict[str, Any] = {
+            "reads": stage.stage.reads,
+            "table": stage.stage.writes.table,
+            "fingerprint": stage.fingerprint,
+            "config": config_json(stage.config),
+            "shard": shard,
+        }
+        count = count_pending(database, **arguments)
+        return Pending(count=count, records=stream_pending(database, **arguments))
+
+    def write(self, input_id: str, rows: list[Row], *, stage: str) -> None:
+        """Rows made outside a step (ingest, training, the run itself)."""
+        self.writer.finish(
+            input_id,
+            rows,
+            stage_fingerprint=self.plan.fingerprints.get(stage, ""),
+            run_id=self.run_id,
+        )
+
+    @cached_property
+    def weights(self) -> Path:
+        """Folder on this machine of the models trained into this corpus."""
+        return self.corpus.store.folder / "weights"
+
+
+def config_json(config: BaseModel) -> str:
+    """What a query sees of a stage's settings, through getvariable('config')."""
+    return config.model_dump_json()

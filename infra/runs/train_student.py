@@ -1,0 +1,141 @@
+"""Trains the student on the run's examples and keeps the weights in the corpus.
+
+Invariant: a model is identified by its base, its training settings and the ids of its examples, so
+the same examples are never trained on twice; the `models` row is written after the weights are.
+Nothing is trained on that is, or overlaps, a question the run evaluates on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from infra.engines import EngineConfig
+from infra.engines.model_files import model_source
+from infra.runs.intake import read_held_out
+from infra.runs.run import Run
+from infra.training.config import TrainConfig, TrainingError, TrainingExample, TrainProgress
+from infra.training.launch import train
+from sql.database import Database
+from tasks.intake.hygiene import HeldOut, HygieneConfig, Twin
+from tasks.intake.wording import tokens_of
+from tasks.schemas import Model, content_id
+
+STAGE = "train"
+MAX_NAMED = 3  # overlapping problems, in a message
+
+
+class NothingToTrainError(ValueError):
+    """The run selected no example."""
+
+
+class EvaluationOverlapError(TrainingError):
+    """A training example's problem is, or overlaps, a question of an evaluation set."""
+
+
+def train_student(
+    run: Run,
+    config: TrainConfig,
+    *,
+    base: EngineConfig,
+    held_out: Sequence[str] = (),
+    hygiene: HygieneConfig | None = None,
+    on_progress: Callable[[TrainProgress], None] | None = None,
+) -> bool:
+    """Train unless it was done; whether it was done now.
+
+    `held_out`: evaluation sets, beside the run's own held-out problems. Raises
+    NothingToTrainError, EvaluationOverlapError, TrainingError.
+    """
+    rows = _examples(run.database())
+    if not rows:
+        raise NothingToTrainError(
+            "no example was selected, so there is nothing to train on: `litecot sql 'select * from "
+            "selection_by_filter'` shows what dropped them"
+        )
+    hygiene = hygiene or HygieneConfig()
+    assert_separate(run.database(), read_held_out(held_out, hygiene, ids={}))
+    data = content_id([row["record_id"] for row in rows])
+    model_id = _model_row(run, base, data).content_id(run.plan.fingerprints[STAGE])
+    if run.trained_weights(data) is not None:
+        return False
+    output = run.weights / model_id
+    examples = [
+        TrainingExample(
+            prompt=row["prompt"], completion=row["completion"], condition=row["condition"]
+        )
+        for row in rows
+    ]
+    result = train(
+        config, base=model_source(base.model), examples=examples, output=output,
+        on_progress=on_progress,
+    )  # fmt: skip
+    path = str(output.relative_to(run.corpus.store.folder))
+    run.corpus.store.keep(path)
+    row = _model_row(
+        run, base, data,
+        path=path,
+        num_parameters=result.num_parameters, num_examples=result.num_examples,
+        num_steps=result.num_steps, train_tokens=result.train_tokens,
+        train_loss=result.train_loss, train_seconds=result.train_seconds,
+        world_size=result.world_size,
+    )  # fmt: skip
+    run.write(data, [row], stage=STAGE)
+    run.writer.flush()
+    return True
+
+
+def assert_separate(database: Database, held_out: HeldOut) -> None:
+    """Raises EvaluationOverlapError where an example's problem is in `held_out` or the eval split.
+
+    Ingest has seen to it; this catches what came into the corpus since, or in another way.
+    """
+    query = "select source, line, question from stg_problems where split = 'eval' order by all"
+    for row in database.run(query).records():
+        held_out.add(row["question"], where=f"{row['source']}:{row['line']}")
+    query = (
+        "select distinct problem_id, source, line, question from stg_problems"
+        " where problem_id in (select problem_id from stg_examples) order by source, line"
+    )
+    found = [
+        (row, twin)
+        for row in database.run(query).records()
+        if (twin := _twin(held_out, row["question"]))
+    ]
+    if found:
+        raise EvaluationOverlapError(_overlap_message(found))
+
+
+def _twin(held_out: HeldOut, question: str) -> Twin | None:
+    return held_out.same(tokens_of(question)) or held_out.overlapping(question)
+
+
+def _overlap_message(found: Sequence[tuple[dict[str, Any], Twin]]) -> str:
+    named = ", ".join(
+        f"{row['source']}:{row['line']} ({row['problem_id']}) holds {twin.similarity:.0%} of"
+        f" {twin.where}"
+        for row, twin in found[:MAX_NAMED]
+    )
+    more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+    return (
+        f"training problems are in an evaluation set: {named}{more}; take them out of the problems,"
+        " or the set out of evaluate.problems and hygiene.evaluation_sets, and run again: what is"
+        " done already is kept"
+    )
+
+
+def _examples(database: Database) -> list[dict[str, Any]]:
+    return database.run_file("inputs", "train").records()
+
+
+def _model_row(run: Run, base: EngineConfig, data_fingerprint: str, **measured: Any) -> Model:
+    unmeasured: dict[str, Any] = {
+        "path": "", "num_parameters": 0, "num_examples": 0, "num_steps": 0, "train_tokens": 0,
+        "train_loss": 0.0, "train_seconds": 0.0, "world_size": 0,
+    }  # fmt: skip
+    return Model(
+        base=base.model,
+        recipe=run.plan.recipe,
+        data_fingerprint=data_fingerprint,
+        **{**unmeasured, **measured},
+    )

@@ -1,0 +1,155 @@
+"""A corpus on S3-compatible storage: parts and manifest in the bucket, the journal on this machine.
+
+Invariants: an object appears whole or not at all (one PUT); the manifest is replaced only where it
+still is what this writer last saw (If-Match), so a writer that another one took for dead changes
+nothing more; nothing a newer writer uploaded is ever deleted. Where this machine is lost, so is
+what it finished in the last seconds and had not uploaded (it is made again), and the replies it had
+paid for; no row in a part is.
+
+    s3://bucket/maths/_manifest.json, _lock, problems/part-....parquet, weights/<model_id>/...
+    <journals>/bucket-3fa2c19b04d1/_journal/journal.sqlite, _lock, weights/<model_id>/...
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import AbstractContextManager
+from io import RawIOBase
+from pathlib import Path
+
+from infra.storage.errors import CorpusError, explained
+from infra.storage.s3.bucket import Bucket, Found, ReplacedError
+from infra.storage.s3.claim import EXPIRES_S, Claim, taken_over
+from infra.storage.s3.part_files import PartFiles
+from infra.storage.store import LOCK
+from tasks.schemas import content_id
+
+SCRATCH = "_scratch"
+
+
+class S3Store:
+    """See Store."""
+
+    def __init__(self, url: str, *, journals: Path, expires_s: float = EXPIRES_S) -> None:
+        self._bucket = Bucket(url)
+        place = content_id([self._bucket.endpoint, self._bucket.url])[:12]
+        self.folder = journals.resolve() / f"{self._bucket.name}-{place}"
+        self.files = PartFiles(self._bucket)
+        self._expires_s = expires_s
+        self._claim: Claim | None = None
+        self._etags: dict[str, str | None] = {}  # name -> what we last saw of it
+        self._began_s = 0.0  # by the server's clock, when this writer showed itself
+        self._server_ahead_s = 0.0  # of this process's steady clock
+
+    def __str__(self) -> str:
+        return self._bucket.url
+
+    def where(self, name: str) -> str:
+        return f"{self._bucket.url}/{name}"
+
+    def explained(self) -> AbstractContextManager[None]:
+        return explained(self.folder)
+
+    # --- reading
+
+    def entries(self) -> list[str]:
+        return self._bucket.entries()
+
+    def read(self, name: str) -> bytes | None:
+        found = self._look(name)
+        return found.content if found else None
+
+    def _look(self, name: str) -> Found | None:
+        found = self._bucket.get(name)
+        self._etags[name] = found.etag if found else None
+        return found
+
+    def sizes(self, names: Iterable[str]) -> Mapping[str, int]:
+        found = {item.name: item.size for item in self._bucket.listed()}
+        self.files.learn(found)
+        return found
+
+    def open(self, name: str) -> RawIOBase:
+        return self.files.open(self.where(name))
+
+    # --- writing
+
+    def claim(self, journal: str) -> None:
+        self._claim = Claim(
+            self._bucket, journal=journal, folder=self.folder, expires_s=self._expires_s
+        )
+        seen = self._bucket.get(LOCK)
+        if seen is None:
+            raise CorpusError(taken_over(self._bucket.url))
+        self._began_s = seen.server_s - seen.age_s
+        self._server_ahead_s = seen.server_s - time.monotonic()
+        shutil.rmtree(self.folder / SCRATCH, ignore_errors=True)
+
+    def assert_claimed(self) -> None:
+        if self._claim:
+            self._claim.assert_held()
+
+    def release(self) -> None:
+        if self._claim:
+            self._claim.release()
+        self._claim = None
+
+    def now(self) -> float:
+        return time.monotonic() + self._server_ahead_s
+
+    def replace(self, name: str, content: bytes) -> None:
+        self.assert_claimed()
+        try:
+            self._etags[name] = self._bucket.put_if(name, content, etag=self._etags.get(name))
+        except ReplacedError:
+            raise CorpusError(taken_over(self._bucket.url)) from None
+
+    def scratch(self, name: str) -> Path:
+        path = self.folder / SCRATCH / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def publish(self, name: str) -> None:
+        path = self.scratch(name)
+        try:
+            self._bucket.put_file(name, path)
+        finally:
+            path.unlink()  # made again from the journal, where it did not go up
+
+    def delete(self, name: str) -> None:
+        self._bucket.delete(name)
+
+    def set_aside(self, name: str, to: str) -> None:
+        self._bucket.move(name, to)
+
+    def remove_leftovers(self, tables: Collection[str], live: Collection[str]) -> list[str]:
+        # What came after our claim is a newer writer's, should we be the one taken for dead.
+        old = [item.name for item in self._bucket.listed() if item.modified_s < self._began_s]
+        parts = [name for name in old if name.partition("/part-")[0] in tables]
+        left = [name for name in parts if name not in live]
+        for name in left:
+            self.delete(name)
+        return [self.where(name) for name in left]
+
+    # --- folders: trained weights
+
+    def keep(self, name: str) -> None:
+        for path in sorted((self.folder / name).rglob("*")):
+            if path.is_file():
+                self._bucket.put_file(str(path.relative_to(self.folder)), path)
+
+    def fetch(self, name: str) -> bool:
+        folder = self.folder / name
+        if folder.is_dir():
+            return True
+        files = [item.name for item in self._bucket.listed(f"{name}/")]
+        incoming = folder.with_name(f".{folder.name}.incoming")
+        for file in files:
+            path = incoming / Path(file).relative_to(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._bucket.fetch_file(file, path)
+        if files:
+            incoming.replace(folder)
+        return bool(files)

@@ -1,0 +1,1 @@
+"""Files and hub data sets to problems: readers, columns, values, hygiene."""
