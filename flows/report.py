@@ -230,7 +230,7 @@ def _stage_table(report: Report) -> Table:
     for stage, seconds in report.stage_seconds.items():
         table.add_row(stage, str(report.stage_rows.get(stage, 0)), f"{seconds:.1f}")
     table.add_row("model requests, scoring aside", str(report.num_requests), "")
-    table.add_row("  of these, asked before in vain", str(report.num_repeated), "")
+    table.add_row("  of these, again after lost replies", str(report.num_repeated), "")
     table.add_row("all", "", f"{report.total_seconds:.1f}")
     return table
 

@@ -65,10 +65,10 @@ async def ingest(order: Order) -> IntakeReport:
 
 
 @task(
-    task_run_name="{stage}, {place}",
+    task_run_name="{stage}, {shards}",
     **TASK,
 )  # fmt: skip
-async def stage_shard(order: Order, stage: str, shard: int | None, place: str) -> StageReport:
+async def stage_shard(order: Order, stage: str, shard: int | None, shards: str) -> StageReport:
     """Whatever is pending of one stage in one shard."""
     opened = session(order)
     count, progress = _count(order, stage)

@@ -69,7 +69,7 @@ class DifficultyRecord(Record):
     question: str
     rationale: str | None  # the shortest correct long chain if there is one, else the shortest
     num_tokens: int | None  # its length
-    length_place: float | None  # share of the shard's problems whose rationale is shorter, 0..1
+    length_quantile: float | None  # share of the shard's problems whose rationale is shorter, 0..1
     num_wrong: int
     num_graded: int
     subject_error_rate: float | None
@@ -100,11 +100,11 @@ def read_level(text: str) -> Level | None:
 def step_score(record: DifficultyRecord, config: DifficultyConfig) -> float | None:
     """Step complexity. By default the rationale's length (its steps times the length of a step).
 
-    Lengths have no unit across tokenizers and teachers, so what counts is the place among the
+    Lengths have no unit across tokenizers and teachers, so what counts is the rank among the
     shard's problems. With `num_steps_hard`, the counted steps as a share of it.
     """
     if config.num_steps_hard is None:
-        return record.length_place
+        return record.length_quantile
     return min(1.0, count_steps(record.rationale or "") / config.num_steps_hard)
 
 

@@ -248,7 +248,7 @@ def _accepted(attempts: Sequence[Attempt], record: RewriteRecord, ports: Ports) 
 
 
 async def _original(attempts: Sequence[Attempt], record: RewriteRecord, ports: Ports) -> Rationale:
-    """The parent in the rewrite's place; what the attempts cost is on the rejection's account."""
+    """The parent instead of the rewrite; what the attempts cost is on the rejection's account."""
     text = record.parent_text or ""
     grade = await ports.grader.grade(
         text, answer=record.answer, answer_type=record.answer_type, truncated=False

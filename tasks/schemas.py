@@ -91,12 +91,12 @@ class Membership(Row):
     problem_id: str = column("the problem")
     split: str = column("train | eval")
     shard: int = column("shard number, from 0")
-    position: int = column("place in the run's order, from 0")
+    position: int = column("number in the run's order, from 0")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate(Row):
-    """A rationale somebody brought, before it was verified. Its stage is the set of input files."""
+    """An imported rationale, before it was verified. Its stage is the set of input files."""
 
     table: ClassVar[str] = "candidates"
     key: ClassVar[str] = "candidate_id"
@@ -104,7 +104,7 @@ class Candidate(Row):
 
     problem_id: str = column("the problem it answers")
     candidate: int = column("number among the problem's candidates, from 0")
-    text: str = column("the rationale, as brought")
+    text: str = column("the rationale, as imported")
     model: str | None = column("who wrote it, where the source says so", default=None)
     recorded_correct: bool | None = column("the source's own grading, if any", default=None)
 
@@ -130,7 +130,7 @@ class Rationale(Usage, Row):
     problem_id: str = column("the problem it answers")
     parent_id: str | None = column("the rationale it was made from", default=None)
     candidate_id: str | None = column(
-        "the brought candidate it is, if it was brought", default=None
+        "the imported candidate it is, if it was imported", default=None
     )
     kind: str = column("long | rewritten | compressed")
     candidate: int = column("number among the samples of one prompt, from 0", default=0)
@@ -230,9 +230,7 @@ class Selection(Row):
     kept: bool = column("whether it goes on to training")
     filter: str = column("filter that decided: accuracy | diversity | difficulty | kept")
     reason: str = column("snake_case reason, e.g. wrong_answer, near_duplicate, rd_above_threshold")
-    rank: int | None = column(
-        "place by RD among the survivors of the problem, from 1", default=None
-    )
+    rank: int | None = column("rank by RD among the survivors of the problem, from 1", default=None)
     rd: float | None = column("Rationale Difficulty used", default=None)
     duplicate_of: str | None = column(
         "the better rationale it nearly repeats, where diversity decided", default=None

@@ -1,6 +1,6 @@
 """Verdicts: does a text's last stated answer equal the gold one (MoRSD's accuracy filter).
 
-Every step that makes text asks here; the stage `verify` does it for rationales somebody brought.
+Every step that makes text asks here; the stage `verify` does it for imported rationales.
 Invariant: a verdict is stored beside the answer that was read, so a disagreement can be looked at.
 """
 
@@ -50,7 +50,7 @@ class VerifyRecord(Record):
 
 
 async def verify(record: VerifyRecord, ports: Ports, config: VerifyConfig) -> Sequence[Rationale]:
-    """One Rationale (kind "long", finish_reason "imported") a brought candidate."""
+    """One Rationale (kind "long", finish_reason "imported") a imported candidate."""
     grade = await ports.grader.grade(
         record.text, answer=record.answer, answer_type=record.answer_type, truncated=False
     )

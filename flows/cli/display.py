@@ -181,7 +181,7 @@ def print_status(database: Database, corpus: str) -> None:
         order by i.started_at
     """
     runs = Table(
-        "recipe", "run", "started", "ended", "requests", "asked before in vain", header_style="bold"
+        "recipe", "run", "started", "ended", "requests", "lost replies", header_style="bold"
     )
     for row in database.run(query).rows:
         runs.add_row(*(Text(plain(value)) for value in row))

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flows.costs.expected import Expected, Inputs, Observed, Usage
+from flows.costs.expected import Expected, ExpectedUsage, Inputs, Observed
 from flows.recipes.assumptions import Assumptions, Price
 from flows.recipes.recipe import Recipe
 from infra.engines import EngineConfig
@@ -104,7 +104,7 @@ def _stages(recipe: Recipe) -> list[str]:
 
 
 def _cost(
-    stage: str, records: float, usage: Usage, *, book: Expected,
+    stage: str, records: float, usage: ExpectedUsage, *, book: Expected,
     parameters: Callable[[EngineConfig], int | None], on_gpu: Callable[[EngineConfig], bool],
 ) -> StageCost:  # fmt: skip
     recipe, role = book.recipe, _role(book.recipe, stage)
@@ -130,7 +130,7 @@ def _cost(
     )
 
 
-def _gpu_hours(stage: str, role: Role, usage: Usage, count: int, book: Expected) -> float:
+def _gpu_hours(stage: str, role: Role, usage: ExpectedUsage, count: int, book: Expected) -> float:
     """Reading and training by operations at a share of the peak, writing by tokens a second."""
     train = book.recipe.train
     peak = book.assume("peak_tflops") * 1e12
@@ -148,5 +148,5 @@ def _gpu_hours(stage: str, role: Role, usage: Usage, count: int, book: Expected)
     return (read_s + usage.completion_tokens / rate) / SECONDS
 
 
-def _price(usage: Usage, price: Price) -> float:
+def _price(usage: ExpectedUsage, price: Price) -> float:
     return (usage.prompt_tokens * price.input + usage.completion_tokens * price.output) / 1e6

@@ -19,15 +19,15 @@ CONDITIONS = 2  # of an evaluation: without and with <compress>
 
 
 @dataclass(frozen=True, kw_only=True)
-class Usage:
+class ExpectedUsage:
     """Requests and tokens, of one record or of many."""
 
     requests: float = 0
     prompt_tokens: float = 0
     completion_tokens: float = 0
 
-    def times(self, factor: float) -> Usage:
-        return Usage(
+    def times(self, factor: float) -> ExpectedUsage:
+        return ExpectedUsage(
             requests=self.requests * factor,
             prompt_tokens=self.prompt_tokens * factor,
             completion_tokens=self.completion_tokens * factor,
@@ -58,7 +58,7 @@ class Inputs:
 class Observed:
     """What the corpus has already, by stage: usage of a record, and records done of this run."""
 
-    usage: Mapping[str, Usage] = field(default_factory=dict)
+    usage: Mapping[str, ExpectedUsage] = field(default_factory=dict)
     chains: Mapping[str, Chains] = field(default_factory=dict)  # by kind
     done: Mapping[str, int] = field(default_factory=dict)
     share_accepted: float | None = None
@@ -123,7 +123,7 @@ class Expected:
     def candidates(self) -> float:
         if "generate" in self.recipe.stages:
             return self.recipe.generate.num_candidates
-        return self.inputs.candidates or self.assume("brought")
+        return self.inputs.candidates or self.assume("imported")
 
     @property
     def solved(self) -> float:
@@ -182,34 +182,34 @@ class Expected:
 
     # --- what one record asks
 
-    def usage(self, stage: str) -> Usage:
+    def usage(self, stage: str) -> ExpectedUsage:
         """Of one record, as assumed."""
         if stage.startswith("evaluate-"):
             return self._evaluate(stage)
-        ask: dict[str, Callable[[], Usage]] = {
+        ask: dict[str, Callable[[], ExpectedUsage]] = {
             "generate": self._generate, "difficulty": self._judge, "rewrite": self._rewrite,
             "compress": self._compress, "score": self._score, "train": self._train,
         }  # fmt: skip
         return ask[stage]()
 
-    def _generate(self) -> Usage:
-        return Usage(
+    def _generate(self) -> ExpectedUsage:
+        return ExpectedUsage(
             requests=1,
             prompt_tokens=self.question + self.template("generate", self.recipe.generate.prompt),
             completion_tokens=self.candidates * self.length("long"),
         )
 
-    def _judge(self) -> Usage:
+    def _judge(self) -> ExpectedUsage:
         config = self.recipe.difficulty
-        return Usage(
+        return ExpectedUsage(
             requests=1,
             prompt_tokens=self.question + self.template("judge", config.prompt),
             completion_tokens=self.reply(self.assume("verdict_tokens"), config.max_tokens),
         )
 
-    def _rewrite(self) -> Usage:
+    def _rewrite(self) -> ExpectedUsage:
         config, length = self.recipe.rewrite, self.length("rewritten")
-        write = Usage(
+        write = ExpectedUsage(
             requests=1,
             prompt_tokens=self.question
             + self.length("long")
@@ -218,7 +218,7 @@ class Expected:
         )
         checks = int(config.teacher_check)
         words = self.assume("verdict_tokens")
-        both = Usage(
+        both = ExpectedUsage(
             requests=1 + checks,
             prompt_tokens=write.prompt_tokens
             + checks * (self.question + length + self.template("verify", config.prompt)),
@@ -227,25 +227,25 @@ class Expected:
         )
         return both.times(min(self.assume("rewrite_attempts"), config.max_attempts))
 
-    def _compress(self) -> Usage:
+    def _compress(self) -> ExpectedUsage:
         config, rounds = self.recipe.compress, self.rounds
         source, ratio = self.length(config.source), self.assume("round_ratio")
         is_teacher = self.recipe.models.compressor is None
         thought = self.assume("thinking_tokens") if is_teacher else 0
         read = source * _mean_power(ratio, rounds)
-        return Usage(
+        return ExpectedUsage(
             requests=rounds,
             prompt_tokens=rounds
             * (self.question + self.template("compress", config.prompt) + read),
             completion_tokens=rounds * min(read * ratio + thought, config.max_tokens),
         )
 
-    def _score(self) -> Usage:
+    def _score(self) -> ExpectedUsage:
         """Behind its question; for some scorers also without it, or step by step in windows."""
         config = self.recipe.score
         passes = 1 + ("ifd" in config.scorers)
         passes += (1 + config.window_steps) * ("naturalness" in config.scorers)
-        return Usage(
+        return ExpectedUsage(
             requests=1, prompt_tokens=self.question + passes * self._mean_length(config.kinds)
         )
 
@@ -254,17 +254,17 @@ class Expected:
         total = sum(counts.values()) or 1
         return sum(n * self.length(kind) for kind, n in counts.items() if n) / total
 
-    def _train(self) -> Usage:
+    def _train(self) -> ExpectedUsage:
         """`prompt_tokens`: what is trained on, all epochs."""
         select = self.recipe.select
         kinds = [*select.original_kinds, *(["compressed"] if select.with_compressed else [])]
         length = self._mean_length(kinds)
-        return Usage(prompt_tokens=(self.question + length) * self.recipe.train.epochs)
+        return ExpectedUsage(prompt_tokens=(self.question + length) * self.recipe.train.epochs)
 
-    def _evaluate(self, stage: str) -> Usage:
+    def _evaluate(self, stage: str) -> ExpectedUsage:
         role = stage.removeprefix("evaluate-")
         config = self.recipe.evaluate
-        return Usage(
+        return ExpectedUsage(
             requests=1,
             prompt_tokens=self.question + self.template("generate", config.prompt),
             completion_tokens=min(self.assume(f"{role}_eval_tokens"), config.max_tokens),

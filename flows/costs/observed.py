@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from flows.costs.expected import Chains, Inputs, Observed, Usage
+from flows.costs.expected import Chains, ExpectedUsage, Inputs, Observed
 from flows.recipes.recipe import Recipe
 from infra.nano.files import resolve_nano
 from infra.runs.plan import RunPlan
@@ -154,17 +154,17 @@ def know_corpus(location: str, plan: RunPlan) -> Known:
 
 def _usage(
     database: Database, stages: Mapping[str, str]
-) -> tuple[dict[str, int], dict[str, Usage]]:
+) -> tuple[dict[str, int], dict[str, ExpectedUsage]]:
     """Records that asked a model, and what one of them asked, by stage."""
     columns = "stage_fingerprint, input_id, num_requests, prompt_tokens, completion_tokens"
     paid = ("rationales", "difficulties", "rejections", "evaluations")
     inputs: dict[str, int] = {}
-    usage: dict[str, Usage] = {}
+    usage: dict[str, ExpectedUsage] = {}
     for fingerprint, count, *sums in database.run(_PAID.format(made=_union(columns, paid))).rows:
         if stage := stages.get(fingerprint):
             requests, prompt, completion = (float(value) / count for value in sums)
             inputs[stage] = count
-            usage[stage] = Usage(
+            usage[stage] = ExpectedUsage(
                 requests=requests, prompt_tokens=prompt, completion_tokens=completion
             )
     return inputs, usage

@@ -37,7 +37,7 @@ class Assumptions(BaseModel):
 
     problems: int = Field(default=1000, ge=1, description="where no file and no limit says")
     held_out: int = Field(default=500, ge=1, description="evaluation problems, where no file says")
-    brought: float = Field(default=4, gt=0, description="rationales a problem brings [ours]")
+    imported: float = Field(default=4, gt=0, description="imported rationales a problem [ours]")
     characters_per_token: float = Field(
         default=3.0, ge=0.1, description="of mathematics in English and LaTeX [ours]"
     )

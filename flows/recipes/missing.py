@@ -79,13 +79,15 @@ def faults_of_inputs(
 
     Without `ask_hub` a name that is no file here is taken for a hub data set and believed.
     """
-    places = [resolve_nano(name) for name in names]
+    locations = [resolve_nano(name) for name in names]
     if not ask_hub:
-        places = [place for place in places if not _is_hub_id(place)]
+        locations = [location for location in locations if not _is_hub_id(location)]
     faults = [
-        fault for place in places for fault in _fault(partial(resolve_sources, [place], config))
+        fault
+        for location in locations
+        for fault in _fault(partial(resolve_sources, [location], config))
     ]
-    return faults or (_fault(partial(resolve_sources, places, config)) if places else [])
+    return faults or (_fault(partial(resolve_sources, locations, config)) if locations else [])
 
 
 def faults_here(recipe: Recipe, *, ask_hub: bool = True) -> list[str]:
@@ -94,8 +96,8 @@ def faults_here(recipe: Recipe, *, ask_hub: bool = True) -> list[str]:
     faults = _fault(partial(check_problems, recipe))
     faults += faults_of_inputs(recipe.evaluate.problems, held_out, ask_hub=ask_hub)
     looked_at = [resolve_nano(name) for name in recipe.hygiene.evaluation_sets]
-    for place in looked_at if ask_hub else [name for name in looked_at if not _is_hub_id(name)]:
-        faults += _fault(partial(resolve_questions, [place]))
+    for location in looked_at if ask_hub else [name for name in looked_at if not _is_hub_id(name)]:
+        faults += _fault(partial(resolve_questions, [location]))
     return faults + [
         fault
         for config in dict.fromkeys(recipe.roles().values())
@@ -103,9 +105,9 @@ def faults_here(recipe: Recipe, *, ask_hub: bool = True) -> list[str]:
     ]
 
 
-def _is_hub_id(place: str) -> bool:
+def _is_hub_id(location: str) -> bool:
     try:
-        return find_sources([place])[0].kind == "hub"
+        return find_sources([location])[0].kind == "hub"
     except IngestError:
         return False
 

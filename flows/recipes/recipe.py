@@ -117,7 +117,7 @@ class Recipe(BaseModel):
         source = self.compress.source
         if not set(MADE_BY[source]) & set(self.stages):
             remedy = {
-                "long": "add the stage 'generate', or 'verify' for rationales you bring",
+                "long": "add the stage 'generate', or 'verify' for imported rationales",
                 "rewritten": "add the stage 'rewrite', or set compress.source = 'long'",
             }
             raise ValueError(

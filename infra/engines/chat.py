@@ -28,7 +28,7 @@ _ASSISTANT = "\ue000assistant\ue001"
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingExample:
+class EncodedExample:
     """`labels` is `input_ids` with the prompt masked; both end with the turn's end token."""
 
     input_ids: list[int]
@@ -88,14 +88,14 @@ class ChatEncoder:
             raise ValueError("the tokenizer has neither a chat template nor an eos token")
         return [self._eos]
 
-    def encode_example(self, prompt: Prompt, completion: str) -> TrainingExample:
+    def encode_example(self, prompt: Prompt, completion: str) -> EncodedExample:
         """What a student is trained on."""
         given = self.encode_prompt(prompt)
         if not self.end_ids:
             raise ValueError("the tokenizer has no end token: set eos_token")
         learnt = [*self.encode_text(completion), self.end_ids[0]]
         labels = [IGNORED_LABEL] * len(given) + learnt
-        return TrainingExample(input_ids=given + learnt, labels=labels)
+        return EncodedExample(input_ids=given + learnt, labels=labels)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`, control tokens left out."""
@@ -132,7 +132,7 @@ def encode_chat(tokenizer: Any, prompt: Prompt, *, completion: str | None = None
     return encoder.encode_prompt(prompt) + written
 
 
-def encode_example(tokenizer: Any, prompt: Prompt, completion: str) -> TrainingExample:
+def encode_example(tokenizer: Any, prompt: Prompt, completion: str) -> EncodedExample:
     """Token ids and labels to train on: the prompt is masked, the end of the turn is learnt."""
     return chat_encoder(tokenizer).encode_example(prompt, completion)
 

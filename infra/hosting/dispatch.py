@@ -7,7 +7,7 @@ any other goes to the least busy.
 Invariants: never more than `limit` requests inside a replica; the oldest waiting request goes
 first, so none starves; a suspect (infra.hosting.suspects) shares a replica with its cell only.
 
-A sample: with replicas 0 (3 inside) and 1 (none), assign() -> [(ticket, 1)]
+A sample: with replicas 0 (3 inside) and 1 (none), assign() -> [(request, 1)]
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ SLACK_SHARE = 8  # a preferred replica may be busier by this part of the limit, 
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
-class Ticket:
-    """A request's place: `key` is its content, `since` when it came (s)."""
+class Request:
+    """A request that waits or is in flight: `key` is its content, `since` when it came (s)."""
 
     key: Hashable
     affinity: str = ""
@@ -46,10 +46,10 @@ class Dispatch:
         self._limit = limit
         self._slack = max(1, limit // SLACK_SHARE)
         self._clock = clock
-        self._inside: dict[int, dict[Ticket, None]] = {}  # in the order they came
+        self._inside: dict[int, dict[Request, None]] = {}  # in the order they came
         self._idle_since: dict[int, float] = {}
-        self._waiting: OrderedDict[Ticket, None] = OrderedDict()
-        self._suspected: OrderedDict[Ticket, None] = OrderedDict()  # waiting too
+        self._waiting: OrderedDict[Request, None] = OrderedDict()
+        self._suspected: OrderedDict[Request, None] = OrderedDict()  # waiting too
         self._cell: Hashable | None = None  # in flight or next, on the reserved replica
         self._reserved: int | None = None
 
@@ -83,47 +83,47 @@ class Dispatch:
         inside = self._inside.pop(replica)
         if replica == self._reserved:
             self._reserved = self._cell = None
-        return [ticket.key for ticket in inside]
+        return [request.key for request in inside]
 
-    def accuse(self, keys: Collection[Hashable]) -> list[Ticket]:
-        """`keys` were in flight at an unexplained death. Waiting tickets that are now poison."""
+    def accuse(self, keys: Collection[Hashable]) -> list[Request]:
+        """`keys` were in flight at an unexplained death. Waiting requests that are now poison."""
         self.suspects.accuse(keys)
-        for ticket in [ticket for ticket in self._waiting if self.suspects.cell(ticket.key)]:
-            del self._waiting[ticket]
-            self._suspected[ticket] = None
+        for request in [request for request in self._waiting if self.suspects.cell(request.key)]:
+            del self._waiting[request]
+            self._suspected[request] = None
         waiting = (self._waiting, self._suspected)
         poison = [t for queue in waiting for t in queue if self.suspects.is_poison(t.key)]
-        for ticket in poison:
-            self.leave(ticket)
+        for request in poison:
+            self.leave(request)
         return poison
 
-    def submit(self, ticket: Ticket) -> None:
+    def submit(self, request: Request) -> None:
         """A request comes."""
-        ticket.since = self._clock()
-        queue = self._waiting if self.suspects.cell(ticket.key) is None else self._suspected
-        queue[ticket] = None
+        request.since = self._clock()
+        queue = self._waiting if self.suspects.cell(request.key) is None else self._suspected
+        queue[request] = None
 
-    def leave(self, ticket: Ticket, *, is_cleared: bool = False) -> None:
+    def leave(self, request: Request, *, is_cleared: bool = False) -> None:
         """A request goes, from wherever it is. `is_cleared`: the engine gave it an answer."""
         if is_cleared:
-            self.suspects.clear(ticket.key)
-        self._waiting.pop(ticket, None)
-        self._suspected.pop(ticket, None)
+            self.suspects.clear(request.key)
+        self._waiting.pop(request, None)
+        self._suspected.pop(request, None)
         for replica, inside in self._inside.items():
-            if ticket in inside:
-                del inside[ticket]
+            if request in inside:
+                del inside[request]
                 self._idle_since[replica] = self._clock()
 
-    def assign(self) -> list[tuple[Ticket, int]]:
+    def assign(self) -> list[tuple[Request, int]]:
         """Who may go now, and where."""
         sent = self._assign_suspects()
         while self._waiting:
             replica = self._choice(next(iter(self._waiting)).affinity)
             if replica is None:
                 break
-            ticket, _ = self._waiting.popitem(last=False)
-            self._inside[replica][ticket] = None
-            sent.append((ticket, replica))
+            request, _ = self._waiting.popitem(last=False)
+            self._inside[replica][request] = None
+            sent.append((request, replica))
         return sent
 
     def _choice(self, affinity: str) -> int | None:
@@ -137,7 +137,7 @@ class Dispatch:
                 return favourite
         return least
 
-    def _assign_suspects(self) -> list[tuple[Ticket, int]]:
+    def _assign_suspects(self) -> list[tuple[Request, int]]:
         self._release_cleared()
         self._reserve()
         if self._reserved is None:
@@ -149,16 +149,16 @@ class Dispatch:
             self._cell = self.suspects.cell(next(iter(self._suspected)).key)
         cell = [t for t in self._suspected if self.suspects.cell(t.key) == self._cell]
         sent = cell[: self._limit - len(inside)]
-        for ticket in sent:
-            del self._suspected[ticket]
-            inside[ticket] = None
-        return [(ticket, self._reserved) for ticket in sent]
+        for request in sent:
+            del self._suspected[request]
+            inside[request] = None
+        return [(request, self._reserved) for request in sent]
 
     def _release_cleared(self) -> None:
         """An equal request was answered meanwhile."""
-        for ticket in [t for t in self._suspected if self.suspects.cell(t.key) is None]:
-            del self._suspected[ticket]
-            self._waiting[ticket] = None
+        for request in [t for t in self._suspected if self.suspects.cell(t.key) is None]:
+            del self._suspected[request]
+            self._waiting[request] = None
 
     def _reserve(self) -> None:
         """One replica for suspects as long as there are any: the least busy, which is let run

@@ -21,7 +21,7 @@ from typing import Any
 from infra.engines import EngineConfig
 from infra.engines.engine import EngineInfo
 from infra.engines.errors import EngineBrokenError, EngineDied, EngineStartError
-from infra.hosting.dispatch import Dispatch, Ticket
+from infra.hosting.dispatch import Dispatch, Request
 from infra.hosting.replicas import Replica, ReplicaHost, ReplicaLostError
 from infra.hosting.scaling import START, Bounds, Pressure, decide
 from infra.settings import Settings
@@ -52,7 +52,7 @@ class EnginePool:
         self._asleep: dict[int, Replica] = {}
         self._starting: dict[int, asyncio.Task[None]] = {}
         self._losses: dict[Replica, asyncio.Task[None]] = {}
-        self._turns: dict[Ticket, asyncio.Future[tuple[int, Replica]]] = {}
+        self._turns: dict[Request, asyncio.Future[tuple[int, Replica]]] = {}
         self._room = asyncio.Lock()
         self._has_room = self._is_resting = self._is_closed = False
         self._failure: Exception | None = None
@@ -69,8 +69,8 @@ class EnginePool:
         and what keeps every engine from starting."""
         key = (method, *arguments)
         for _ in range(MAX_LOSSES):
-            ticket = Ticket(key=key, affinity=affinity)
-            number, replica = await self._turn(ticket)
+            request = Request(key=key, affinity=affinity)
+            number, replica = await self._turn(request)
             is_cleared = True
             try:
                 return await replica.call(method, *arguments)
@@ -81,7 +81,7 @@ class EnginePool:
                 is_cleared = False
                 raise
             finally:
-                self._leave(ticket, is_cleared=is_cleared)
+                self._leave(request, is_cleared=is_cleared)
         raise EngineDied(f"{MAX_LOSSES} engines of {self._config.model} were lost, one by one")
 
     async def infos(self) -> list[EngineInfo]:
@@ -141,23 +141,23 @@ class EnginePool:
 
     # Turns
 
-    async def _turn(self, ticket: Ticket) -> tuple[int, Replica]:
-        self._check(ticket)
-        turn = self._turns[ticket] = asyncio.get_running_loop().create_future()
-        self._dispatch.submit(ticket)
+    async def _turn(self, request: Request) -> tuple[int, Replica]:
+        self._check(request)
+        turn = self._turns[request] = asyncio.get_running_loop().create_future()
+        self._dispatch.submit(request)
         self._drained.clear()
         self._fill()
         self._hand_out()
         try:
-            place: tuple[int, Replica] = await turn
+            granted: tuple[int, Replica] = await turn
         except BaseException:
-            self._turns.pop(ticket, None)
-            self._leave(ticket)
+            self._turns.pop(request, None)
+            self._leave(request)
             raise
-        return place
+        return granted
 
-    def _check(self, ticket: Ticket) -> None:
-        if self._dispatch.suspects.is_poison(ticket.key):
+    def _check(self, request: Request) -> None:
+        if self._dispatch.suspects.is_poison(request.key):
             raise self._poison()
         if self._failure is not None:
             raise self._failure
@@ -168,13 +168,13 @@ class EnginePool:
         )
 
     def _hand_out(self) -> None:
-        for ticket, number in self._dispatch.assign():
-            turn = self._turns.pop(ticket)
+        for request, number in self._dispatch.assign():
+            turn = self._turns.pop(request)
             if not turn.done():
                 turn.set_result((number, self._live[number]))
 
-    def _leave(self, ticket: Ticket, *, is_cleared: bool = False) -> None:
-        self._dispatch.leave(ticket, is_cleared=is_cleared)
+    def _leave(self, request: Request, *, is_cleared: bool = False) -> None:
+        self._dispatch.leave(request, is_cleared=is_cleared)
         self._hand_out()
         if self._dispatch.is_empty:
             self._drained.set()
@@ -221,7 +221,7 @@ class EnginePool:
             try:
                 await replica.load()
             except (ReplicaLostError, EngineBrokenError) as lost:
-                reason, is_explained = await replica.autopsy(lost)
+                reason, is_explained = await replica.diagnose(lost)
                 await replica.end()
             except BaseException:
                 await asyncio.shield(replica.end())
@@ -255,8 +255,8 @@ class EnginePool:
 
     def _fail_waiting(self, error: Exception) -> None:
         turns, self._turns = self._turns, {}
-        for ticket, turn in turns.items():
-            self._dispatch.leave(ticket)
+        for request, turn in turns.items():
+            self._dispatch.leave(request)
             if not turn.done():
                 turn.set_exception(error)
 
@@ -272,13 +272,13 @@ class EnginePool:
         await asyncio.shield(self._losses[replica])
 
     async def _mourn(self, replica: Replica, loss: Exception, inside: list[Hashable]) -> None:
-        reason, is_explained = await replica.autopsy(loss)
+        reason, is_explained = await replica.diagnose(loss)
         await replica.end()
         _log.warning("an engine of %s died under %d requests, which are sent again: %s",
                      self._config.model, len(inside), reason)  # fmt: skip
         if not is_explained:
-            for ticket in self._dispatch.accuse(inside):
-                if not (turn := self._turns.pop(ticket)).done():
+            for request in self._dispatch.accuse(inside):
+                if not (turn := self._turns.pop(request)).done():
                     turn.set_exception(self._poison())
         self._fill()
 

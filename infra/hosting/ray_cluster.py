@@ -22,7 +22,7 @@ from typing import Any
 
 import ray
 
-from infra.placement.machine import MIN_PLACES, ray_node
+from infra.placement.machine import MIN_SLOTS, ray_node
 from infra.placement.nodes import Node
 from tasks.ports import TransientError
 
@@ -124,7 +124,7 @@ def _join_or_start(num_cpus: int | None, temp_dir: Path | None, address: str | N
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         return
     ray.init(
-        num_cpus=num_cpus or max(MIN_PLACES, os.cpu_count() or 1),
+        num_cpus=num_cpus or max(MIN_SLOTS, os.cpu_count() or 1),
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,

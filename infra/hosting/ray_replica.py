@@ -86,7 +86,7 @@ class RayReplica:
         except RayError as error:
             raise ReplicaLostError(_reason(error)) from error
 
-    async def autopsy(self, loss: Exception) -> tuple[str, bool]:
+    async def diagnose(self, loss: Exception) -> tuple[str, bool]:
         """See Replica. No request takes a node away or calls ray.kill."""
         if isinstance(loss, EngineBrokenError):
             return str(loss), False

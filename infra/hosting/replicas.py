@@ -26,7 +26,7 @@ class Replica(Protocol):
         """Ask the engine. Raises ReplicaLostError and what the engine raises."""
         ...
 
-    async def autopsy(self, loss: Exception) -> tuple[str, bool]:
+    async def diagnose(self, loss: Exception) -> tuple[str, bool]:
         """Why it was lost, in one line; and whether that is certain to be no request's doing."""
         ...
 

@@ -18,7 +18,7 @@ from typing import Any
 from infra.engines.model_size import GIB
 from infra.placement.nodes import Node
 
-MIN_PLACES = 8  # for actors, not cores: engines on one machine take turns on them
+MIN_SLOTS = 8  # for actors, not cores: engines on one machine take turns on them
 QUERY_S = 30.0
 ACCELERATOR = "accelerator_type:"  # a resource by which Ray tells the type of a node's GPUs
 # GiB of one GPU by that type. The smaller where a name has two sizes: every A100 is an "A100", and
@@ -46,7 +46,7 @@ def this_machine() -> Node:
     found = gpus()
     known = [gpu.memory_gib for gpu in found if gpu.memory_gib is not None]
     return Node(
-        num_cpus=max(MIN_PLACES, os.cpu_count() or 1),
+        num_cpus=max(MIN_SLOTS, os.cpu_count() or 1),
         num_gpus=len(found),
         gpu_memory_gib=min(known, default=None),
         memory_gib=memory_bytes() / GIB,

@@ -14,7 +14,7 @@ class Node:
 
     name: str = "this machine"
     num_cpus: float
-    """Places for actors: every replica takes one."""
+    """Slots for actors: every replica takes one."""
     num_gpus: int = 0
     gpu_memory_gib: float | None = None
     memory_gib: float | None = None

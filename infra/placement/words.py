@@ -76,7 +76,7 @@ def _hosting(
     if config.endpoint is not None:
         return f"at {config.endpoint.base_url}"
     one, now = prints[config], placed[config]
-    place = f"{_count(one.gpus, 'GPU')}" if one.gpus else "the CPU"
+    where = f"{_count(one.gpus, 'GPU')}" if one.gpus else "the CPU"
     each = "each on " if now.replicas > 1 else "on "
     how = [NAMES[config.engine]]
     how += [f"tensor parallel {one.gpus}"] if one.gpus > 1 else []
@@ -84,7 +84,7 @@ def _hosting(
     size = "size not known, not counted"
     if one.weights is not None:
         size = f"weights {_size(one.weights)}"
-    words = f"{_count(now.replicas, 'replica')}, {each}{place} ({', '.join(how)}), {size}"
+    words = f"{_count(now.replicas, 'replica')}, {each}{where} ({', '.join(how)}), {size}"
     if now.replicas < config.replicas:
         verb = "fits" if now.replicas == 1 else "fit"
         words += f"; {config.replicas} replicas are asked for and {now.replicas} {verb}"

@@ -40,7 +40,7 @@ REASONS = {  # those that are no words yet when their underscores are gone
     "invalid_utf8": "invalid UTF-8",
 }
 ORIGINS = {  # where no prompt wrote a chain
-    "brought": "*none: brought with the problems*",
+    "imported": "*none: imported with the problems*",
     "kept": "*none: the chain itself, its rewrite was given up*",
 }
 COLUMNS = {

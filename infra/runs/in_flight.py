@@ -4,10 +4,10 @@ Invariants: no more than `in_flight` records are at work at once; a record that 
 counts as waiting, not as work, so the slow and the refused never delay the others; no more than
 ALIVE_PER_PLACE times as many are alive in all, so memory stays flat when everybody waits.
 
-    places = Places(256, on_free=start_a_worker)
-    async with places.taken() as place:
+    slots = Slots(256, on_free=start_a_worker)
+    async with slots.taken() as slot:
         ...                       # at work
-        await place.pause(30)     # a worker that `on_free` started is at work meanwhile
+        await slot.pause(30)     # a worker that `on_free` started is at work meanwhile
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from contextlib import asynccontextmanager
 ALIVE_PER_PLACE = 8
 
 
-class Places:
-    """`in_flight` places. Belongs to one event loop.
+class Slots:
+    """`in_flight` slots. Belongs to one event loop.
 
-    `on_free` is told when a place is lent and nobody waits for one: it may start another worker.
+    `on_free` is told when a slot is lent and nobody waits for one: it may start another worker.
     """
 
     def __init__(self, in_flight: int, *, on_free: Callable[[], object]) -> None:
@@ -34,20 +34,20 @@ class Places:
 
     @property
     def is_wanted(self) -> bool:
-        """Somebody waits for a place: who has done a record should leave."""
+        """Somebody waits for a slot: who has done a record should leave."""
         return self._num_wanting > 0
 
     @asynccontextmanager
-    async def taken(self) -> AsyncIterator[Place]:
-        """The next free place, until the end of `with`."""
-        place = Place(self)
+    async def taken(self) -> AsyncIterator[Slot]:
+        """The next free slot, until the end of `with`."""
+        slot = Slot(self)
         self._num_alive += 1
         try:
-            await place.resume()
-            yield place
+            await slot.resume()
+            yield slot
         finally:
             self._num_alive -= 1
-            place.leave()
+            slot.leave()
 
     async def acquire(self) -> None:
         self._num_wanting += 1
@@ -60,25 +60,25 @@ class Places:
         self._at_work.release()
 
     def lent(self) -> None:
-        """A place is free that its owner wants back."""
+        """A slot is free that its owner wants back."""
         if not self.is_wanted and self._num_alive < self._most_alive:
             self._on_free()
 
 
-class Place:
-    """One worker's place."""
+class Slot:
+    """One worker's slot."""
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
         self._num_held = 0
         self._num_waiting = 0
 
     async def pause(self, seconds: float) -> None:
-        """Wait, the place lent to others; of several requests at once, the last takes it back."""
+        """Wait, the slot lent to others; of several requests at once, the last takes it back."""
         self._num_waiting += 1
         if self._num_held:
             self.leave()
-            self._places.lent()
+            self._slots.lent()
         try:
             await asyncio.sleep(seconds)
         finally:
@@ -87,12 +87,12 @@ class Place:
             await self.resume()
 
     async def resume(self) -> None:
-        """Take a place, once there is one."""
-        await self._places.acquire()
+        """Take a slot, once there is one."""
+        await self._slots.acquire()
         self._num_held += 1
 
     def leave(self) -> None:
         """Give it back."""
         for _ in range(self._num_held):
-            self._places.release()
+            self._slots.release()
         self._num_held = 0

@@ -1,4 +1,4 @@
-"""Takes problems (and brought rationales) into the corpus, once a run.
+"""Takes problems (and imported rationales) into the corpus, once a run.
 
 Invariant: an input row becomes a problem with its membership, or a rejection; a question that is
 held out for evaluation, or nearly, is never trained on, whatever its answer is taken for. The run's
@@ -132,8 +132,8 @@ def read_held_out(
 
     Raises IngestError.
     """
-    places = list(dict.fromkeys(resolve_nano(name) for name in names))
-    return held_out_questions(read_questions(places) if places else (), config, ids=ids)
+    locations = list(dict.fromkeys(resolve_nano(name) for name in names))
+    return held_out_questions(read_questions(locations) if locations else (), config, ids=ids)
 
 
 def _evaluation(intake: Intake, report: IntakeReport) -> Iterator[Item]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from infra.runs.ports import HostedModel
 
 
-class Models:
+class RunModels:
     """A ModelHost (infra.runs.run). `secrets`: name of a secret block -> its value."""
 
     def __init__(self, settings: Settings, *, secrets: Mapping[str, str] | None = None) -> None:

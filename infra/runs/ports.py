@@ -14,7 +14,7 @@ class HostedModel(ChatModel, ScoringModel, Protocol):
 
 
 class ModelHost(Protocol):
-    """Where models live; infra.runs.models.Models is the one over Ray and HTTP."""
+    """Where models live; infra.runs.models.RunModels is the one over Ray and HTTP."""
 
     def model(self, config: EngineConfig, *, affinity: str = "") -> HostedModel:
         """A model to ask; requests of one `affinity` prefer one replica (its prefix cache)."""

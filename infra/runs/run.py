@@ -19,7 +19,7 @@ from infra.engines import EngineConfig
 from infra.engines.token_counter import TokenizerCounter
 from infra.placement.plan import Phase, Placement
 from infra.runs.grading import ProcessGrader
-from infra.runs.models import Models
+from infra.runs.models import RunModels
 from infra.runs.plan import RunPlan, StageRun
 from infra.runs.ports import HostedModel, ModelHost
 from infra.settings import Settings
@@ -142,7 +142,7 @@ class Run:
     def model(self, config: EngineConfig, *, affinity: str = "") -> HostedModel:
         """The model of `config`; its engine starts with its first request."""
         if self._models is None:
-            self._models = Models(self.settings, secrets=self._secrets)
+            self._models = RunModels(self.settings, secrets=self._secrets)
         return self._models.model(config, affinity=affinity)
 
     def database(self) -> Database:

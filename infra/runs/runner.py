@@ -2,7 +2,7 @@
 
 Role: pending records in, a bounded number in flight, every finished record durable at once.
 Invariants: a record's rows are written together or not at all; one bad record never stops the
-others, and one that waits to try again holds no place among those in flight; what failed for a
+others, and one that waits to try again holds no slot among those in flight; what failed for a
 passing reason is not recorded, so the same command tries it again.
 
 A sample: `await run_stage(run, "rewrite", shard=3)` ->
@@ -21,7 +21,7 @@ from typing import Any
 
 from infra.engines.endpoint.refusals import EndpointError
 from infra.runs.commits import Commits
-from infra.runs.in_flight import Place, Places
+from infra.runs.in_flight import Slot, Slots
 from infra.runs.plan import StageRun
 from infra.runs.ports import HostedModel
 from infra.runs.replay import ReplayedChat
@@ -114,19 +114,19 @@ async def run_stage(
 
     async def work() -> None:
         """Record after record: what ends is followed at once by the next request."""
-        async with places.taken() as place:
+        async with slots.taken() as slot:
             while not tally.is_hopeless and (fields := await feed.next()):
-                rows = await _rows_of(run, stage, fields, commits=commits, place=place, tally=tally)
+                rows = await _rows_of(run, stage, fields, commits=commits, slot=slot, tally=tally)
                 if rows is not None:
                     group.create_task(store(rows))
-                if places.is_wanted:
+                if slots.is_wanted:
                     break
 
     async def store(finished: _Finished) -> None:
         await _store(run, stage, finished, commits=commits, tally=tally)
         notify(tally.done, tally.pending)
 
-    places = Places(run.settings.in_flight, on_free=lambda: group.create_task(work()))
+    slots = Slots(run.settings.in_flight, on_free=lambda: group.create_task(work()))
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(min(run.settings.in_flight, tally.pending)):
@@ -183,13 +183,13 @@ async def _rows_of(
     fields: dict[str, Any],
     *,
     commits: Commits,
-    place: Place,
+    slot: Slot,
     tally: _Tally,
 ) -> _Finished | None:
     """What a record comes to; None where it failed, which the tally is told."""
     record_id, affinity = fields["record_id"], fields["problem_id"] or ""
     hosts = {role: run.model(config, affinity=affinity) for role, config in stage.models.items()}
-    chats = _chats(run, stage, hosts, commits=commits, place=place)
+    chats = _chats(run, stage, hosts, commits=commits, slot=slot)
     ports = Ports(
         prompts=PromptFiles(stage.config.prompt),
         grader=run.grader,
@@ -197,7 +197,7 @@ async def _rows_of(
         seed=run.seed,
         chat=dict(chats),
         scoring={
-            role: RetryingScorer(host, max_attempts=run.settings.max_attempts, pause=place.pause)
+            role: RetryingScorer(host, max_attempts=run.settings.max_attempts, pause=slot.pause)
             for role, host in hosts.items()
         },
     )
@@ -242,11 +242,11 @@ def _chats(
     hosts: Mapping[str, HostedModel],
     *,
     commits: Commits,
-    place: Place,
+    slot: Slot,
 ) -> dict[str, ReplayedChat]:
     return {
         role: ReplayedChat(
-            RetryingChat(host, max_attempts=run.settings.max_attempts, pause=place.pause),
+            RetryingChat(host, max_attempts=run.settings.max_attempts, pause=slot.pause),
             name=stage.names.get(role, stage.models[role].model),
             fingerprint=stage.fingerprint,
             journal=commits,

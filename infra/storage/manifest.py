@@ -67,7 +67,7 @@ class Manifest:
         return replace(self, parts=parts, folded=folded)
 
     def with_merged(self, table: str, old: Sequence[Part], merged: Part, *, at: float) -> Manifest:
-        """`merged` in the place of `old`, which are neighbours."""
+        """`merged` instead of `old`, which are neighbours."""
         live = list(self.parts[table])
         first = live.index(old[0])
         live[first : first + len(old)] = [merged]

@@ -8,19 +8,19 @@ with graded as (
     from stg_difficulties
     where measured is not null
 ),
--- 0..1; equals share the middle of their places, so they fall into one third
+-- 0..1; equals share the middle of their ranks, so they fall into one third
 placed as (
     select
         teacher_level,
         measured,
         (rank() over (order by measured) - 1 + count(*) over (partition by measured) / 2)
-        / count(*) over () as place
+        / count(*) over () as quantile
     from graded
 ),
 thirds as (
     select
         *,
-        case when place < 1 / 3 then 'easy' when place < 2 / 3 then 'medium' else 'hard' end as third
+        case when quantile < 1 / 3 then 'easy' when quantile < 2 / 3 then 'medium' else 'hard' end as third
     from placed
 ),
 ranked as (

@@ -20,7 +20,7 @@ chains as (
 select
     r.kind,
     r.model,
-    case r.finish_reason when 'imported' then 'brought' when 'original' then 'kept' else 'written' end as origin,
+    case r.finish_reason when 'imported' then 'imported' when 'original' then 'kept' else 'written' end as origin,
     r.prompt_sha,
     count(*) filter (c.is_published) as num_published,
     count(*) filter (not c.is_published) as num_behind

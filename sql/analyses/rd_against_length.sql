@@ -7,7 +7,7 @@ with scored as (
     where isfinite(s.rd)
 ),
 ranked as (
-    -- equal values share the middle of their places, as Spearman's correlation wants it
+    -- equal values share the middle of their ranks, as Spearman's correlation wants it
     select
         kind,
         rd,

@@ -41,11 +41,11 @@ others as (
         sum(num_graded) over same_subject - num_graded as subject_graded,
         (sum(num_wrong) over same_shard - num_wrong)
         / nullif(sum(num_graded) over same_shard - num_graded, 0) as shard_error_rate,
-        -- the middle of its place among equals, so that order among them is of no account
+        -- the middle of its rank among equals, so that order among them is of no account
         (
             rank() over (partition by shard, num_tokens is null order by num_tokens) - 1
             + count(*) over (partition by shard, num_tokens) / 2
-        ) / count(*) over (partition by shard, num_tokens is null) as place,
+        ) / count(*) over (partition by shard, num_tokens is null) as quantile,
         (getvariable('config') ->> 'subject_prior')::double as prior
     from per_problem
     window
@@ -55,7 +55,7 @@ others as (
 final as (
     select
         o.problem_id as record_id, o.problem_id, o.question, o.rationale, o.num_tokens, o.position,
-        case when o.num_tokens is not null then o.place end as length_place,
+        case when o.num_tokens is not null then o.quantile end as length_quantile,
         o.num_wrong + coalesce(h.num_wrong, 0) as num_wrong,
         o.num_graded + coalesce(h.num_graded, 0) as num_graded,
         -- a small subject says little: it starts as `prior` candidates of the whole shard

@@ -34,7 +34,7 @@ scored as (
 placed as (
     select
         rd,
-        row_number() over (order by rd, rationale_id) as place,
+        row_number() over (order by rd, rationale_id) as position,
         count(*) over () as num_correct
     from scored
     where verdict = 'correct' and (select keep_fraction from settings) is not null
@@ -42,7 +42,7 @@ placed as (
 cutoff as (
     select max(rd) as rd_cutoff
     from placed, settings
-    where place <= ceil(keep_fraction * num_correct)
+    where position <= ceil(keep_fraction * num_correct)
 )
 select
     problem_id as record_id, problem_id,

@@ -1,4 +1,4 @@
--- grain: one row per brought candidate
+-- grain: one row per imported candidate
 select
     c.candidate_id as record_id, c.problem_id, p.answer, p.answer_type,
     c.candidate, c.text, c.model, c.recorded_correct

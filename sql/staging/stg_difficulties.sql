@@ -1,6 +1,6 @@
 -- grain: one row per graded problem of the selected run
 -- Quantile thresholds are read among the problems of a shard of this run. Equal scores share the
--- middle of their places, so they share a level.
+-- middle of their ranks, so they share a level.
 with graded as (
     select *
     from raw_difficulties
@@ -14,16 +14,16 @@ placed as (
         (
             rank() over (partition by m.shard order by g.difficulty) - 1
             + count(*) over (partition by m.shard, g.difficulty) / 2
-        ) / count(*) over (partition by m.shard) as place
+        ) / count(*) over (partition by m.shard) as quantile
     from graded as g
     join stg_memberships as m on m.problem_id = g.problem_id and m.split = 'train'
     where g.level is null
 ),
 levelled as (
     select
-        * exclude (place) replace (
+        * exclude (quantile) replace (
             case
-                when place < medium_from then 'easy' when place < hard_from then 'medium' else 'hard'
+                when quantile < medium_from then 'easy' when quantile < hard_from then 'medium' else 'hard'
             end as level
         )
     from placed

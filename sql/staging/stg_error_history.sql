@@ -1,5 +1,5 @@
 -- grain: one row per problem of the selected run that earlier runs answered under other settings
--- A draw stored by several stages (brought or drawn again) counts once, and not at all where this
+-- A draw stored by several stages (imported or drawn again) counts once, and not at all where this
 -- run has it. What came after this run began does not count: a resumed run goes on as it started.
 with earlier as (
     select

@@ -52,7 +52,7 @@ class HygieneConfig(BaseModel):
     evaluation_overlap: float = Field(
         default=0.5, gt=0, le=1, description="share of an evaluation question that is too much"
     )
-    check_rationales: bool = Field(default=True, description="look into brought rationales too")
+    check_rationales: bool = Field(default=True, description="look into imported rationales too")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,9 +125,9 @@ class HeldOut:
         similarity = len(covered) / size
         if similarity < self._overlap or len(covered) < min(LEAST_SHARED, size):
             return None
-        runs = [[place for _, place in run] for _, run in groupby(enumerate(covered), _offset)]
+        runs = [[index for _, index in run] for _, run in groupby(enumerate(covered), _offset)]
         longest = max(runs, key=len)[:MAX_SHARED_WORDS]
-        shared = " ".join(words[place] for place in longest)
+        shared = " ".join(words[index] for index in longest)
         return Twin(where=where, similarity=similarity, shared=shared, problem_id=problem_id)
 
     def _places(self, starts: Iterable[int]) -> list[int]:
@@ -219,7 +219,7 @@ def screen(
 ) -> Iterator[Item]:
     """The items with what hygiene removes turned into Rejections; order and the rest are kept.
 
-    A removed problem goes with the rationales it brought, in later rows too.
+    A removed problem goes with its imported rationales, in later rows too.
     """
     removed: dict[str, Rejection] = {}
     for item in items:
@@ -320,7 +320,7 @@ def _is_word(word: str) -> bool:
 
 
 def _offset(numbered: tuple[int, int]) -> int:
-    """The same for neighbours in a run of places."""
+    """The same for neighbours in a run of indices."""
     return numbered[1] - numbered[0]
 
 

@@ -32,11 +32,11 @@ from tasks.intake.sources import (
 )
 from tasks.intake.values import (
     MISSING,
-    Brought,
+    Imported,
     answer_text,
-    brought_candidates,
     clean_text,
     control_text,
+    imported_candidates,
     lookup,
     normalise,
     to_text,
@@ -286,11 +286,11 @@ def _read_candidates(
 ) -> tuple[list[Candidate], tuple[str, ...]]:
     if not columns.candidates:
         return [], ()
-    brought, warnings = brought_candidates(
+    imported, warnings = imported_candidates(
         fields, columns.candidates, columns.correct, columns.candidate_model
     )
     found = []
-    for number, one in enumerate(brought):
+    for number, one in enumerate(imported):
         if one.text is not None:
             candidate, doubts = _read_candidate(one, number, problem_id, config)
             found.append(candidate)
@@ -299,17 +299,17 @@ def _read_candidates(
 
 
 def _read_candidate(
-    brought: Brought, number: int, problem_id: str, config: SourceConfig
+    imported: Imported, number: int, problem_id: str, config: SourceConfig
 ) -> tuple[Candidate, tuple[str, ...]]:
-    text, warnings = clean_text(brought.text or "")
+    text, warnings = clean_text(imported.text or "")
     if control_text(text):
         warnings = (*warnings, "control_text_in_candidate")
     candidate = Candidate(
         problem_id=problem_id,
         candidate=number,
         text=text,
-        model=brought.model or config.candidate_model,
-        recorded_correct=brought.correct,
+        model=imported.model or config.candidate_model,
+        recorded_correct=imported.correct,
     )
     return candidate, warnings
 
@@ -350,8 +350,8 @@ class _SeenProblems:
         problem_id = head[:8].hex()
         if not new:
             raise _RowError("duplicate_problem", "the problem was seen before", problem_id)
-        brought = [old, *(texts[n] for n in new)]
-        self._known[key] = _pack(head[:8], head[8:], number + len(new), brought)
+        imported = [old, *(texts[n] for n in new)]
+        self._known[key] = _pack(head[:8], head[8:], number + len(new), imported)
         return [
             replace(item.candidates[n], problem_id=problem_id, candidate=number + k)
             for k, n in enumerate(new)

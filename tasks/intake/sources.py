@@ -74,13 +74,13 @@ def file_sha(path: str | Path) -> str:
 
 def find_sources(locations: Iterable[str | Path]) -> list[Source]:
     """Checks that every location is a readable kind of source. Raises IngestError."""
-    places = [str(location) for location in locations]
-    if not places:
+    named = [str(location) for location in locations]
+    if not named:
         raise IngestError("no input was named: give a file or a hub id (org/name)")
-    real = [os.path.realpath(place) for place in places]
-    if doubled := [place for n, place in enumerate(places) if real[n] in real[:n]]:
+    real = [os.path.realpath(location) for location in named]
+    if doubled := [location for n, location in enumerate(named) if real[n] in real[:n]]:
         raise IngestError(f"{doubled[0]} is given twice: name each input once")
-    return [_find_source(place, _short_name(place, places)) for place in places]
+    return [_find_source(location, _short_name(location, named)) for location in named]
 
 
 def parse_hub_id(text: str) -> tuple[str, str | None, str]:
@@ -92,30 +92,30 @@ def parse_hub_id(text: str) -> tuple[str, str | None, str]:
     return name, config or None, split or "train"
 
 
-def _find_source(place: str, name: str) -> Source:
-    path = Path(place)
+def _find_source(location: str, name: str) -> Source:
+    path = Path(location)
     kind, is_gzip = _kind_of(path)
     try:
         is_there, is_folder, is_file = path.exists(), path.is_dir(), path.is_file()
         is_empty = is_file and path.stat().st_size == 0
     except OSError as error:
-        raise IngestError(f"cannot read {place}: {error.strerror}") from error
+        raise IngestError(f"cannot read {location}: {error.strerror}") from error
     if not is_there:
-        if kind is None and not is_gzip and _HUB_ID.fullmatch(place):
-            return Source(location=place, name=place, kind="hub")
-        raise IngestError(f"no such file: {place}")
+        if kind is None and not is_gzip and _HUB_ID.fullmatch(location):
+            return Source(location=location, name=location, kind="hub")
+        raise IngestError(f"no such file: {location}")
     if is_folder:
-        raise IngestError(f"{place} is a directory: name the file to read{_example_in(path)}")
+        raise IngestError(f"{location} is a directory: name the file to read{_example_in(path)}")
     if kind is None or (is_gzip and kind == "parquet"):
         raise IngestError(
-            f"{place}: unknown kind of file; readable are {', '.join(KINDS)} (all but .parquet also"
-            " with .gz), and hub ids (org/name)"
+            f"{location}: unknown kind of file; readable are {', '.join(KINDS)} (all but"
+            " .parquet also with .gz), and hub ids (org/name)"
         )
     if not is_file:
-        raise IngestError(f"{place} is not a regular file: save it to a file first")
+        raise IngestError(f"{location} is not a regular file: save it to a file first")
     if is_empty:
-        raise IngestError(f"{place} is empty")
-    return Source(location=place, name=name, kind=kind, is_gzip=is_gzip)
+        raise IngestError(f"{location} is empty")
+    return Source(location=location, name=name, kind=kind, is_gzip=is_gzip)
 
 
 def _kind_of(path: Path) -> tuple[Kind | None, bool]:
@@ -124,12 +124,12 @@ def _kind_of(path: Path) -> tuple[Kind | None, bool]:
     return KINDS.get(name.suffix.lower()), is_gzip
 
 
-def _short_name(place: str, places: Sequence[str]) -> str:
+def _short_name(location: str, named: Sequence[str]) -> str:
     """The shortest tail of the path that no other given path ends with."""
-    parts = Path(place).parts
+    parts = Path(location).parts
     for count in range(1, len(parts)):
         tail = parts[-count:]
-        if sum(Path(other).parts[-count:] == tail for other in places) == 1:
+        if sum(Path(other).parts[-count:] == tail for other in named) == 1:
             return "/".join(tail)
     return "/".join(parts).lstrip("/")
 

@@ -4,8 +4,8 @@ Invariant: pure functions that never raise on what a row holds; what cannot be r
 comes back as a snake_case warning. Text keeps its words: only its form is normalised.
 
 A sample: row {"q": "3 + 4?", "sol": {"text": ["= 7", "= 8"], "ok": [true, false]}} with
-candidates ("sol.text",) and correct ("sol.ok",) brings [Brought("= 7", True, None),
-Brought("= 8", False, None)].
+candidates ("sol.text",) and correct ("sol.ok",) brings [Imported("= 7", True, None),
+Imported("= 8", False, None)].
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _FLAGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
-    """A candidate as the row holds it: `text` None where the place is empty or holds no text."""
+class Imported:
+    """A candidate as the row holds it: `text` None where the cell is empty or holds no text."""
 
     text: str | None
     correct: bool | None
@@ -126,7 +126,7 @@ def read_flag(value: object) -> bool | None:
 
 
 def flat(value: object) -> list[object]:
-    """A cell as a list of places: a list as it is, a scalar (null too) as one."""
+    """A cell as a list of values: a list as it is, a scalar (null too) as one."""
     return list(value) if isinstance(value, list) else [value]
 
 
@@ -142,12 +142,12 @@ def align(row: Fields, columns: Sequence[str], sizes: Sequence[int]) -> list[obj
     return [value for group in groups for value in group]
 
 
-def brought_candidates(
+def imported_candidates(
     row: Fields,
     texts: Sequence[str],
     correct: Sequence[str],
     models: Sequence[str],
-) -> tuple[list[Brought], tuple[str, ...]]:
+) -> tuple[list[Imported], tuple[str, ...]]:
     """The row's candidates in column order, and warnings. Columns as in ColumnMapping."""
     groups = [flat(lookup(row, column)) for column in texts]
     if not any(groups) or groups in ([[None]], [[MISSING]]):
@@ -161,12 +161,12 @@ def brought_candidates(
     if any(f is None and v is not None and v is not MISSING
            for f, v in zip(flags, labels, strict=True)):  # fmt: skip
         warnings.append("unreadable_label")
-    places = [value for group in groups for value in group]
+    values = [value for group in groups for value in group]
     names = _model_names(row, texts, models, sizes)
-    read = [_candidate_text(place) for place in places]
+    read = [_candidate_text(value) for value in values]
     if None in read:
         warnings.append("empty_candidate")
-    found = [Brought(t, f, m) for t, f, m in zip(read, flags, names, strict=True)]
+    found = [Imported(t, f, m) for t, f, m in zip(read, flags, names, strict=True)]
     return found, tuple(warnings)
 
 

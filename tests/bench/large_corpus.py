@@ -61,21 +61,21 @@ DONE = 0.99  # the rest of the problems is pending in every stage after the firs
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """What a problem has. Brought candidates come from files, others from the teacher."""
+    """What a problem has. Imported candidates come from files, others from the teacher."""
 
     num_candidates: int
-    is_brought: bool
+    is_imported: bool
     has_rewrites: bool
     is_selected: bool
     rationales_a_problem: float  # so many, about
 
 
 LITECOT = Shape(
-    num_candidates=4, is_brought=False, has_rewrites=True, is_selected=True,
+    num_candidates=4, is_imported=False, has_rewrites=True, is_selected=True,
     rationales_a_problem=8.8,
 )  # fmt: skip
 MORSD = Shape(
-    num_candidates=8, is_brought=True, has_rewrites=False, is_selected=False,
+    num_candidates=8, is_imported=True, has_rewrites=False, is_selected=False,
     rationales_a_problem=8.0,
 )  # fmt: skip
 
@@ -100,8 +100,8 @@ def recorded_groups() -> list[list[str]]:
 
 @cache
 def recorded_lengths(shape: Shape) -> list[int]:
-    """Lengths of recorded chains, characters, sorted: of long ones, or of brought candidates."""
-    if shape.is_brought:
+    """Lengths of recorded chains, characters, sorted: of long ones, or of imported candidates."""
+    if shape.is_imported:
         return sorted(len(text) for group in recorded_groups() for text in group)
     with LONG_FILE.open() as lines:
         return sorted(len(json.loads(line)["code"][0]) for line in lines)
@@ -127,12 +127,12 @@ class Synthetic:
         yield Made("ingest", self.problem_id, self._member(RUN, "train"))
         yield from self._earlier()
         chains = list(self._chains())
-        brought = [self._brought(chain, number) for number, chain in enumerate(chains)]
-        if self.shape.is_brought:
-            yield from brought
+        imported = [self._brought(chain, number) for number, chain in enumerate(chains)]
+        if self.shape.is_imported:
+            yield from imported
         if self.is_pending:
             return
-        long = [self._long(made) for made in brought]
+        long = [self._long(made) for made in imported]
         yield from long
         correct = [made for made in long if _rationale(made).verdict == "correct"]
         considered = list(correct)
@@ -194,18 +194,18 @@ class Synthetic:
         }  # fmt: skip
         return Made(stage, input_id, Rationale(**{**defaults, **columns}))
 
-    def _long(self, brought: Made) -> Made:
-        assert isinstance(brought.row, Candidate)
+    def _long(self, imported: Made) -> Made:
+        assert isinstance(imported.row, Candidate)
         is_correct = self.random.random() < ACCURACY[self.level]
         fault = self.random.choices(("wrong", "truncated", "no_answer"), weights=(8, 1, 1))[0]
         stage, input_id = "generate", self.problem_id
         columns: dict[str, Any] = {}
-        if self.shape.is_brought:
-            stage, input_id = "verify", brought.id
+        if self.shape.is_imported:
+            stage, input_id = "verify", imported.id
             columns = {"candidate_id": input_id, "recorded_correct": self.random.random() < 0.7,
                        "num_requests": 0, "completion_tokens": 0, "latency_s": 0.0}  # fmt: skip
         return self._chain(
-            stage, input_id, brought.row.text, kind="long", candidate=brought.row.candidate,
+            stage, input_id, imported.row.text, kind="long", candidate=imported.row.candidate,
             verdict="correct" if is_correct else fault,
             extracted_answer=self.problem.answer if is_correct else str(self.random.randrange(9)),
             **columns,

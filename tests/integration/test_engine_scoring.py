@@ -113,7 +113,7 @@ def test_rows_share_what_they_begin_with() -> None:
     packing = pack([[5, 6, 7], [5, 6, 8, 9], [5], [5, 6, 7], [4]])
     assert packing.ids.tolist() == [5, 6, 8, 9, 7, 4]
     assert packing.positions.tolist() == [0, 1, 2, 3, 2, 0]
-    assert [each.tolist() for each in packing.places] == [
+    assert [each.tolist() for each in packing.indices] == [
         [0, 1, 4], [0, 1, 2, 3], [0], [0, 1, 4], [5],
     ]  # fmt: skip
     assert [(each.start, each.stop) for each in packing.segments] == [(0, 4), (4, 5), (5, 6)]
@@ -124,7 +124,7 @@ def test_every_distinct_start_is_there_once(rows: list[list[int]]) -> None:
     packing = pack(rows)
     starts = {tuple(row[: n + 1]) for row in rows for n in range(len(row))}
     assert len(packing.ids) == len(starts)
-    for row, here in zip(rows, packing.places, strict=True):
+    for row, here in zip(rows, packing.indices, strict=True):
         assert packing.ids[here].tolist() == row
         assert packing.previous[here[1:]].tolist() == here[:-1].tolist()
     longer = longer_rows([ScoreRow(ids=row, targets=[]) for row in rows])

@@ -140,7 +140,7 @@ def test_control_tokens_in_a_chain_count_as_the_text_they_are(
 
 
 def test_what_verify_stores_is_the_reference(target: Path, tmp_path: Path) -> None:
-    """1 497 chains of three models, as brought; three rows have no gold answer."""
+    """1 497 chains of three models, as imported; three rows have no gold answer."""
     math500()  # skips where the files are absent
     corpus = tmp_path / "corpus"
     files = [word for name in MATH500.values() for word in ("--rationales", f"{DATA / name}.jsonl")]
@@ -155,8 +155,8 @@ def test_what_verify_stores_is_the_reference(target: Path, tmp_path: Path) -> No
     reference = reference_lengths(target, (text for text, _ in stored))
     assert len(stored) == 1497
     assert [count for _, count in stored] == [reference[text] for text, _ in stored]
-    brought = {text for problem in math500() for text in problem.chains.values()}
-    assert {text for text, _ in stored} <= brought  # not a character was changed on the way
+    imported = {text for problem in math500() for text in problem.chains.values()}
+    assert {text for text, _ in stored} <= imported  # not a character was changed on the way
 
 
 def test_long_chains_are_longer_at_every_level(counter: TokenizerCounter) -> None:

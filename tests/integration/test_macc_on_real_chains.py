@@ -223,10 +223,10 @@ def check_kept(loops: Sequence[Loop]) -> None:
     assert all(row.reached_ratio is not None and row.reached_ratio < 1 for row in kept)
 
 
-# --- in a corpus: rationales somebody brought, verified, compressed and asked about
+# --- in a corpus: rationales somebody imported, verified, compressed and asked about
 
 
-def brought(target: Path, *overrides: str) -> Any:
+def imported(target: Path, *overrides: str) -> Any:
     """Stages verify and compress over the eight samples; the compressor lives elsewhere."""
     return load_recipe(
         "morsd",
@@ -258,11 +258,11 @@ def filled(corpus: Path, recipe: Any, grader: RememberingGrader) -> Database:
         return run.database()
 
 
-def test_brought_rationales_are_compressed_and_counted(
+def test_imported_rationales_are_compressed_and_counted(
     target: Path, tmp_path: Path, grader: RememberingGrader
 ) -> None:
     math100()  # skips where the file is absent
-    database = filled(tmp_path / "corpus", brought(target), grader)
+    database = filled(tmp_path / "corpus", imported(target), grader)
     rows = database.run("select text, num_tokens from stg_rationales").rows
     reference = reference_lengths(target, (text for text, _ in rows))
     assert all(count == reference[text] for text, count in rows)
@@ -299,7 +299,7 @@ def test_ratios_asked_for_and_reached_are_stored(
     target: Path, tmp_path: Path, grader: RememberingGrader
 ) -> None:
     math100()
-    recipe = brought(target, "compress.method=fixed_ratio")
+    recipe = imported(target, "compress.method=fixed_ratio")
     database = filled(tmp_path / "corpus", recipe, grader)
     rows = database.run(
         "select c.target_ratio, c.reached_ratio = c.num_tokens / p.num_tokens, c.stop_reason "

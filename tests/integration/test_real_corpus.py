@@ -48,7 +48,7 @@ NUM_PROBLEMS = 200
 NUM_HELD_OUT_TOO = 5  # that litecot is also given although they are in the evaluation set
 RECIPES = ("litecot", "macc", "morsd")
 GSM8K_WRITERS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
-LEFT_OUT = {"generate", "train"}  # the rationales are brought; nothing trains on TEST data
+LEFT_OUT = {"generate", "train"}  # the rationales are imported; nothing trains on TEST data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,10 +195,10 @@ of_morsd = pytest.mark.parametrize("made", ["morsd"], indirect=True)
 
 @each_recipe
 def test_every_row_is_accounted_for(made: Made) -> None:
-    brought = made.count("stg_candidates")
+    imported = made.count("stg_candidates")
     assert made.count("stg_problems where split = 'train'") == NUM_PROBLEMS
-    assert brought == {"litecot": 400, "macc": 200, "morsd": 1200}[made.recipe]
-    assert made.count("stg_rationales where kind = 'long'") == brought
+    assert imported == {"litecot": 400, "macc": 200, "morsd": 1200}[made.recipe]
+    assert made.count("stg_rationales where kind = 'long'") == imported
     assert made.count("stg_examples") == made.count("stg_selections where kept") > 0
     scored_or_told = """
         (select record_id from stg_rejections where stage = 'score'

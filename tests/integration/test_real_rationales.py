@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 NAME = "date_understanding_chatgpt_10candidates"
 
 
-def test_brought_rationales_are_verified_scored_and_selected(tmp_path: Path) -> None:
+def test_imported_rationales_are_verified_scored_and_selected(tmp_path: Path) -> None:
     file = DATA / f"{NAME}.jsonl"
     if not file.exists():
         pytest.skip(f"{file.name} is not beside this checkout")
@@ -29,14 +29,14 @@ def test_brought_rationales_are_verified_scored_and_selected(tmp_path: Path) -> 
     (row,) = query(
         corpus,
         """select
-            (select count(*) from stg_candidates) as brought,
+            (select count(*) from stg_candidates) as imported,
             (select count(*) from stg_selections) as selected,
             (select count(*) from stg_selections where kept) as kept,
             (select count(*) from stg_examples) as examples,
             (select avg((recorded_correct = (verdict = 'correct'))::int) from stg_rationales)
                 as agreement""",
     )
-    assert row["brought"] == row["selected"]
+    assert row["imported"] == row["selected"]
     assert row["examples"] == row["kept"]
     assert row["kept"]
     assert float(str(row["agreement"])) >= 0.97

@@ -101,7 +101,7 @@ def test_provenance_has_the_hash_of_every_data_file(folder: Path) -> None:
 def test_two_snapshots_of_one_name_are_loaded_apart(folder: Path, tmp_path: Path) -> None:
     """`datasets` caches what it loads under the folder's name."""
     other = tmp_path / folder.name
-    write_snapshot(brought_corpus(tmp_path / "corpus"), other, licences={})
+    write_snapshot(imported_corpus(tmp_path / "corpus"), other, licences={})
     loaded = [load_dataset(str(one), cache_dir=str(tmp_path / "cache")) for one in (folder, other)]
     assert [rows["train"].num_rows for rows in loaded] == [2, 1]
 
@@ -139,7 +139,7 @@ def test_a_snapshot_in_a_bucket_is_refused(database: Database, tmp_path: Path) -
 # --- what was done, and by whom
 
 
-def brought_corpus(folder: Path, *settings: str, beside: Sequence[sample.Made] = ()) -> Database:
+def imported_corpus(folder: Path, *settings: str, beside: Sequence[sample.Made] = ()) -> Database:
     """Two rationales brought for one problem with a subject, of which one is published."""
     recipe = load_recipe("morsd", overrides=settings, problems=("brought.jsonl",))
     resolved = json.dumps({"recipe": json.loads(recipe.model_dump_json())})
@@ -170,10 +170,10 @@ def card_of(database: Database, folder: Path) -> str:
 
 
 def test_a_card_of_brought_rationales(tmp_path: Path) -> None:
-    card = card_of(brought_corpus(tmp_path / "corpus"), tmp_path / "snapshot")
+    card = card_of(imported_corpus(tmp_path / "corpus"), tmp_path / "snapshot")
     assert "The student is nano:student:" in card
     assert "counted with the tokenizer of nano:student" in card
-    assert "| long | not stated | *none: brought with the problems* |  | 1 | 0 |" in card
+    assert "| long | not stated | *none: imported with the problems* |  | 1 | 0 |" in card
     assert "## Levels" not in card
     assert "ungraded" not in card
     assert "judge__" not in card
@@ -189,7 +189,7 @@ def test_selection_by_rd_is_credited_where_it_dropped_something(tmp_path: Path) 
     dropped = sample.selection(
         harmful.id, "original", kept=False, filter="difficulty", reason="rd_above_threshold", rd=2.0
     )
-    database = brought_corpus(tmp_path / "corpus", beside=[harmful, dropped])
+    database = imported_corpus(tmp_path / "corpus", beside=[harmful, dropped])
     card = card_of(database, tmp_path / "snapshot")
     assert "Chains of thought were selected by how much they help the student (MoRSD" in card
     assert "| select | RD above the threshold | 1 |" in card
@@ -200,7 +200,7 @@ def test_selection_by_rd_is_credited_where_it_dropped_something(tmp_path: Path) 
 
 
 def test_selection_by_rd_is_not_credited_where_it_did_nothing(tmp_path: Path) -> None:
-    database = brought_corpus(tmp_path / "corpus", "select.max_rd=inf", "select.keep_fraction=1.0")
+    database = imported_corpus(tmp_path / "corpus", "select.max_rd=inf", "select.keep_fraction=1.0")
     card = card_of(database, tmp_path / "snapshot")
     assert "were filtered for right answers and against near-duplicates." in card
     assert "MoRSD" not in card

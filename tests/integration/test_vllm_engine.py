@@ -20,7 +20,7 @@ import pytest
 from infra.engines import Engine, EngineConfig, ModelFilesError, check_model, open_engine
 from infra.nano.files import resolve_nano
 from infra.runs.grading import ProcessGrader
-from infra.runs.models import Models
+from infra.runs.models import RunModels
 from infra.settings import Settings
 from tasks.difficulty import LEVELS, read_level
 from tasks.ports import Completion, PermanentError, Prompt, Sampling, ScoreRequest
@@ -48,14 +48,14 @@ PROMPTS = [BOOK.render("generate", question=row["question"]) for row in problems
 
 
 @pytest.fixture(scope="module")
-def models() -> Iterator[Models]:
-    hosted = Models(Settings())
+def models() -> Iterator[RunModels]:
+    hosted = RunModels(Settings())
     yield hosted
     hosted.close()
 
 
 @pytest.fixture
-def vllm(models: Models) -> Any:
+def vllm(models: RunModels) -> Any:
     return models.model(CONFIG)
 
 

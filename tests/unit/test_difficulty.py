@@ -28,7 +28,7 @@ from tests.fakes import ScriptedChat, ports
 def run(reply: str | None = "medium", *, record: Any = None, **settings: Any) -> Difficulty:
     known: dict[str, Any] = {
         "record_id": "p", "problem_id": "p", "question": "q", "rationale": "1) a\n2) b",
-        "num_tokens": 6, "length_place": 0.75, "num_wrong": 1, "num_graded": 4,
+        "num_tokens": 6, "length_quantile": 0.75, "num_wrong": 1, "num_graded": 4,
         "subject_error_rate": 0.5,
     }  # fmt: skip
     one = DifficultyRecord(**{**known, **(record or {})})
@@ -80,7 +80,7 @@ def test_without_a_readable_verdict_the_measured_score_stands(signal: str) -> No
 
 
 def test_what_nothing_measures_is_left_out() -> None:
-    unanswered = {"rationale": None, "num_tokens": None, "length_place": None, "num_wrong": 0,
+    unanswered = {"rationale": None, "num_tokens": None, "length_quantile": None, "num_wrong": 0,
                   "num_graded": 0}  # fmt: skip
     row = run(None, signal="measured", record=unanswered)
     assert (row.error_rate, row.step_score, row.num_steps) == (None, None, None)

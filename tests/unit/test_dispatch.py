@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.hosting.dispatch import Dispatch, Ticket, preferred
+from infra.hosting.dispatch import Dispatch, Request, preferred
 from infra.hosting.suspects import Suspects
 
 
@@ -29,15 +29,15 @@ def dispatch(*, limit: int = 4, replicas: int = 2) -> Dispatch:
     return made
 
 
-def submit(made: Dispatch, *keys: str, affinity: str = "") -> list[Ticket]:
-    tickets = [Ticket(key=key, affinity=affinity) for key in keys]
-    for ticket in tickets:
-        made.submit(ticket)
-    return tickets
+def submit(made: Dispatch, *keys: str, affinity: str = "") -> list[Request]:
+    requests = [Request(key=key, affinity=affinity) for key in keys]
+    for request in requests:
+        made.submit(request)
+    return requests
 
 
 def sent(made: Dispatch) -> dict[Hashable, int]:
-    return {ticket.key: replica for ticket, replica in made.assign()}
+    return {request.key: replica for request, replica in made.assign()}
 
 
 def affinity_of(replica: int, replicas: int = 2) -> str:
@@ -99,11 +99,11 @@ def test_idle_and_waiting_times() -> None:
     made.add(0)
     clock.now = 5
     assert made.idle_s() == {0: 5}
-    ticket, _ = submit(made, "a", "b")
+    request, _ = submit(made, "a", "b")
     made.assign()
     clock.now = 8
     assert (made.idle_s(), made.waited_s) == ({}, 3)
-    made.leave(ticket)
+    made.leave(request)
     made.assign()
     assert made.waited_s == 0
 
@@ -118,7 +118,7 @@ class Engines:
     answered: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     deaths: Counter[str] = field(default_factory=Counter)
-    inside: dict[int, list[Ticket]] = field(default_factory=dict)
+    inside: dict[int, list[Request]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.made = dispatch(limit=self.limit, replicas=self.replicas)
@@ -127,8 +127,8 @@ class Engines:
     def run(self, keys: list[str], choices: st.DataObject) -> None:
         submit(self.made, *keys)
         for _ in range(10_000):
-            for ticket, replica in self.made.assign():
-                self.inside[replica].append(ticket)
+            for request, replica in self.made.assign():
+                self.inside[replica].append(request)
             self.check()
             busy = [replica for replica in self.inside if self.inside[replica]]
             if not busy:
@@ -137,32 +137,32 @@ class Engines:
         assert self.made.is_empty
 
     def check(self) -> None:
-        for tickets in self.inside.values():
-            assert len(tickets) <= self.limit
-            cells = {self.made.suspects.cell(ticket.key) for ticket in tickets}
+        for requests in self.inside.values():
+            assert len(requests) <= self.limit
+            cells = {self.made.suspects.cell(request.key) for request in requests}
             assert len(cells) <= 1, "suspects share a replica with their cell only"
 
     def step(self, replica: int, choices: st.DataObject) -> None:
         """One request ends: well, or with the engine."""
-        tickets = self.inside[replica]
-        ticket = choices.draw(st.sampled_from(tickets))
-        if ticket.key in self.poison:
-            self.die(replica, ticket.key)
+        requests = self.inside[replica]
+        request = choices.draw(st.sampled_from(requests))
+        if request.key in self.poison:
+            self.die(replica, request.key)
             return
-        tickets.remove(ticket)
-        self.answered[str(ticket.key)] += 1
-        self.made.leave(ticket, is_cleared=True)
+        requests.remove(request)
+        self.answered[str(request.key)] += 1
+        self.made.leave(request, is_cleared=True)
 
     def die(self, replica: int, killer: str) -> None:
         self.deaths[killer] += 1
         lost, self.inside[replica] = self.inside[replica], []
         poisoned = self.made.accuse(self.made.remove(replica))
-        self.rejected.update(str(ticket.key) for ticket in poisoned)
-        for ticket in lost:
-            if self.made.suspects.is_poison(ticket.key):
-                self.rejected[str(ticket.key)] += 1
+        self.rejected.update(str(request.key) for request in poisoned)
+        for request in lost:
+            if self.made.suspects.is_poison(request.key):
+                self.rejected[str(request.key)] += 1
             else:
-                self.made.submit(ticket)
+                self.made.submit(request)
         self.made.add(replica)
 
 
@@ -209,15 +209,15 @@ def test_no_request_starves_or_goes_twice(
     orders: list[tuple[str, bool]], limit: int, replicas: int
 ) -> None:
     made = dispatch(limit=limit, replicas=replicas)
-    came: list[Ticket] = []
-    went: list[Ticket] = []
-    left: set[Ticket] = set()
+    came: list[Request] = []
+    went: list[Request] = []
+    left: set[Request] = set()
     for affinity, is_leaving in orders:
         if is_leaving and len(left) < len(went):
-            left.add(gone := next(ticket for ticket in went if ticket not in left))
+            left.add(gone := next(request for request in went if request not in left))
             made.leave(gone)
         came += submit(made, affinity, affinity=affinity)
-        went += [ticket for ticket, _ in made.assign()]
+        went += [request for request, _ in made.assign()]
         assert len(went) - len(left) <= limit * replicas
         if len(went) < len(came):  # somebody waits: then every place is taken
             assert len(went) - len(left) == limit * replicas
@@ -240,7 +240,7 @@ def test_others_do_not_share_a_replica_with_suspects() -> None:
 def test_with_more_replicas_the_others_go_on() -> None:
     made = dispatch(replicas=2)
     submit(made, *"abcd")
-    lost = [ticket.key for ticket, replica in made.assign() if replica == 0]
+    lost = [request.key for request, replica in made.assign() if replica == 0]
     made.accuse(made.remove(0))
     submit(made, *map(str, lost), "other")
     assert sent(made) == {}  # replica 1 is let run empty for the suspects
@@ -268,5 +268,5 @@ def test_an_equal_request_that_waits_is_refused_with_the_culprit() -> None:
         made.add(0)
         if number < 2:
             submit(made, "a")
-    assert [ticket.key for ticket in poison] == ["a"]
+    assert [request.key for request in poison] == ["a"]
     assert made.is_empty

@@ -11,7 +11,7 @@ import pytest
 
 from flows.cli.plan import make_estimate
 from flows.costs.estimate import Estimate, StageCost, estimate
-from flows.costs.expected import Chains, Inputs, Observed, Usage
+from flows.costs.expected import Chains, ExpectedUsage, Inputs, Observed
 from flows.costs.observed import count_problems, count_rows, know_corpus, know_inputs
 from flows.recipes.assumptions import Assumptions
 from flows.recipes.plan import draft_plan
@@ -157,7 +157,7 @@ def test_every_shipped_recipe_has_an_estimate(name: str) -> None:
 
 def test_what_the_corpus_measured_goes_first() -> None:
     observed = Observed(
-        usage={"generate": Usage(requests=1, prompt_tokens=90, completion_tokens=4000)},
+        usage={"generate": ExpectedUsage(requests=1, prompt_tokens=90, completion_tokens=4000)},
         chains={"long": Chains(num_tokens=1000, share_correct=0.5, share_solved=0.6)},
     )
     found = whole("litecot", observed=observed)
@@ -170,7 +170,7 @@ def test_what_the_corpus_measured_goes_first() -> None:
     assert "rewritten_tokens" in found.assumed
 
 
-def test_brought_rationales_are_measured_in_their_file(tmp_path: Path) -> None:
+def test_imported_rationales_are_measured_in_their_file(tmp_path: Path) -> None:
     path = tmp_path / "traces.jsonl"
     row = {"question": "1 + 2?", "answer": "3", "rationales": ["it is 3", "three: 3", "3"]}
     path.write_text((json.dumps(row) + "\n") * 1 + json.dumps(row | {"question": "2 + 1?"}))
@@ -261,7 +261,7 @@ def test_a_begun_run_says_what_is_done(tmp_path: Path) -> None:
     known = know_corpus(str(tmp_path / "corpus"), draft_plan(recipe))
     assert known.num_problems == 3
     assert known.observed.done == {"generate": 2, "difficulty": 1}
-    assert known.observed.usage["generate"] == Usage(
+    assert known.observed.usage["generate"] == ExpectedUsage(
         requests=1, prompt_tokens=5, completion_tokens=20
     )
     assert known.observed.chains["long"] == Chains(

@@ -124,11 +124,11 @@ def write_other_run(folder: Path, *rows: Made) -> None:
 
 
 def test_verify_reads_what_was_brought(ask: Ask) -> None:
-    brought = [
+    imported = [
         Made("ingest", Candidate(problem_id=P1, candidate=n, text=f"t{n}", recorded_correct=None))
         for n in (1, 0)
     ]
-    assert values(ask("verify", *brought), "problem_id", "candidate", "text", "answer") == [
+    assert values(ask("verify", *imported), "problem_id", "candidate", "text", "answer") == [
         (P1, 0, "t0", "2"), (P1, 1, "t1", "2")
     ]  # fmt: skip
 
@@ -164,7 +164,7 @@ def test_difficulty_reads_the_shortest_right_chain(ask: Ask) -> None:
     ]
     (found,) = ask("difficulty", *rows)
     assert (found["rationale"], found["num_tokens"]) == ("shortest right", 40)
-    assert found["length_place"] == 0.5  # the only one
+    assert found["length_quantile"] == 0.5  # the only one
 
 
 OWN_RUN = Made("ingest", sample.RUN)
@@ -187,7 +187,7 @@ def test_difficulty_counts_no_draw_twice(ask: Ask, tmp_path: Path) -> None:
         tmp_path / "corpus",
         own,  # the same draw, made before
         rationale("generate", P0, candidate=1, text="drawn"),
-        rationale("verify", P0, candidate=1, text="drawn"),  # and brought
+        rationale("verify", P0, candidate=1, text="drawn"),  # and imported
         rationale("verify", P0, candidate=2, text="drawn"),  # another draw of the same words
         rationale("generate", P0, candidate=3, text="unclear", verdict="unverifiable"),
         rationale("rewrite", P0, kind="rewritten", text="no draw at all"),
@@ -209,7 +209,7 @@ def test_difficulty_compares_problems_within_their_shard(ask: Ask) -> None:
         rationale("generate", P0, verdict="wrong", num_tokens=10),
         rationale("generate", P1, num_tokens=20), rationale("generate", P2, num_tokens=5),
     ]  # fmt: skip
-    found = values(ask("difficulty", *rows), "subject_error_rate", "length_place")
+    found = values(ask("difficulty", *rows), "subject_error_rate", "length_quantile")
     assert found == [(0.0, 0.25), (1.0, 0.75), (None, 0.5)]
     assert values(ask("difficulty", shard=1), "record_id") == [(P2,)]
 
@@ -227,7 +227,7 @@ def test_difficulty_goes_on_where_it_stopped(ask: Ask) -> None:
 
 def test_equal_lengths_share_the_middle_of_their_places(ask: Ask) -> None:
     found = ask("difficulty", *(rationale("generate", problem) for problem in (P0, P1)))
-    assert values(found, "length_place") == [(0.5,), (0.5,)]
+    assert values(found, "length_quantile") == [(0.5,), (0.5,)]
 
 
 def problems_of(subjects: str) -> tuple[list[str], list[Made]]:

@@ -75,7 +75,7 @@ class CoroutineReplica:
         self.host.deaths += 1
         self.died.set()
 
-    async def autopsy(self, loss: Exception) -> tuple[str, bool]:
+    async def diagnose(self, loss: Exception) -> tuple[str, bool]:
         return str(loss), self.host.is_explained
 
     async def sleep(self) -> bool:

@@ -228,7 +228,7 @@ def test_the_teacher_compresses_where_no_compressor_is_named(recipe: str) -> Non
     assert models["compressor"].model.endswith("/teacher")
 
 
-def test_brought_rationales_need_the_stage_that_reads_them() -> None:
+def test_imported_rationales_need_the_stage_that_reads_them() -> None:
     with pytest.raises(RecipeError, match="writes its own rationales"):
         resolve_recipe(Order(recipe="nano", rationales=("traces.jsonl",)))
     source = resolve_recipe(Order(recipe="morsd", rationales=("traces.jsonl",))).source
@@ -368,7 +368,7 @@ def test_compressing_long_chains_depends_on_them(
         ),
         (
             ['stages=["compress"]', "compress.source=long"],
-            "add the stage 'generate', or 'verify' for rationales you bring",
+            "add the stage 'generate', or 'verify' for imported rationales",
         ),
     ],
 )
@@ -384,7 +384,7 @@ def test_long_chains_are_compressed_whoever_brought_them(recipe: str, maker: str
     assert "compress" in plan(recipe, *macc).stages
 
 
-def test_brought_rationales_enter_what_is_made_of_them(recipe: str) -> None:
+def test_imported_rationales_enter_what_is_made_of_them(recipe: str) -> None:
     short = 'stages=["verify", "difficulty", "rewrite"]'
     before = plan(recipe, short).fingerprints
     after = plan(recipe, short, "models.student.max_model_len=64").fingerprints

@@ -76,7 +76,7 @@ def test_the_judge_is_held_to_a_schema_if_asked(structured: bool) -> None:
     judge = ScriptedChat(['{"reason": "not hard", "level": "easy"}'])
     record = DifficultyRecord(
         record_id="p", problem_id="p", question="q", rationale=None, num_tokens=None,
-        length_place=None, num_wrong=0, num_graded=0, subject_error_rate=None,
+        length_quantile=None, num_wrong=0, num_graded=0, subject_error_rate=None,
     )  # fmt: skip
     config = DifficultyConfig(signal="teacher", structured=structured)
     asked = ports(chat={"teacher": judge}, prompts=config.prompt)

@@ -36,7 +36,7 @@ class Answer:
 
     body: bytes
     latency_s: float
-    place: Reservation
+    reservation: Reservation
 
 
 @dataclass
@@ -63,7 +63,7 @@ class EndpointClient:
         )
         base = URL(config.endpoint.base_url.rstrip("/") + "/")
         self._url, self._models = base / "chat/completions", base / "models"
-        self.place = str(base.with_user(None).with_query(None)).rstrip("/")  # as errors name it
+        self.url = str(base.with_user(None).with_query(None)).rstrip("/")  # as errors name it
         self._lines: dict[asyncio.AbstractEventLoop, _Line] = {}
         self._opening = threading.Lock()
         self._stop: str | None = None
@@ -75,7 +75,7 @@ class EndpointClient:
         if not line.probe.done():
             await asyncio.shield(line.probe)
         async with line.room:
-            place = await self._take_turn(line, cost) if self.limits.are_set else _AT_ONCE
+            reservation = await self._take_turn(line, cost) if self.limits.are_set else _AT_ONCE
             if self._stop is not None:
                 raise EndpointError(self._stop)
             sent_s = time.perf_counter()
@@ -83,14 +83,14 @@ class EndpointClient:
             latency_s = time.perf_counter() - sent_s
         if 200 <= status < 300:
             self._has_answered = True
-            return Answer(reply, latency_s, place)
+            return Answer(reply, latency_s, reservation)
         raise self._fate(Refusal.read(status, headers, reply, key=self._key))
 
     async def _take_turn(self, line: _Line, cost: Cost) -> Reservation:
         async with line.turn:  # one waits at a time, so the next one's wait knows of late replies
-            place = self.limits.reserve(cost)
-            await asyncio.sleep(place.wait_s)
-        return place
+            reservation = self.limits.reserve(cost)
+            await asyncio.sleep(reservation.wait_s)
+        return reservation
 
     def close(self) -> None:
         """Close the connections of every loop."""
@@ -106,16 +106,16 @@ class EndpointClient:
             async with session.post(self._url, data=body, allow_redirects=False) as response:
                 return response.status, response.headers, await _read(response)
         except (aiohttp.ClientError, OSError) as error:  # time-outs are OSErrors
-            raise TransientError(f"{self.place}: {self._describe(error)}") from None
+            raise TransientError(f"{self.url}: {self._describe(error)}") from None
 
     def _fate(self, refusal: Refusal) -> Exception:
-        error = refusal.error(self.place, self._key)
+        error = refusal.error(self.url, self._key)
         if isinstance(error, EndpointError):
             self._stop = str(error)
         if isinstance(error, PermanentError) and not self._has_answered:
             # Maybe nothing about the record: a server that has not answered anything yet may
             # refuse everything, e.g. for a sampling parameter, and all records would be rejected.
-            return TransientError(f"{self.place} has answered nothing yet: {error.detail}")
+            return TransientError(f"{self.url} has answered nothing yet: {error.detail}")
         return error
 
     def _line(self) -> _Line:
@@ -158,7 +158,7 @@ class EndpointClient:
                 pass
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             self._stop = (
-                f"no server answers at {self.place} ({self._describe(error)}): start it, or "
+                f"no server answers at {self.url} ({self._describe(error)}): start it, or "
                 "change endpoint.base_url in the recipe"
             )
         except (aiohttp.ClientError, OSError):

@@ -156,7 +156,7 @@ class EndpointModel:
             raise
         if reply.usage is not None:
             self._client.limits.settle(
-                answer.place,
+                answer.reservation,
                 prompt_tokens=reply.usage.prompt_tokens,
                 completion_tokens=reply.usage.completion_tokens,
             )

@@ -76,7 +76,7 @@ class ReplyChoice(BaseModel):
         return f"{thought}\n</think>\n\n{content.lstrip(chr(10))}"
 
 
-class Usage(BaseModel):
+class ReportedUsage(BaseModel):
     """Tokens of the prompt, once, and of all choices together."""
 
     prompt_tokens: int = Field(default=0, ge=0)
@@ -87,7 +87,7 @@ class ChatReply(BaseModel):
     """The answer to a ChatRequest."""
 
     choices: list[ReplyChoice]
-    usage: Usage | None = None
+    usage: ReportedUsage | None = None
 
 
 def chat_request(
@@ -144,7 +144,7 @@ def parse_reply(raw: bytes) -> ChatReply:
 def completions(reply: ChatReply, *, latency_s: float) -> list[Completion]:
     """One a choice. Servers count the tokens of all choices: shared out by the length of texts."""
     texts = [choice.text for choice in reply.choices]
-    usage = reply.usage or Usage()
+    usage = reply.usage or ReportedUsage()
     return [
         Completion(
             text=text,

@@ -29,7 +29,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Reservation:
-    """A place in the sequence: `wait_s` seconds from when it was taken."""
+    """A turn in the sequence: `wait_s` seconds from when it was taken."""
 
     wait_s: float
     tokens: float  # expected, prompt and reply
@@ -65,7 +65,7 @@ class RateLimits:
         self._mean_tokens: float | None = None  # of one candidate, as replies have shown
 
     def reserve(self, cost: Cost) -> Reservation:
-        """Take the next place; it is spent whether it is used or not."""
+        """Take the next turn; it is spent whether it is used or not."""
         with self._lock:
             now_s = self._clock()
             known = self._mean_tokens
@@ -78,7 +78,7 @@ class RateLimits:
             return Reservation(max(waits_s), tokens, cost.num_candidates)
 
     def settle(self, taken: Reservation, *, prompt_tokens: int, completion_tokens: int) -> None:
-        """Put what was really used in the place of what was expected."""
+        """Put what was really used instead of what was expected."""
         with self._lock:
             mean = completion_tokens / taken.num_candidates
             known = mean if self._mean_tokens is None else self._mean_tokens

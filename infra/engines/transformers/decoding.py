@@ -34,7 +34,7 @@ class RowOwner(Protocol):
         """Whether nobody waits for it any more."""
         ...
 
-    def finish(self, row: Row) -> None:
+    def finish(self, row: DecodingRow) -> None:
         """Takes a row that is done."""
         ...
 
@@ -44,7 +44,7 @@ class RowOwner(Protocol):
 
 
 @dataclass(eq=False, kw_only=True)
-class Row:
+class DecodingRow:
     """One candidate on its way. `stops` looks at the tokens written so far."""
 
     prompt_ids: list[int]
@@ -71,12 +71,12 @@ class RunningBatch:
         self._end_ids = end_ids
         self._max_batch_tokens = max_batch_tokens
         self._cache = SlotCache()
-        self.rows: list[Row] = []
+        self.rows: list[DecodingRow] = []
         self.num_tokens = 0
         self.busy_s = 0.0
 
     @torch.inference_mode()
-    def admit(self, rows: Sequence[Row]) -> None:
+    def admit(self, rows: Sequence[DecodingRow]) -> None:
         """Prefill rows and choose their first tokens."""
         started = time.perf_counter()
         for prompts in _prefill_batches(rows, self._max_batch_tokens):
@@ -111,13 +111,13 @@ class RunningBatch:
                 row.finish_reason = "abandoned"
         self._release()
 
-    def clear(self) -> list[Row]:
+    def clear(self) -> list[DecodingRow]:
         """Forget everything in flight, after a failure."""
         rows, self.rows = self.rows, []
         self._cache = SlotCache()
         return rows
 
-    def _prefill(self, prompts: list[list[Row]]) -> None:
+    def _prefill(self, prompts: list[list[DecodingRow]]) -> None:
         """`prompts` are rows by prompt. Padding is on the right: causal attention hides it."""
         lengths = [len(rows[0].prompt_ids) for rows in prompts]
         ids = torch.zeros(len(prompts), max(lengths), dtype=torch.long)
@@ -135,7 +135,7 @@ class RunningBatch:
         self._write(admitted, logits[torch.tensor(sources, device=self._device)])
         self.rows += admitted
 
-    def _write(self, rows: Sequence[Row], logits: torch.Tensor) -> None:
+    def _write(self, rows: Sequence[DecodingRow], logits: torch.Tensor) -> None:
         self.num_tokens += len(rows)
         tokens = choose_tokens(logits, [row.sampler for row in rows])
         for row, token in zip(rows, tokens, strict=True):
@@ -162,10 +162,12 @@ class RunningBatch:
             row.owner.finish(row)
 
 
-def _prefill_batches(rows: Sequence[Row], max_tokens: int) -> Iterator[list[list[Row]]]:
+def _prefill_batches(
+    rows: Sequence[DecodingRow], max_tokens: int
+) -> Iterator[list[list[DecodingRow]]]:
     """Rows by prompt, short prompts first, cut where the padded pass would exceed `max_tokens`."""
     ordered = sorted(rows, key=lambda row: (len(row.prompt_ids), row.prompt_ids))
-    batch: list[list[Row]] = []
+    batch: list[list[DecodingRow]] = []
     for prompt_ids, same in groupby(ordered, key=lambda row: row.prompt_ids):
         if batch and (len(batch) + 1) * len(prompt_ids) > max_tokens:
             yield batch

@@ -4,7 +4,7 @@ Role: K candidates share their question, a rationale's first steps are the start
 it; both go through the model once. Invariant: a token attends to those that stand before it in its
 own row and to nothing else, so what a row gets does not depend on its company.
 
-A sample: rows [5, 6, 7], [5, 6, 8, 9], [5] -> ids [5, 6, 8, 9, 7], places [0, 1, 4], [0, 1, 2, 3],
+A sample: rows [5, 6, 7], [5, 6, 8, 9], [5] -> ids [5, 6, 8, 9, 7], indices [0, 1, 4], [0, 1, 2, 3],
 [0]; two segments: tokens 0..3 with nothing before them, token 4 behind 0 and 1.
 
 Linear layers see the packed tokens, none of them padding. Attention goes segment by segment: on one
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 MAX_SHARING_TOKENS = 2048
 """Rows longer than this share nothing: their mask would have millions of entries, and what they
 could share is little of them."""
-Places = NDArray[np.int64]
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +41,13 @@ class Segment:
 
 @dataclass(eq=False, kw_only=True)
 class Packing:
-    """`ids`, `positions` and `previous` (the place of the token before) are [tokens]; `places[i]`
+    """`ids`, `positions` and `previous` (the index of the token before) are [tokens]; `indices[i]`
     says where the tokens of row i are."""
 
-    ids: Places
-    positions: Places
-    previous: Places
-    places: list[Places]
+    ids: Indices
+    positions: Indices
+    previous: Indices
+    indices: list[Indices]
     segments: list[Segment]
     num_layers_seen: int = field(default=0, init=False)
 
@@ -65,35 +65,35 @@ def num_shared(one: Sequence[int], other: Sequence[int]) -> int:
 def pack(rows: Sequence[list[int]], device: Any = "cpu") -> Packing:
     """In descending order a row's predecessor is the one it shares most with, and a row that
     another one begins with comes after it and adds no token."""
-    places: list[Places] = [np.empty(0, np.int64)] * len(rows)
+    indices: list[Indices] = [np.empty(0, np.int64)] * len(rows)
     segments: list[Segment] = []
     ids: list[int] = []
     last: list[int] = []
-    last_places = np.empty(0, np.int64)
+    last_indices = np.empty(0, np.int64)
     for index in sorted(range(len(rows)), key=rows.__getitem__, reverse=True):
         row = rows[index]
         shared = num_shared(last, row)
         start, stop = len(ids), len(ids) + len(row) - shared
-        here = np.concatenate([last_places[:shared], np.arange(start, stop)])
+        here = np.concatenate([last_indices[:shared], np.arange(start, stop)])
         if stop > start:
             keys = torch.from_numpy(here).to(device) if shared else None
             segments.append(Segment(start=start, stop=stop, keys=keys))
             ids += row[shared:]
-        places[index] = last_places = here
+        indices[index] = last_indices = here
         last = row
-    return _packing(ids, places, segments)
+    return _packing(ids, indices, segments)
 
 
-def _packing(ids: list[int], places: list[Places], segments: list[Segment]) -> Packing:
+def _packing(ids: list[int], indices: list[Indices], segments: list[Segment]) -> Packing:
     positions, previous = np.zeros(len(ids), np.int64), np.zeros(len(ids), np.int64)
-    for here in places:
+    for here in indices:
         positions[here] = np.arange(len(here))
         previous[here[1:]] = here[:-1]
     return Packing(
         ids=np.array(ids, np.int64),
         positions=positions,
         previous=previous,
-        places=places,
+        indices=indices,
         segments=segments,
     )
 
@@ -137,6 +137,6 @@ def _later_hidden(num_keys: int, num_queries: int, like: torch.Tensor) -> torch.
 
 @lru_cache(maxsize=2)
 def _triangle(dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """What is added to attention: 0 up to a token's own place, -infinity behind it (16 MiB)."""
+    """What is added to attention: 0 up to a token's own index, -infinity behind it (16 MiB)."""
     size = MAX_SHARING_TOKENS
     return torch.full((size, size), -torch.inf, dtype=dtype, device=device).triu(1)

@@ -18,11 +18,11 @@ from infra.engines.transformers.tickets import ScoreTicket
 
 @dataclass(eq=False, frozen=True, kw_only=True)
 class WaitingRow:
-    """Row `number` of a ticket; `place` counts the arrivals."""
+    """Row `number` of a ticket; `arrival` counts them."""
 
     ticket: ScoreTicket
     number: int
-    place: int
+    arrival: int
 
     @property
     def row(self) -> ScoreRow:
@@ -40,7 +40,7 @@ class ScoreQueue:
 
     def __init__(self) -> None:
         self._waiting: list[WaitingRow] = []
-        self._places = count()
+        self._arrivals = count()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -48,7 +48,7 @@ class ScoreQueue:
     def add(self, ticket: ScoreTicket) -> None:
         """All rows of a request."""
         for number in range(len(ticket.rows)):
-            waiting = WaitingRow(ticket=ticket, number=number, place=next(self._places))
+            waiting = WaitingRow(ticket=ticket, number=number, arrival=next(self._arrivals))
             insort(self._waiting, waiting, key=_ids)
 
     def take(self, max_tokens: int) -> list[WaitingRow]:
@@ -56,7 +56,7 @@ class ScoreQueue:
         self._waiting = [each for each in self._waiting if not each.ticket.is_settled]
         if not self._waiting:
             return []
-        oldest = min(range(len(self._waiting)), key=lambda i: self._waiting[i].place)
+        oldest = min(range(len(self._waiting)), key=lambda i: self._waiting[i].arrival)
         run = take_neighbours([each.ids for each in self._waiting], oldest, max_tokens)
         taken = self._waiting[run.start : run.stop]
         del self._waiting[run.start : run.stop]

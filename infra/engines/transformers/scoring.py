@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from infra.engines.score_rows import ScoreRow
-from infra.engines.transformers.packing import Packing, Places, num_shared, pack
+from infra.engines.transformers.packing import Indices, Packing, num_shared, pack
 from tasks.ports import TokenScores
 
 SLICE_LOGITS = 8_000_000
@@ -45,7 +45,7 @@ def take_neighbours(rows: Sequence[Sequence[int]], first: int, max_tokens: int) 
 def score_rows(model: Any, rows: Sequence[ScoreRow]) -> list[list[TokenScores]]:
     """Scores of every target of every row, in one pass."""
     packing = pack([row.ids for row in rows], model.device)
-    wanted = _target_places(rows, packing)
+    wanted = _target_indices(rows, packing)
     hidden = _hidden_states(model, packing)
     logprobs, ranks = np.zeros(len(packing.ids)), np.zeros(len(packing.ids), np.int64)
     for part in _slices(wanted, model):
@@ -55,14 +55,14 @@ def score_rows(model: Any, rows: Sequence[ScoreRow]) -> list[list[TokenScores]]:
         logprobs[part], ranks[part] = (each.cpu().numpy() for each in found)
     return [
         [_of_target(here[start:stop], logprobs, ranks) for start, stop in row.targets]
-        for row, here in zip(rows, packing.places, strict=True)
+        for row, here in zip(rows, packing.indices, strict=True)
     ]
 
 
-def _target_places(rows: Sequence[ScoreRow], packing: Packing) -> Places:
+def _target_indices(rows: Sequence[ScoreRow], packing: Packing) -> Indices:
     """Where target tokens are, each once."""
     is_target = np.zeros(len(packing.ids), bool)
-    for row, here in zip(rows, packing.places, strict=True):
+    for row, here in zip(rows, packing.indices, strict=True):
         for start, stop in row.targets:
             is_target[here[start:stop]] = True
     return np.flatnonzero(is_target)
@@ -82,7 +82,7 @@ def _hidden_states(model: Any, packing: Packing) -> torch.Tensor:
     return hidden
 
 
-def _slices(wanted: Places, model: Any) -> Iterator[Places]:
+def _slices(wanted: Indices, model: Any) -> Iterator[Indices]:
     """Parts of `wanted` whose logits may exist at a time."""
     size = max(1, SLICE_LOGITS // model.get_output_embeddings().weight.shape[0])
     for start in range(0, len(wanted), size):
@@ -100,5 +100,5 @@ def _score_tokens(logits: torch.Tensor, ids: torch.Tensor) -> tuple[torch.Tensor
     return logprobs, 1 + is_above.sum(-1).round().long()
 
 
-def _of_target(here: Places, logprobs: np.ndarray[Any, Any], ranks: Places) -> TokenScores:
+def _of_target(here: Indices, logprobs: np.ndarray[Any, Any], ranks: Indices) -> TokenScores:
     return TokenScores(logprobs=logprobs[here].tolist(), ranks=ranks[here].tolist())

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 from infra.engines.chat import ChatEncoder
 from infra.engines.score_rows import ScoreRow
-from infra.engines.transformers.decoding import Row
+from infra.engines.transformers.decoding import DecodingRow
 from infra.engines.transformers.sampling import RowSampler
 from tasks.ports import Completion, Sampling, TokenScores
 
@@ -68,9 +68,9 @@ class CompletionTicket(Ticket[list[Completion]]):
         self._stop = sampling.stop
         self._started = time.monotonic()
         self.rows = [self._row(prompt_ids, sampling, i) for i in range(sampling.num_candidates)]
-        self._done: dict[Row, Completion] = {}
+        self._done: dict[DecodingRow, Completion] = {}
 
-    def finish(self, row: Row) -> None:
+    def finish(self, row: DecodingRow) -> None:
         """Called by the running batch when a row leaves it."""
         text = self._chat.decode(row.written)
         cut = min((at for at in map(text.find, self._stop) if at >= 0), default=None)
@@ -84,8 +84,8 @@ class CompletionTicket(Ticket[list[Completion]]):
         if len(self._done) == len(self.rows):
             self.settle([self._done[each] for each in self.rows])
 
-    def _row(self, prompt_ids: list[int], sampling: Sampling, candidate: int) -> Row:
-        return Row(
+    def _row(self, prompt_ids: list[int], sampling: Sampling, candidate: int) -> DecodingRow:
+        return DecodingRow(
             prompt_ids=prompt_ids,
             max_tokens=sampling.max_tokens,
             sampler=RowSampler(sampling, candidate),

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from infra.engines.transformers.decoding import Row, RunningBatch
+from infra.engines.transformers.decoding import DecodingRow, RunningBatch
 from infra.engines.transformers.score_queue import ScoreQueue
 from infra.engines.transformers.scoring import score_rows
 from infra.engines.transformers.tickets import CompletionTicket, ScoreTicket
@@ -30,7 +30,7 @@ class EngineWorker:
         self._batch = batch
         self._max_batch_size = max_batch_size
         self._max_batch_tokens = max_batch_tokens
-        self._rows: deque[Row] = deque()
+        self._rows: deque[DecodingRow] = deque()
         self._scores = ScoreQueue()
         self._changed = threading.Condition()
         self._closed = False
@@ -119,7 +119,7 @@ class EngineWorker:
         for waiting, scores in zip(taken, found, strict=True):
             waiting.ticket.finish(waiting.number, scores)
 
-    def _fail(self, rows: Iterable[Row], error: Exception) -> None:
+    def _fail(self, rows: Iterable[DecodingRow], error: Exception) -> None:
         for row in rows:
             row.owner.fail(_retry(error))
 

@@ -34,8 +34,8 @@ class S3Store:
 
     def __init__(self, url: str, *, journals: Path, expires_s: float = EXPIRES_S) -> None:
         self._bucket = Bucket(url)
-        place = content_id([self._bucket.endpoint, self._bucket.url])[:12]
-        self.folder = journals.resolve() / f"{self._bucket.name}-{place}"
+        digest = content_id([self._bucket.endpoint, self._bucket.url])[:12]
+        self.folder = journals.resolve() / f"{self._bucket.name}-{digest}"
         self.files = PartFiles(self._bucket)
         self._expires_s = expires_s
         self._claim: Claim | None = None

@@ -1,4 +1,4 @@
-"""Places in flight: who waits makes room, and there is an end to how many wait."""
+"""Slots in flight: who waits makes room, and there is an end to how many wait."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from infra.runs.in_flight import ALIVE_PER_PLACE, Place, Places
+from infra.runs.in_flight import ALIVE_PER_PLACE, Slot, Slots
 
 AN_HOUR_S = 3600.0
 
 
 class Crowd:
-    """Workers that take a place and wait in it; new ones start wherever one is lent."""
+    """Workers that take a slot and wait in it; new ones start wherever one is lent."""
 
     def __init__(self, in_flight: int) -> None:
-        self.places = Places(in_flight, on_free=self.start)
-        self.at_work: list[Place] = []
+        self.slots = Slots(in_flight, on_free=self.start)
+        self.at_work: list[Slot] = []
         self.tasks: list[asyncio.Task[None]] = []
         self.num_started = 0
 
@@ -30,15 +30,15 @@ class Crowd:
         return task
 
     async def work(self) -> None:
-        async with self.places.taken() as place:
-            self.at_work.append(place)
+        async with self.slots.taken() as slot:
+            self.at_work.append(slot)
             await asyncio.sleep(AN_HOUR_S)
 
     async def wait(self, num_waits: int = 1, seconds: float = AN_HOUR_S) -> None:
-        """Take a place and lend it; `num_waits` requests at once."""
-        async with self.places.taken() as place:
-            await asyncio.gather(*(place.pause(seconds) for _ in range(num_waits)))
-            self.at_work.append(place)
+        """Take a slot and lend it; `num_waits` requests at once."""
+        async with self.slots.taken() as slot:
+            await asyncio.gather(*(slot.pause(seconds) for _ in range(num_waits)))
+            self.at_work.append(slot)
 
     async def settled(self) -> None:
         """Everything that can happen without time passing has happened."""
@@ -82,11 +82,11 @@ async def test_who_has_waited_works_only_once_there_is_a_place() -> None:
     back = crowd.run(crowd.wait(seconds=0.0))
     other = crowd.run(crowd.work())
     await crowd.settled()
-    assert crowd.places.is_wanted
+    assert crowd.slots.is_wanted
     assert not back.done()
     other.cancel()
     await asyncio.wait_for(back, 5)
-    assert not crowd.places.is_wanted
+    assert not crowd.slots.is_wanted
 
 
 async def test_when_everybody_waits_no_more_start_than_memory_has_room_for() -> None:
