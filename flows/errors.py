@@ -1,14 +1,12 @@
-"""Errors of the command line and of Prefect's server.
+"""Errors of Prefect's server; what a command refuses is tasks.errors.UsageError.
 
 Invariant: the message is one line that names the thing and the remedy.
 """
 
 from __future__ import annotations
 
-
-class UsageError(ValueError):
-    """The command line asks for something that cannot be; the message is one line."""
+from tasks.errors import LitecotError
 
 
-class ServerError(RuntimeError):
+class ServerError(LitecotError, RuntimeError):
     """Prefect's server cannot be reached or started; the message is one line."""

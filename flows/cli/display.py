@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from flows.errors import UsageError
 from flows.progress.text import page, plain
+from tasks.errors import UsageError
 
 if TYPE_CHECKING:
     from sql.database import Database, Result

@@ -25,7 +25,7 @@ from flows.cli.messages import (
     is_query_fault,
     one_line,
 )
-from flows.errors import UsageError
+from tasks.errors import UsageError
 
 app = typer.Typer(
     name="litecot",

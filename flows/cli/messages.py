@@ -10,6 +10,8 @@ from typing import NoReturn
 
 import typer
 
+from tasks.errors import LitecotError
+
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 # Class name -> exit code. By name, so that no module is imported to recognise its errors.
@@ -25,7 +27,6 @@ KNOWN: dict[str, int] = {
     "UnknownIdError": EXIT_USAGE,
     "UnknownQuestionError": EXIT_USAGE,
     "PublishError": EXIT_USAGE,
-    "UsageError": EXIT_USAGE,
     "SettingsError": EXIT_USAGE,
     "StageFailedError": EXIT_FAILED,
     "EndpointError": EXIT_FAILED,
@@ -34,13 +35,14 @@ KNOWN: dict[str, int] = {
     "TrainingError": EXIT_FAILED,
     "NothingToTrainError": EXIT_FAILED,
     "NotTrainedError": EXIT_FAILED,
-    "ServerError": EXIT_FAILED,
 }
 ABOUT_THE_TEXT = {"ParserException", "BinderException", "CatalogException"}  # of a query
 
 
 def exit_code(error: BaseException) -> int | None:
     """The exit code of a known error; None for a bug."""
+    if isinstance(error, LitecotError):
+        return error.exit_code
     for cls in type(error).__mro__:
         if cls.__name__ in KNOWN:
             return KNOWN[cls.__name__]

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flows.cli.readers import open_corpus
-from flows.errors import UsageError
 from flows.progress.text import plain
 from infra.publishing.hub import check_push, push_snapshot
 from infra.publishing.snapshot import write_snapshot
+from tasks.errors import UsageError
 
 
 def publish_run(

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from flows.errors import UsageError
 from flows.recipes.plan import check_problems, draft_plan
 from flows.recipes.recipe import Recipe, RecipeError
 from infra.engines import EngineConfig, ModelFilesError, check_model
@@ -18,6 +17,7 @@ from infra.nano.files import resolve_nano
 from infra.placement.footprints import footprint
 from infra.placement.plan import Node, Placement, PlacementError, PlacementMode
 from infra.runs.plan import RunPlan
+from tasks.errors import UsageError
 from tasks.intake.problems import SourceConfig, resolve_questions, resolve_sources
 from tasks.intake.sources import IngestError, find_sources
 

@@ -15,7 +15,7 @@ from flows.cli.main import app
 from infra.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 SHELLS = {"console", "sh", "bash", "shell"}
 STARTERS = {"sbatch", "kubectl"}

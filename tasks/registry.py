@@ -1,0 +1,153 @@
+"""Registries: what there is of one kind (scorers, compression methods, ...), and where it is from.
+
+Three origins: the modules of a folder of ours, other packages' entry points (`litecot.scorers`),
+and files that a recipe names (tasks/plugins.py). Invariant: a name means one thing; what is ours
+cannot be replaced from outside.
+
+A sample: SCORERS["rd"].formula, SCORERS.entry("brevity").origin == "./mine.py"
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Generic, Protocol, TypeVar
+
+from tasks.errors import UsageError
+
+BUILT_IN = "built-in"
+
+
+class PluginError(UsageError):
+    """A plug-in cannot be used; one line naming it."""
+
+
+class Named(Protocol):
+    """What a registry holds: a frozen declaration with a name."""
+
+    @property
+    def name(self) -> str: ...
+
+
+NamedT = TypeVar("NamedT", bound=Named)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry(Generic[NamedT]):
+    """`sha`: hash of the source it comes from, which enters the fingerprints of the stages that
+    use it; empty for what is ours, where `Stage.revision` says that rows changed."""
+
+    value: NamedT
+    origin: str  # built-in | distribution and version | the file, as the recipe names it
+    sha: str = ""
+
+
+class Registry(Generic[NamedT]):
+    """Name -> declaration, in the order of declaration. Ours come from the modules of `folder`."""
+
+    def __init__(self, kind: str, of: type[NamedT], *, folder: str, group: str) -> None:
+        self.kind = kind
+        self.of = of
+        self.group = group
+        self._folder = folder
+        self._entries: dict[str, Entry[NamedT]] | None = None
+        REGISTRIES.append(self)
+
+    @property
+    def entries(self) -> Mapping[str, Entry[NamedT]]:
+        """All of them; the first look reads our folder and the entry points."""
+        if self._entries is None:
+            self._entries = {}
+            for value in _declared(self._folder, self.of):
+                self._entries[value.name] = Entry(value=value, origin=BUILT_IN)
+            for point in importlib.metadata.entry_points(group=self.group):
+                self._add_entry_point(point)
+        return self._entries
+
+    def __getitem__(self, name: str) -> NamedT:
+        """Raises PluginError with the names there are."""
+        return self.entry(name).value
+
+    def entry(self, name: str) -> Entry[NamedT]:
+        """Raises PluginError with the names there are."""
+        try:
+            return self.entries[name]
+        except KeyError:
+            known = ", ".join(self.entries)
+            raise PluginError(f"no {self.kind} {name!r}; there are: {known}") from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def add(self, value: NamedT, *, origin: str, sha: str) -> None:
+        """From outside. The same source twice is once; another one of a name is an error."""
+        known = self.entries.get(value.name)
+        if known is not None and (known.sha != sha or not sha):
+            raise PluginError(
+                f"{origin}: a {self.kind} {value.name!r} is there already ({known.origin}): "
+                "give yours another name"
+            )
+        assert self._entries is not None
+        self._entries[value.name] = Entry(value=value, origin=origin, sha=sha)
+
+    def remove(self, origin: str) -> None:
+        """Forget what came from `origin`."""
+        self._entries = {n: e for n, e in self.entries.items() if e.origin != origin}
+
+    def _add_entry_point(self, point: importlib.metadata.EntryPoint) -> None:
+        found = point.dist
+        origin = f"{found.name} {found.version}" if found else point.value
+        value = _guarded(point.load, origin)
+        if not isinstance(value, self.of):
+            raise PluginError(
+                f"{origin}: entry point {point.name!r} of {self.group} is no {self.of.__name__}"
+            )
+        module = importlib.import_module(point.module)
+        self.add(value, origin=origin, sha=source_sha(Path(str(module.__file__))))
+
+
+REGISTRIES: list[Registry[Any]] = []
+
+
+def register_all(module: ModuleType, *, origin: str, sha: str) -> list[str]:
+    """Every declaration at the top of `module`, each to its registry; what was found, in words."""
+    found = []
+    for value in dict.fromkeys(v for v in vars(module).values() if v.__hash__):
+        for registry in REGISTRIES:
+            if isinstance(value, registry.of):
+                registry.add(value, origin=origin, sha=sha)
+                found.append(f"{registry.kind} {value.name}")
+    return found
+
+
+def source_sha(path: Path) -> str:
+    """Hash of a source file, 16 hex characters."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def _declared(folder: str, of: type[NamedT]) -> Iterator[NamedT]:
+    """Instances of `of` at the top of the folder's modules, each once, a module at a time."""
+    package = importlib.import_module(folder)
+    seen: set[int] = set()
+    for found in pkgutil.iter_modules(package.__path__):
+        module = importlib.import_module(f"{folder}.{found.name}")
+        for value in vars(module).values():
+            if isinstance(value, of) and id(value) not in seen:
+                seen.add(id(value))
+                yield value
+
+
+def _guarded(load: Callable[[], Any], origin: str) -> Any:
+    try:
+        return load()
+    except Exception as error:
+        raise PluginError(f"{origin}: {type(error).__name__}: {error}") from error
