@@ -317,12 +317,13 @@ class Run(Row):
     of_stage: ClassVar[bool] = False
 
     recipe: str = column("recipe name")
-    resolved: str = column("the resolved recipe, JSON; no secrets")
+    resolved: str = column("what of the recipe identifies the run, JSON; no secrets")
     fingerprints: str = column("stage name -> stage_fingerprint, JSON")
     versions: str = column("package name -> version, JSON")
     num_problems: int = column("problems ingest took in, held-out ones included", default=0)
     num_candidates: int | None = column("candidates ingest took in", default=None)
     prompts: str | None = column("prompt file -> its hash, JSON", default=None)
+    settings: str | None = column("the whole recipe, every default filled in, JSON", default=None)
 
 
 @dataclass(frozen=True, kw_only=True)

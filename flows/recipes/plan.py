@@ -14,7 +14,7 @@ from typing import Any
 from flows.recipes.recipe import Recipe, RecipeError
 from infra.engines import EngineConfig, check_model, model_fingerprint
 from infra.nano.files import resolve_nano
-from infra.runs.fingerprints import stage_fingerprint
+from infra.runs.fingerprints import decisive_settings, stage_fingerprint
 from infra.runs.plan import TRAIN, RunPlan, StageRun
 from tasks import compress, difficulty, evaluate, generate, mix, rewrite, score, select, verify
 from tasks.intake.sources import file_sha
@@ -72,7 +72,9 @@ def check_models(plan: RunPlan) -> None:
 
 def draft_plan(recipe: Recipe) -> RunPlan:
     """The plan, whether or not its models and problems are here. Raises RecipeError."""
-    reading = [part.model_dump(mode="json") for part in (recipe.source, recipe.hygiene)]
+    reading = [
+        decisive_settings(getattr(recipe, part), table=part) for part in ("source", "hygiene")
+    ]
     files = content_id(input_files(recipe), *reading)
     inputs = content_id(files, recipe.limit)
     fingerprints = {"ingest": files}
@@ -84,8 +86,7 @@ def draft_plan(recipe: Recipe) -> RunPlan:
         for stage in _stages_named(name, recipe):
             stages[stage.name] = _stage_run(stage, name, recipe, fingerprints, inputs=inputs)
             fingerprints[stage.name] = stages[stage.name].fingerprint
-    as_json = json.loads(recipe.model_dump_json())  # infinity as null: JSON has none
-    resolved = json.dumps({"recipe": as_json, "inputs": inputs})
+    resolved = json.dumps({"recipe": decisive_settings(recipe), "inputs": inputs})
     texts: dict[str, Any] = {
         "resolved": resolved,
         "fingerprints": json.dumps(fingerprints, sort_keys=True),
@@ -95,6 +96,7 @@ def draft_plan(recipe: Recipe) -> RunPlan:
         run_id=row.content_id(),
         recipe=recipe.name,
         resolved=resolved,
+        settings=recipe.model_dump_json(),
         fingerprints=fingerprints,
         stages=stages,
         counter=recipe.models.student,
@@ -125,6 +127,7 @@ def _stage_run(
         fingerprint=stage_fingerprint(
             stage.name,
             config,
+            table=table,
             models=_identities({**models, "counter": recipe.models.student}),
             prompts=stage.prompts,
             upstream=[done[name] for name in stage.upstream if name in done],

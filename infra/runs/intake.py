@@ -244,6 +244,7 @@ def _run_row(run: Run, num_problems: int, num_candidates: int = 0) -> RunRow:
         num_candidates=num_candidates,
         recipe=run.plan.recipe,
         resolved=run.plan.resolved,
+        settings=run.plan.settings,
         fingerprints=json.dumps(dict(run.plan.fingerprints), sort_keys=True),
         versions=json.dumps({name: _version(name) for name in PACKAGES}),
         prompts=json.dumps(run.plan.prompts(), sort_keys=True),

@@ -36,7 +36,8 @@ class RunPlan:
 
     run_id: str
     recipe: str
-    resolved: str  # JSON
+    resolved: str  # JSON, what of the recipe identifies the run
+    settings: str = "{}"  # JSON, all of it
     fingerprints: Mapping[str, str]  # stage -> fingerprint
     stages: Mapping[str, StageRun]
     counter: EngineConfig  # whose tokenizer counts tokens
