@@ -12,7 +12,7 @@ from flows.steps import stage_shard
 async def evaluate(order: Order = DEFAULT) -> None:
     """Evaluate the students of a recipe."""
     with open_session(order) as opened:
-        for name in opened.run.stages:
-            if name.startswith("evaluate-"):
+        for name, stage in opened.run.stages.items():
+            if stage.stage.phase == "evaluation":
                 await opened.run.begin(opened.run.placement.phase_of(name))
                 await stage_shard.with_options(tags=[name])(order, name, None, "held-out problems")

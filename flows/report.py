@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,13 +21,14 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.progress.text import plain
+from flows.recipes.extensions import plugins_in_use
+from tasks.compress_methods import STOP_REASONS
 
 if TYPE_CHECKING:
     from flows.session import Session
     from sql.database import Database
 
 Records = list[dict[str, Any]]
-KINDS = ("long", "rewritten", "compressed")
 
 
 class Report(BaseModel):
@@ -34,6 +36,8 @@ class Report(BaseModel):
 
     recipe: str
     corpus: str
+    kinds: tuple[str, ...]  # of rationale, in the order they are made
+    plugins: tuple[str, ...]  # "scorer brevity (./mine.py)"
     funnel: Records
     tokens: Records
     rounds: Records
@@ -69,6 +73,8 @@ def make_report(opened: Session) -> Report:
     return Report(
         recipe=opened.recipe.name,
         corpus=opened.order.corpus,
+        kinds=tuple(dict.fromkeys(k for s in opened.run.stages.values() for k in s.stage.makes)),
+        plugins=tuple(plugins_in_use(opened.recipe)),
         funnel=_mart(database, "funnel"),
         tokens=_mart(database, "tokens_by_level"),
         rounds=_mart(database, "compression_by_round"),
@@ -108,6 +114,8 @@ def summary_lines(report: Report) -> list[Line]:
     lines += _tokens(report)
     lines += _rounds(report)
     lines += _kept(report, funnel)
+    if report.plugins:
+        lines.append(Line(name="plug-ins", value=" · ".join(report.plugins)))
     if report.disagreements:
         note = "our verdict against the source's record: from verdict_disagreements"
         lines.append(Line(name="disagreements", value=str(report.disagreements), note=note))
@@ -141,7 +149,7 @@ def _mean_tokens(rows: Records) -> float:
 def _tokens(report: Report) -> list[Line]:
     by_kind = {
         kind: rows
-        for kind in KINDS
+        for kind in report.kinds
         if (rows := [row for row in report.tokens if row["kind"] == kind])
     }
     means = {kind: _mean_tokens(rows) for kind, rows in by_kind.items()}
@@ -159,12 +167,14 @@ def _rounds(report: Report) -> list[Line]:
         for row in report.rounds
         if row["num_chosen"]
     )
-    rebounded = sum(row["num_rebounded"] for row in report.rounds)
     chains = report.rounds[0]["num_chains"]
-    note = f"{rebounded} of {chains} chains ended at a rebound in length"
-    if done := sum(row["num_rounds_done"] for row in report.rounds):
-        note = f"{done} of {chains} chains went through all their rounds"
-    return [Line(name="compression", value=chosen or "nothing shorter", note=note)]
+    ends = Counter[str]()
+    for row in report.rounds:
+        ends.update(row["stop_reasons"] or {})
+    told = [f"{n} {STOP_REASONS.get(reason, reason)}" for reason, n in ends.most_common()]
+    if told:
+        told[0] = told[0].replace(" ", f" of {chains} chains ", 1)
+    return [Line(name="compression", value=chosen or "nothing shorter", note="; ".join(told))]
 
 
 def _kept(report: Report, funnel: dict[str, dict[str, Any]]) -> list[Line]:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 from flows.progress.terminal import StageCount, Terminal, silent_terminal
+from flows.recipes.loading import load_recipe
 from flows.recipes.plan import run_plan
-from flows.recipes.recipe import Recipe, RecipeError, load_recipe
+from flows.recipes.recipe import Recipe, RecipeError
 from flows.recipes.secrets import load_secrets
 from infra.runs.run import Run
 from infra.settings import load_settings

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
-from tasks.compress_methods import CompressionMethod, FixedRounds, Outcome, StopReason, UntilRebound
+from tasks.compress_methods import METHODS, CompressionMethod, CompressionRule, Outcome
+from tasks.costs import CostBook, Expectation, ExpectedUsage
 from tasks.ports import Completion, PermanentError, Ports, Prompt, Sampling
 from tasks.prompts import prompt_file
 from tasks.schemas import Rationale
@@ -22,19 +23,14 @@ from tasks.stage import Record, Stage, StageConfig, derive_seed
 from tasks.structured import after_thought
 from tasks.verify import grade_completion
 
-Source = Literal["long", "rewritten"]
-MADE_BY: dict[Source, tuple[str, ...]] = {  # the stages, any one of them
-    "long": ("generate", "verify"),
-    "rewritten": ("rewrite",),
-}
-
 
 class CompressConfig(StageConfig):
     """Method and bounds of the loop; docs/macc.md says which setting belongs to which method."""
 
     prompt: str = "instruct"
-    source: Source = Field(default="rewritten", description="kind of chain that is compressed")
-    method: Literal["until_rebound", "fixed_rounds", "one_round", "fixed_ratio"] = "until_rebound"
+    source: str = Field(default="rewritten", description="kind of chain that is compressed")
+    method: str = Field(default="until_rebound", description="litecot plugins lists them")
+    options: dict[str, Any] = Field(default={}, description="of a method from a plug-in")
     temperature: float = Field(default=0.0, ge=0)
     max_tokens: int = Field(default=8192, ge=1)
     max_rounds: int = Field(default=8, ge=1, description="until_rebound: guard of ours")
@@ -52,19 +48,42 @@ class CompressConfig(StageConfig):
     )
 
     @model_validator(mode="after")
+    def _check_method(self) -> CompressConfig:
+        if self.how.options is None and self.options:
+            raise ValueError(f"options: method {self.method!r} has none; known are none")
+        self.method_settings()
+        return self
+
+    @model_validator(mode="after")
     def _check_prompt(self) -> CompressConfig:
-        if self.method == "fixed_ratio" and "target_tokens" not in _prompt_text(self.prompt):
+        if self.how.asks_for_length and "target_tokens" not in _prompt_text(self.prompt):
             raise ValueError(
-                f"method 'fixed_ratio' has to ask for a length, which prompt {self.prompt!r} "
+                f"method {self.method!r} has to ask for a length, which prompt {self.prompt!r} "
                 "does not: set compress.prompt = 'instruct'"
             )
         return self
 
-    def rule(self) -> CompressionMethod:
+    @property
+    def how(self) -> CompressionMethod:
+        """The method. Raises PluginError where there is none of that name."""
+        return METHODS[self.method]
+
+    def method_settings(self) -> BaseModel:
+        """What the method is made from. Raises ValueError for options it does not know."""
+        declared = self.how.options
+        return self if declared is None else declared.model_validate(self.options)
+
+    def rule(self) -> CompressionRule:
         """The method's decisions: when to stop, which round to keep."""
-        if self.method == "until_rebound":
-            return UntilRebound(max_rounds=self.max_rounds, min_reduction=self.min_reduction)
-        return FixedRounds(num_rounds=self.num_rounds if self.method == "fixed_rounds" else 1)
+        return self.how.rule(self.method_settings())
+
+    def needed_kinds(self) -> tuple[str, ...]:
+        """The chains that are compressed."""
+        return (self.source,)
+
+    def sources(self) -> tuple[str, ...]:
+        """Of a method from outside."""
+        return tuple(filter(None, [METHODS.entry(self.method).sha]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +109,7 @@ class Round(Outcome):
 
 def target_ratio(record: CompressRecord, ports: Ports, config: CompressConfig) -> float | None:
     """The share of the chain's tokens to ask for: drawn by the run's seed and the chain's id."""
-    if config.method != "fixed_ratio":
+    if not config.how.asks_for_length:
         return None
     drawn = derive_seed(ports.seed, "compress", "ratio", record.record_id)
     return config.ratios[drawn % len(config.ratios)]
@@ -134,7 +153,7 @@ async def compress(
     """One Rationale (kind "compressed") a round, the rebound included; at most one is `chosen`."""
     rule, ratio = config.rule(), target_ratio(record, ports, config)
     rounds: list[Round] = []
-    stop: StopReason | None = None
+    stop: str | None = None
     text = record.text
     while stop is None:
         prompt = _render(text, ratio, record, ports)
@@ -186,6 +205,34 @@ def _prompt_text(variant: str) -> str:
     return prompt_file("compress", variant).read_text(encoding="utf-8")
 
 
+def _rounds(book: CostBook, config: CompressConfig) -> float:
+    rounds: float = config.how.rounds(book, config.method_settings())
+    return rounds
+
+
+def _length(book: CostBook, config: CompressConfig) -> float:
+    """Of the kept round: the one before the rebound."""
+    shorter: float = book.assume("round_ratio") ** max(1.0, _rounds(book, config) - 1)
+    return book.length(config.source) * shorter
+
+
+def _usage(book: CostBook, config: CompressConfig) -> ExpectedUsage:
+    rounds, ratio = _rounds(book, config), book.assume("round_ratio")
+    thought = book.assume("thinking_tokens") if book.compressor_thinks else 0
+    read = book.length(config.source) * _mean_power(ratio, rounds)
+    asked = book.question + book.template("compress", config.prompt) + read
+    return ExpectedUsage(
+        requests=rounds,
+        prompt_tokens=rounds * asked,
+        completion_tokens=rounds * min(read * ratio + thought, config.max_tokens),
+    )
+
+
+def _mean_power(ratio: float, rounds: float) -> float:
+    """Mean of 1, ratio, ratio squared ... over so many rounds."""
+    return rounds and (rounds if ratio == 1 else (1 - ratio**rounds) / (1 - ratio)) / rounds
+
+
 STAGE = Stage(
     name="compress",
     reads="compress",
@@ -196,4 +243,12 @@ STAGE = Stage(
     roles=("compressor",),
     prompts=("compress",),
     upstream=("generate", "verify", "difficulty", "rewrite"),
+    makes=("compressed",),
+    title="compressed, round {round}",
+    expects=Expectation(
+        records=lambda book, config: book.chains(config.source),
+        usage=_usage,
+        chains=lambda book, config: book.chains(config.source),
+        length=_length,
+    ),
 )

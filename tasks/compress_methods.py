@@ -1,4 +1,4 @@
-"""When the compression of a chain ends and which round is kept: MACC's rule and the alternatives.
+"""Compression methods: when the loop over a chain ends and which round is kept (MACC and others).
 
 Role: pure decisions over the rounds so far; tasks/compress.py asks the model and writes the rows.
 Invariant: whatever a compressor returned, a kept round is whole, has the gold answer and is shorter
@@ -10,14 +10,25 @@ A sample: a chain of 20 tokens and rounds of 15, 12 and 14, all with the right a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-StopReason = Literal[
-    "rebound", "answer_changed", "truncated", "min_reduction", "max_rounds", "rounds_done",
-    "refused",
-]  # fmt: skip
+from pydantic import BaseModel
+
+from tasks.costs import CostBook
+from tasks.registry import Registry
+
+# Why a loop ended, as stored -> as said of its chains. A method from outside may have its own.
+STOP_REASONS: dict[str, str] = {
+    "rebound": "ended at a rebound in length",
+    "min_reduction": "got hardly shorter",
+    "max_rounds": "were still getting shorter at max_rounds",
+    "rounds_done": "went through all their rounds",
+    "answer_changed": "lost the gold answer",
+    "truncated": "were cut off",
+    "refused": "were refused",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,16 +40,32 @@ class Outcome:
     finish_reason: str
 
 
-class CompressionMethod(Protocol):
+class CompressionRule(Protocol):
     """Decides from the chain's length and the outcomes of its rounds, in order, round 1 first."""
 
-    def stop(self, chain_tokens: int, rounds: Sequence[Outcome]) -> StopReason | None:
+    def stop(self, chain_tokens: int, rounds: Sequence[Outcome]) -> str | None:
         """Why the loop ends after the last of `rounds` (at least one); None where it goes on."""
         ...
 
     def kept(self, chain_tokens: int, rounds: Sequence[Outcome]) -> int | None:
         """Number of the kept round, from 1; None where no round is valid: the chain stands."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressionMethod:
+    """What `compress.method` names.
+
+    `rule` makes the decisions of one chain from the settings: those of the table [compress], or
+    `options`, the method's own (`compress.options`), where it declares them.
+    """
+
+    name: str
+    rule: Callable[[Any], CompressionRule]
+    rounds: Callable[[CostBook, Any], float]  # expected of a chain, for cost estimates
+    source: str = "our choice"  # paper and section
+    options: type[BaseModel] | None = None
+    asks_for_length: bool = False  # its prompt must name a number of tokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +79,7 @@ class UntilRebound:
     max_rounds: int
     min_reduction: float
 
-    def stop(self, chain_tokens: int, rounds: Sequence[Outcome]) -> StopReason | None:
+    def stop(self, chain_tokens: int, rounds: Sequence[Outcome]) -> str | None:
         """A spoilt round first, then the lengths, then the bound."""
         after = rounds[-1].num_tokens
         before = rounds[-2].num_tokens if len(rounds) > 1 else chain_tokens
@@ -76,7 +103,7 @@ class FixedRounds:
 
     num_rounds: int
 
-    def stop(self, chain_tokens: int, rounds: Sequence[Outcome]) -> StopReason | None:
+    def stop(self, chain_tokens: int, rounds: Sequence[Outcome]) -> str | None:
         """Only a spoilt round ends it early: there is nothing right to go on from."""
         if reason := _spoilt(rounds[-1]):
             return reason
@@ -101,3 +128,36 @@ def _valid(chain_tokens: int, rounds: Sequence[Outcome]) -> list[int]:
         for number, outcome in enumerate(rounds, start=1)
         if not _spoilt(outcome) and outcome.num_tokens < chain_tokens
     ]
+
+
+UNTIL_REBOUND = CompressionMethod(
+    name="until_rebound",
+    source="MACC (METHODS 2.2)",
+    rule=lambda settings: UntilRebound(
+        max_rounds=settings.max_rounds, min_reduction=settings.min_reduction
+    ),
+    rounds=lambda book, settings: min(book.assume("rounds"), settings.max_rounds),
+)
+FIXED_ROUNDS = CompressionMethod(
+    name="fixed_rounds",
+    rule=lambda settings: FixedRounds(num_rounds=settings.num_rounds),
+    rounds=lambda book, settings: settings.num_rounds,
+)
+ONE_ROUND = CompressionMethod(
+    name="one_round",
+    rule=lambda settings: FixedRounds(num_rounds=1),
+    rounds=lambda book, settings: 1,
+)
+FIXED_RATIO = CompressionMethod(
+    name="fixed_ratio",
+    source="TokenSkip's ratios",
+    rule=lambda settings: FixedRounds(num_rounds=1),
+    rounds=lambda book, settings: 1,
+    asks_for_length=True,
+)
+METHODS = Registry(
+    "compression method",
+    CompressionMethod,
+    folder="tasks.compress_methods",
+    group="litecot.compression_methods",
+)

@@ -19,7 +19,8 @@ from typing import Literal, cast
 
 from pydantic import Field, model_validator
 
-from tasks.ports import Completion, Ports, Sampling
+from tasks.costs import CostBook, Expectation, ExpectedUsage
+from tasks.ports import Completion, Ports, Role, Sampling
 from tasks.schemas import Difficulty
 from tasks.stage import Level, Record, Stage, StageConfig, derive_seed, usage_of
 from tasks.structured import after_thought, choice_schema, is_object, read_choice, read_reason
@@ -54,6 +55,10 @@ class DifficultyConfig(StageConfig):
     structured: bool = False
     """Hold the teacher's verdict to a JSON schema (engines vllm and endpoint). Off by default: a
     reasoning model has to be free to think before it answers, and a schema starts at once."""
+
+    def asked(self, roles: tuple[Role, ...]) -> tuple[Role, ...]:
+        """Nobody where it only measures."""
+        return () if self.signal == "measured" else roles
 
     @model_validator(mode="after")
     def _check(self) -> DifficultyConfig:
@@ -189,6 +194,14 @@ async def grade_difficulty(
     ]
 
 
+def _usage(book: CostBook, config: DifficultyConfig) -> ExpectedUsage:
+    return ExpectedUsage(
+        requests=1,
+        prompt_tokens=book.question + book.template("judge", config.prompt),
+        completion_tokens=book.reply(book.assume("verdict_tokens"), config.max_tokens),
+    )
+
+
 STAGE = Stage(
     name="difficulty",
     reads="difficulty",
@@ -199,4 +212,6 @@ STAGE = Stage(
     roles=("teacher",),
     prompts=("judge",),
     upstream=("generate", "verify"),
+    schema_setting="structured",
+    expects=Expectation(records=lambda book, config: book.num_problems, usage=_usage),
 )

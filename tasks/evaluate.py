@@ -6,18 +6,20 @@ sql/checks proves it). pass@1 is the mean over samples; every sample is a row.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field
 
+from tasks.costs import CostBook, Expectation, ExpectedUsage
 from tasks.ports import Ports, Sampling
 from tasks.schemas import Evaluation
 from tasks.stage import Record, Stage, StageConfig, derive_seed, usage_of
 from tasks.verify import grade_completion
 
 Evaluated = Literal["base", "trained"]
+CONDITIONS = 2  # without and with <compress>
 
 
 class EvaluateConfig(StageConfig):
@@ -30,6 +32,11 @@ class EvaluateConfig(StageConfig):
     temperature: float = Field(default=0.6, ge=0)
     top_p: float = Field(default=0.95, gt=0, le=1)
     max_tokens: int = Field(default=32_768, ge=1)
+
+    def wants(self, stage: str, tables: Collection[str]) -> bool:
+        """The models listed; a trained one only where the recipe trains it."""
+        role = ROLES[stage]
+        return role in self.models and (role == "base" or "train" in tables)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +89,16 @@ def evaluation_stage(role: Evaluated) -> Stage[EvaluateRecord, EvaluateConfig]:
     ) -> Sequence[Evaluation]:
         return await evaluate(record, ports, config, role=role)
 
+    def usage(book: CostBook, config: EvaluateConfig) -> ExpectedUsage:
+        return ExpectedUsage(
+            requests=1,
+            prompt_tokens=book.question + book.template("generate", config.prompt),
+            completion_tokens=min(book.assume(f"{role}_eval_tokens"), config.max_tokens),
+        )
+
     return Stage(
         name=f"evaluate-{role}",
+        table="evaluate",
         reads="evaluate",
         writes=Evaluation,
         record=EvaluateRecord,
@@ -93,7 +108,16 @@ def evaluation_stage(role: Evaluated) -> Stage[EvaluateRecord, EvaluateConfig]:
         prompts=("generate",),
         upstream=("train",) if role == "trained" else (),
         is_global=True,
+        phase="evaluation",
+        asks_trained=role == "trained",
+        expects=Expectation(records=_records, usage=usage),
     )
 
 
-STAGES = (evaluation_stage("base"), evaluation_stage("trained"))
+def _records(book: CostBook, config: EvaluateConfig) -> float:
+    held_out = min(book.num_held_out, config.limit or book.num_held_out)
+    return held_out * CONDITIONS * config.num_samples
+
+
+BASE, TRAINED = evaluation_stage("base"), evaluation_stage("trained")
+ROLES: dict[str, Evaluated] = {BASE.name: "base", TRAINED.name: "trained"}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
+from tasks.costs import CostBook, Expectation, ExpectedUsage
 from tasks.ports import Ports, Sampling
 from tasks.schemas import Rationale
 from tasks.stage import Record, Stage, StageConfig, derive_seed
@@ -71,6 +72,14 @@ async def generate(
     return rows
 
 
+def _usage(book: CostBook, config: GenerateConfig) -> ExpectedUsage:
+    return ExpectedUsage(
+        requests=1,
+        prompt_tokens=book.question + book.template("generate", config.prompt),
+        completion_tokens=config.num_candidates * book.length("long"),
+    )
+
+
 STAGE = Stage(
     name="generate",
     reads="generate",
@@ -80,4 +89,12 @@ STAGE = Stage(
     step=generate,
     roles=("teacher",),
     prompts=("generate",),
+    makes=("long",),
+    title="long chain {candidate}",
+    expects=Expectation(
+        records=lambda book, config: book.num_problems,
+        usage=_usage,
+        chains=lambda book, config: book.num_problems * config.num_candidates * book.share_correct,
+        length=lambda book, config: min(book.assume("long_tokens"), config.max_tokens),
+    ),
 )

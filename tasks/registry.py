@@ -9,6 +9,7 @@ A sample: SCORERS["rd"].formula, SCORERS.entry("brevity").origin == "./mine.py"
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import importlib
 import importlib.metadata
@@ -49,7 +50,7 @@ class Entry(Generic[NamedT]):
 
 
 class Registry(Generic[NamedT]):
-    """Name -> declaration, in the order of declaration. Ours come from the modules of `folder`."""
+    """Name -> declaration, in the order of declaration; ours are in the modules of `folder`."""
 
     def __init__(self, kind: str, of: type[NamedT], *, folder: str, group: str) -> None:
         self.kind = kind
@@ -79,8 +80,10 @@ class Registry(Generic[NamedT]):
         try:
             return self.entries[name]
         except KeyError:
+            near = difflib.get_close_matches(name, self.entries, n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
             known = ", ".join(self.entries)
-            raise PluginError(f"no {self.kind} {name!r}; there are: {known}") from None
+            raise PluginError(f"no {self.kind} {name!r}{hint}; there are: {known}") from None
 
     def __contains__(self, name: object) -> bool:
         return name in self.entries
@@ -135,12 +138,12 @@ def source_sha(path: Path) -> str:
 
 
 def _declared(folder: str, of: type[NamedT]) -> Iterator[NamedT]:
-    """Instances of `of` at the top of the folder's modules, each once, a module at a time."""
-    package = importlib.import_module(folder)
+    """Instances of `of` at the top of the folder's modules (or of the one module), each once."""
+    home = importlib.import_module(folder)
+    names = [found.name for found in pkgutil.iter_modules(getattr(home, "__path__", ()))]
     seen: set[int] = set()
-    for found in pkgutil.iter_modules(package.__path__):
-        module = importlib.import_module(f"{folder}.{found.name}")
-        for value in vars(module).values():
+    for module in (home, *(importlib.import_module(f"{folder}.{name}") for name in names)):
+        for value in list(vars(module).values()):
             if isinstance(value, of) and id(value) not in seen:
                 seen.add(id(value))
                 yield value

@@ -17,6 +17,7 @@ from typing import Literal, cast
 from jinja2 import UndefinedError
 from pydantic import Field, model_validator
 
+from tasks.costs import CostBook, Expectation, ExpectedUsage
 from tasks.ports import Completion, Grade, Ports, Prompt, Sampling
 from tasks.prompts import render
 from tasks.rewrite_faults import CHECK, Fault, fault_of, read_check
@@ -288,6 +289,20 @@ def _rejected(
     )
 
 
+def _usage(book: CostBook, config: RewriteConfig) -> ExpectedUsage:
+    """So many attempts, each a rewrite and, where wanted, the teacher's check of it."""
+    length, checks = book.length("rewritten"), int(config.teacher_check)
+    written = book.question + book.length("long") + book.template("rewrite", config.prompt)
+    checked = checks * (book.question + length + book.template("verify", config.prompt))
+    verdict = checks * book.reply(book.assume("verdict_tokens"), config.max_tokens_check)
+    attempt = ExpectedUsage(
+        requests=1 + checks,
+        prompt_tokens=written + checked,
+        completion_tokens=book.reply(length, config.max_tokens) + verdict,
+    )
+    return attempt.times(min(book.assume("rewrite_attempts"), config.max_attempts))
+
+
 STAGE = Stage(
     name="rewrite",
     reads="rewrite",
@@ -298,4 +313,13 @@ STAGE = Stage(
     roles=("teacher",),
     prompts=("rewrite", "verify"),
     upstream=("generate", "verify", "difficulty"),
+    makes=("rewritten",),
+    title="rewritten as {level}",
+    schema_setting="structured_check",
+    expects=Expectation(
+        records=lambda book, config: book.num_solved,
+        usage=_usage,
+        chains=lambda book, config: book.num_solved * book.share_accepted,
+        length=lambda book, config: min(book.assume("rewritten_tokens"), config.max_tokens),
+    ),
 )

@@ -20,6 +20,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from tasks.costs import CostBook, Expectation, ExpectedUsage
 from tasks.ports import Ports, Prompt, ScoreRequest, TokenScores
 from tasks.schemas import Score
 from tasks.stage import Record, Stage, StageConfig
@@ -166,6 +167,14 @@ def _row(
     )
 
 
+def _usage(book: CostBook, config: ScoreConfig) -> ExpectedUsage:
+    """Behind its question; for some scorers also without it, or step by step in windows."""
+    passes = 1 + ("ifd" in config.scorers)
+    passes += (1 + config.window_steps) * ("naturalness" in config.scorers)
+    read = book.question + passes * book.mean_length(config.kinds)
+    return ExpectedUsage(requests=1, prompt_tokens=read)
+
+
 STAGE = Stage(
     name="score",
     reads="score",
@@ -177,4 +186,7 @@ STAGE = Stage(
     prompts=("generate",),
     upstream=("generate", "verify", "rewrite", "compress"),
     revision=1,  # RD's answer without the line break, steps with theirs
+    expects=Expectation(
+        records=lambda book, config: sum(map(book.chains, config.kinds)), usage=_usage
+    ),
 )

@@ -16,6 +16,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field
 
+from tasks.costs import Expectation, ExpectedUsage
 from tasks.ports import Ports
 from tasks.schemas import Selection
 from tasks.stage import Record, Stage, StageConfig
@@ -242,4 +243,8 @@ STAGE = Stage(
     step=select,
     upstream=("generate", "verify", "rewrite", "compress", "score"),
     is_global=True,
+    expects=Expectation(
+        records=lambda book, config: book.num_problems,
+        usage=lambda book, config: ExpectedUsage(),
+    ),
 )

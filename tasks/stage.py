@@ -7,12 +7,13 @@ after a crash and gives the same rows.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Self, TypedDict, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.costs import Expectation
 from tasks.ports import Completion, Ports, Role
 from tasks.schemas import Row
 
@@ -25,6 +26,22 @@ class StageConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     prompt: str = "default"
+
+    def asked(self, roles: tuple[Role, ...]) -> tuple[Role, ...]:
+        """Of a stage's roles those that these settings have it ask."""
+        return roles
+
+    def wants(self, stage: str, tables: Collection[str]) -> bool:
+        """Whether `stage`, one of those that this table configures, is to run."""
+        return True
+
+    def needed_kinds(self) -> tuple[str, ...]:
+        """Kinds of rationale that a stage before it has to make."""
+        return ()
+
+    def sources(self) -> tuple[str, ...]:
+        """Hashes of the plug-ins that these settings use."""
+        return ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +63,10 @@ ConfigT = TypeVar("ConfigT", bound=StageConfig)
 
 @dataclass(frozen=True, kw_only=True)
 class Stage(Generic[RecordT, ConfigT]):
-    """What a step reads, writes and asks of which models."""
+    """All there is to know of a step; recipe, plan, run, report, `show` and costs derive from it.
+
+    Of a stage from outside, `query` is the text of its query, and `reads` a name for it.
+    """
 
     name: str
     reads: str  # the query sql/inputs/<reads>.sql
@@ -59,6 +79,28 @@ class Stage(Generic[RecordT, ConfigT]):
     upstream: tuple[str, ...] = ()  # stages whose rows its query reads
     is_global: bool = False  # needs every shard's rows: runs once, after all shards
     revision: int = 0  # raised when the same settings begin to give other rows
+
+    table: str = ""  # of the recipe, with its settings; the stage's own name where not said
+    query: str = ""
+    makes: tuple[str, ...] = ()  # kinds of rationale it writes
+    title: str = "{kind}"  # of such a chain, in `litecot show`: {kind} {candidate} {level} {round}
+    phase: Literal["corpus", "evaluation"] = "corpus"  # evaluation: alone, after training
+    asks_trained: bool = False  # its student is the one this run trained
+    schema_setting: str = ""  # the setting that holds replies to a JSON schema
+    expects: Expectation | None = None  # what it will cost; None: `--plan` says it does not know
+
+    @property
+    def settings(self) -> str:
+        """The recipe's table that configures it."""
+        return self.table or self.name
+
+    def asked(self, config: ConfigT) -> tuple[Role, ...]:
+        """The roles it really asks under these settings."""
+        return config.asked(self.roles)
+
+    def is_wanted(self, config: ConfigT, tables: Collection[str]) -> bool:
+        """Whether a recipe that names `tables` as its stages has it do anything."""
+        return self.settings in tables and config.wants(self.name, tables)
 
 
 class UsageTotals(TypedDict):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from tasks.costs import Expectation, ExpectedUsage
 from tasks.ports import Completion, Grade, Ports
 from tasks.schemas import Rationale
 from tasks.stage import Record, Stage, StageConfig
@@ -80,4 +81,12 @@ STAGE = Stage(
     config=VerifyConfig,
     step=verify,
     revision=1,  # a chain that breaks off has no answer
+    makes=("long",),
+    title="long chain {candidate}",
+    expects=Expectation(
+        records=lambda book, config: book.num_problems * book.num_candidates,
+        usage=lambda book, config: ExpectedUsage(),
+        chains=lambda book, config: book.num_problems * book.num_candidates * book.share_correct,
+        length=lambda book, config: book.imported_length() or book.assume("long_tokens"),
+    ),
 )

@@ -18,6 +18,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from flows.progress.text import page, plain
+from tasks.catalog import title_of
 from tasks.errors import UsageError
 
 if TYPE_CHECKING:
@@ -151,11 +152,9 @@ def _add_chain(parent: Tree, chain: Chain) -> None:
 
 
 def _chain_title(chain: Chain) -> str:
-    name = {
-        "long": f"long chain {chain.candidate}",
-        "rewritten": f"rewritten as {chain.level}",
-        "compressed": f"compressed, round {chain.round}",
-    }[chain.kind]
+    name = title_of(chain.kind).format(
+        kind=chain.kind, candidate=chain.candidate, level=chain.level, round=chain.round
+    )
     marks = [f"{chain.num_tokens} tokens", chain.verdict]
     marks += ["kept round"] if chain.chosen else []
     marks += [chain.stop_reason] if chain.stop_reason not in ("", "stop") else []
@@ -190,7 +189,7 @@ def print_status(database: Database, corpus: str) -> None:
 
 def print_recipes() -> None:
     """Name, what it does, which models it wants."""
-    from flows.recipes.recipe import load_recipe, shipped_recipes
+    from flows.recipes.loading import load_recipe, shipped_recipes
 
     table = Table("recipe", "what it does", "models", header_style="bold")
     for name in shipped_recipes():

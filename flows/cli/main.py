@@ -257,6 +257,22 @@ def recipes() -> None:
 
 
 @app.command()
+def plugins(
+    recipe: Annotated[
+        str | None, typer.Argument(help="A recipe whose `plugins` are to be listed too.")
+    ] = None,
+) -> None:
+    """Scorers, compression methods, answer types, engines and stages: what there is, from where.
+
+    A recipe brings its own with plugins = ["./mine.py"]; packages with entry points.
+    """
+    from flows.cli.plugins import print_plugins
+
+    with clear_errors():
+        print_plugins(recipe)
+
+
+@app.command()
 def doctor() -> None:
     """What is installed, which engines work here, what is missing and how to get it."""
     from flows.cli.doctor import examine, print_findings

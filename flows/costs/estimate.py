@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flows.costs.expected import Expected, ExpectedUsage, Inputs, Observed
+from flows.costs.expected import Expected, Inputs, Observed
 from flows.recipes.assumptions import Assumptions, Price
-from flows.recipes.recipe import Recipe
+from flows.recipes.recipe import TRAIN, Recipe
 from infra.engines import EngineConfig
+from tasks.costs import ExpectedUsage
 from tasks.ports import Role
 
 SECONDS = 3600
@@ -67,12 +68,12 @@ def estimate(
     """The cost of every stage that asks a model."""
     book = Expected(recipe, inputs, observed)
     costs = []
-    for stage in _stages(recipe):
+    for stage, role in _asking(recipe).items():
         records = book.records(stage)
         per_record = observed.usage.get(stage) or book.usage(stage)
         costs.append(
             _cost(
-                stage, records, per_record.times(records), book=book, parameters=parameters,
+                stage, role, records, per_record.times(records), book=book, parameters=parameters,
                 on_gpu=on_gpu,
             )
         )  # fmt: skip
@@ -87,32 +88,28 @@ def estimate(
     )
 
 
-def _role(recipe: Recipe, stage: str) -> Role | None:
-    """Whom a stage of the estimate asks; an evaluation is one of the student, twice."""
-    name = "evaluate" if stage.startswith("evaluate-") else stage
-    return recipe.role_of(name)
-
-
-def _stages(recipe: Recipe) -> list[str]:
-    names: list[str] = [
-        name for name in recipe.stages if name != "evaluate" and recipe.role_of(name)
-    ]
-    if "evaluate" in recipe.stages:
-        roles = [r for r in recipe.evaluate.models if r == "base" or "train" in recipe.stages]
-        names += [f"evaluate-{role}" for role in roles]
-    return names
+def _asking(recipe: Recipe) -> dict[str, Role]:
+    """What asks a model, training included, in order -> the role it asks."""
+    found: dict[str, Role] = {}
+    for table in recipe.stages:
+        if table == TRAIN:
+            found[TRAIN] = "student"
+        for stage in recipe.all_stages():
+            asked = stage.asked(recipe.settings_of(stage))
+            if stage.settings == table and asked:
+                found[stage.name] = asked[0]
+    return found
 
 
 def _cost(
-    stage: str, records: float, usage: ExpectedUsage, *, book: Expected,
+    stage: str, role: Role, records: float, usage: ExpectedUsage, *, book: Expected,
     parameters: Callable[[EngineConfig], int | None], on_gpu: Callable[[EngineConfig], bool],
 ) -> StageCost:  # fmt: skip
-    recipe, role = book.recipe, _role(book.recipe, stage)
-    assert role is not None
+    recipe = book.recipe
     config = recipe.model_of(role)
     assert config is not None
     count = parameters(config) if config.engine != "endpoint" else None
-    is_here = on_gpu(config) and (stage != "train" or recipe.train.zero != "zero2-cpu")
+    is_here = on_gpu(config) and (stage != TRAIN or recipe.train.zero != "zero2-cpu")
     done = book.observed.done.get(stage, 0)
     price = recipe.estimate.price.get(role)
     return StageCost(
@@ -120,7 +117,7 @@ def _cost(
         role=role,
         model=config.model,
         records=round(records),
-        done=round(records) if done and stage == "train" else done,  # trained once, on all
+        done=round(records) if done and stage == TRAIN else done,  # trained once, on all
         requests=round(usage.requests),
         prompt_tokens=round(usage.prompt_tokens),
         completion_tokens=round(usage.completion_tokens),
@@ -134,7 +131,7 @@ def _gpu_hours(stage: str, role: Role, usage: ExpectedUsage, count: int, book: E
     """Reading and training by operations at a share of the peak, writing by tokens a second."""
     train = book.recipe.train
     peak = book.assume("peak_tflops") * 1e12
-    if stage == "train":
+    if stage == TRAIN:
         work = LORA if train.lora else TRAINING
         if train.gradient_checkpointing:
             work *= RECOMPUTED

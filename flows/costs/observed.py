@@ -13,13 +13,14 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from flows.costs.expected import Chains, ExpectedUsage, Inputs, Observed
+from flows.costs.expected import Chains, Inputs, Observed
 from flows.recipes.recipe import Recipe
 from infra.nano.files import resolve_nano
 from infra.runs.plan import RunPlan
 from infra.storage.corpus import Corpus
 from infra.storage.recovery import assert_corpus_or_empty
 from sql.database import Database, connect
+from tasks.costs import ExpectedUsage
 from tasks.intake.problems import IngestedProblem, read_problems
 from tasks.intake.readers import read_rows
 from tasks.intake.sources import IngestError, Source, find_sources

@@ -16,7 +16,8 @@ from infra.engines import EngineConfig, check_model, model_fingerprint
 from infra.nano.files import resolve_nano
 from infra.runs.fingerprints import decisive_settings, stage_fingerprint
 from infra.runs.plan import TRAIN, RunPlan, StageRun
-from tasks import compress, difficulty, evaluate, generate, mix, rewrite, score, select, verify
+from tasks import difficulty
+from tasks.catalog import STAGES, stages_of
 from tasks.intake.sources import file_sha
 from tasks.prompts import prompt_file
 from tasks.schemas import Run as RunRow
@@ -24,13 +25,6 @@ from tasks.schemas import content_id
 from tasks.stage import Stage
 
 AnyStage = Stage[Any, Any]
-STAGES: dict[str, AnyStage] = {
-    stage.name: stage
-    for stage in (
-        generate.STAGE, verify.STAGE, difficulty.STAGE, rewrite.STAGE, compress.STAGE,
-        score.STAGE, select.STAGE, mix.STAGE, *evaluate.STAGES,
-    )
-}  # fmt: skip
 
 
 def input_files(recipe: Recipe) -> dict[str, str]:
@@ -83,7 +77,9 @@ def draft_plan(recipe: Recipe) -> RunPlan:
         if name == TRAIN:
             fingerprints[name] = _train_fingerprint(recipe, fingerprints)
             continue
-        for stage in _stages_named(name, recipe):
+        for stage in stages_of(name):
+            if not stage.is_wanted(getattr(recipe, name), recipe.stages):
+                continue
             stages[stage.name] = _stage_run(stage, name, recipe, fingerprints, inputs=inputs)
             fingerprints[stage.name] = stages[stage.name].fingerprint
     resolved = json.dumps({"recipe": decisive_settings(recipe), "inputs": inputs})
@@ -103,15 +99,6 @@ def draft_plan(recipe: Recipe) -> RunPlan:
         seed=recipe.seed,
         train_gpus=0 if recipe.train.zero == "zero2-cpu" else recipe.train.num_ranks,
     )
-
-
-def _stages_named(name: str, recipe: Recipe) -> list[AnyStage]:
-    if name != "evaluate":
-        return [STAGES[name]]
-    wanted = [
-        role for role in recipe.evaluate.models if role != "trained" or TRAIN in recipe.stages
-    ]
-    return [STAGES[f"evaluate-{role}"] for role in wanted]
 
 
 def _stage_run(
@@ -134,13 +121,14 @@ def _stage_run(
             seed=recipe.seed,
             inputs=_looks_across(stage, table, recipe, inputs),
             revision=stage.revision,
+            sources=[*filter(None, [STAGES.entry(stage.name).sha]), *config.sources()],
         ),
     )
 
 
 def _looks_across(stage: AnyStage, table: str, recipe: Recipe, inputs: str) -> str:
     """What of the other problems decides this stage's rows: a hash, empty where nothing does."""
-    if stage.is_global and table != "evaluate":
+    if stage.is_global and stage.phase == "corpus":
         return inputs
     reads_levels = difficulty.STAGE.name in stage.upstream and "difficulty" in recipe.stages
     if reads_levels and recipe.difficulty.thresholds == "quantile":  # of the problems of a shard
@@ -157,8 +145,8 @@ def _check_prompts(stage: AnyStage, table: str, variant: str) -> None:
 
 
 def _models(stage: AnyStage, recipe: Recipe) -> dict[str, EngineConfig]:
-    asks_nobody = stage is difficulty.STAGE and recipe.role_of("difficulty") is None
-    models = {} if asks_nobody else {role: recipe.model_of(role) for role in stage.roles}
+    asked = stage.asked(recipe.settings_of(stage))
+    models = {role: recipe.model_of(role) for role in asked}
     for role, config in models.items():
         if config is None:
             raise RecipeError(f"stage {stage.name!r} needs models.{role}")

@@ -8,17 +8,15 @@ A sample: `load_recipe("nano", overrides=["generate.num_candidates=8"], seed=3)`
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from flows.recipes.assumptions import Assumptions
 from infra.engines import EngineConfig
 from infra.training.config import TrainConfig
-from tasks.compress import MADE_BY, CompressConfig
+from tasks.catalog import STAGES, stages_of
+from tasks.compress import CompressConfig
 from tasks.difficulty import DifficultyConfig
 from tasks.evaluate import EvaluateConfig
 from tasks.generate import GenerateConfig
@@ -29,22 +27,14 @@ from tasks.ports import Role
 from tasks.rewrite import RewriteConfig
 from tasks.score import ScoreConfig
 from tasks.select import SelectConfig
+from tasks.stage import Stage, StageConfig
 from tasks.verify import VerifyConfig
 
-FOLDER = Path(__file__).parent
-
-StageName = Literal[
+OUR_STAGES = (
     "generate", "verify", "difficulty", "rewrite", "compress", "score", "select", "mix",
     "train", "evaluate",
-]  # fmt: skip
-STAGE_ORDER: tuple[StageName, ...] = get_args(StageName)
-ROLE_OF: dict[str, Role] = {
-    "generate": "teacher", "difficulty": "teacher", "rewrite": "teacher", "compress": "compressor",
-    "score": "student", "train": "student", "evaluate": "student",
-}  # fmt: skip
-
-
-STRUCTURED = {"difficulty": "structured", "rewrite": "structured_check"}  # replies by a schema
+)  # fmt: skip
+TRAIN = "train"  # the one step that is no Stage: its records are not rows
 OWN_TABLES = ("vllm", "endpoint")  # of a model: options of one engine
 
 
@@ -70,10 +60,13 @@ class Recipe(BaseModel):
     name: str = Field(min_length=1)
     description: str = ""
     seed: int = Field(default=0, ge=0)
-    stages: tuple[StageName, ...]
+    stages: tuple[str, ...]
     shard_size: int = Field(default=1000, ge=1, description="problems a shard")
     problems: tuple[str, ...] = Field(default=(), description="files or hub ids; nano:train ships")
     limit: int | None = Field(default=None, ge=1, description="use only the first problems")
+    plugins: tuple[str, ...] = Field(
+        default=(), exclude=True, description="Python files; what uses one hashes its source"
+    )
     source: SourceConfig = SourceConfig()
     hygiene: HygieneConfig = HygieneConfig()
     models: Models
@@ -91,8 +84,7 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Recipe:
-        if not self.stages or list(self.stages) != [s for s in STAGE_ORDER if s in self.stages]:
-            raise ValueError(f"stages must be some of, in this order: {', '.join(STAGE_ORDER)}")
+        self._check_stages()
         for stage in self.stages:
             role = self.role_of(stage)
             if role and self.model_of(role) is None:
@@ -101,10 +93,16 @@ class Recipe(BaseModel):
             raise ValueError("stage 'evaluate' needs evaluate.problems")
         if "rewrite" in self.stages:
             self._check_rewrite()
-        if "compress" in self.stages:
-            self._check_compress()
+        self._check_kinds()
         self._check_engines()
         return self
+
+    def _check_stages(self) -> None:
+        order = stage_order()
+        if unknown := [name for name in self.stages if name not in order]:
+            raise ValueError(f"no stage {unknown[0]!r}; there are: {', '.join(order)}")
+        if not self.stages or list(self.stages) != [s for s in order if s in self.stages]:
+            raise ValueError(f"stages must be some of, in this order: {', '.join(order)}")
 
     def _check_rewrite(self) -> None:
         if self.rewrite.variant == "two_step" and "difficulty" not in self.stages:
@@ -113,17 +111,16 @@ class Recipe(BaseModel):
                 "grades: add it, or set rewrite.variant = 'single_prompt'"
             )
 
-    def _check_compress(self) -> None:
-        source = self.compress.source
-        if not set(MADE_BY[source]) & set(self.stages):
-            remedy = {
-                "long": "add the stage 'generate', or 'verify' for imported rationales",
-                "rewritten": "add the stage 'rewrite', or set compress.source = 'long'",
-            }
-            raise ValueError(
-                f"stage 'compress' reads chains of kind {source!r}, and no stage makes them: "
-                f"{remedy[source]}"
-            )
+    def _check_kinds(self) -> None:
+        """Every stage finds the chains it reads: a stage before it makes them."""
+        made = {kind for stage in self.all_stages() for kind in stage.makes}
+        for stage in self.all_stages():
+            for kind in self.settings_of(stage).needed_kinds():
+                if kind not in made:
+                    raise ValueError(
+                        f"stage {stage.name!r} reads chains of kind {kind!r}, and no stage makes "
+                        f"them: {_remedy(kind)}"
+                    )
 
     def _check_engines(self) -> None:
         if self.models.student.engine == "endpoint":
@@ -131,13 +128,32 @@ class Recipe(BaseModel):
                 "models.student: its tokenizer counts tokens and it is scored and trained here: "
                 "give a local folder or hub id with engine transformers or vllm"
             )
-        asks_teacher = self.models.teacher and self.models.teacher.engine == "transformers"
-        for table, key in STRUCTURED.items():
-            if asks_teacher and table in self.stages and getattr(getattr(self, table), key, False):
-                raise ValueError(
-                    f"{table}.{key}: the teacher's engine 'transformers' cannot hold a reply to a "
-                    "schema: set models.teacher.engine = 'vllm' or 'endpoint', or leave it out"
-                )
+        for stage in self.all_stages():
+            key = stage.schema_setting
+            if not key or not getattr(self.settings_of(stage), key):
+                continue
+            for role in stage.asked(self.settings_of(stage)):
+                config = self.model_of(role)
+                if config is not None and config.engine == "transformers":
+                    raise ValueError(
+                        f"{stage.settings}.{key}: the {role}'s engine 'transformers' cannot hold "
+                        f"a reply to a schema: set models.{role}.engine = 'vllm' or 'endpoint', or "
+                        "leave it out"
+                    )
+
+    def all_stages(self) -> list[Stage[Any, Any]]:
+        """What the tables it names as stages stand for, in order; training is not among them."""
+        return [
+            stage
+            for table in self.stages
+            for stage in stages_of(table)
+            if stage.is_wanted(getattr(self, table), self.stages)
+        ]
+
+    def settings_of(self, stage: Stage[Any, Any]) -> StageConfig:
+        """The table that configures `stage`."""
+        settings: StageConfig = getattr(self, stage.settings)
+        return settings
 
     def roles(self) -> dict[str, EngineConfig]:
         """The roles that its stages have, and who plays them."""
@@ -145,11 +161,14 @@ class Recipe(BaseModel):
         found = {name: self.model_of(name) for name in dict.fromkeys(names)}
         return {name: config for name, config in found.items() if config is not None}
 
-    def role_of(self, stage: str) -> Role | None:
-        """Whom a stage asks; None: nobody, as the difficulty stage where it only measures."""
-        if stage == "difficulty" and self.difficulty.signal == "measured":
-            return None
-        return ROLE_OF.get(stage)
+    def role_of(self, table: str) -> Role | None:
+        """Whom the stages of a table ask; None: nobody, as where difficulty is only measured."""
+        if table == TRAIN:
+            return "student"
+        asked = [
+            role for stage in stages_of(table) for role in stage.asked(self.settings_of(stage))
+        ]
+        return asked[0] if asked else None
 
     def held_out(self) -> tuple[str, ...]:
         """Evaluation sets: nothing in them is trained on, whether or not they are evaluated."""
@@ -163,97 +182,23 @@ class Recipe(BaseModel):
         return model
 
 
-def shipped_recipes() -> dict[str, Path]:
-    """Name -> file of the recipes that come with the package."""
-    return {path.stem: path for path in sorted(FOLDER.glob("*.toml"))}
+def stage_order() -> tuple[str, ...]:
+    """Tables that may be stages of a recipe, in the order they go in; ours, then plug-ins' each
+    behind the last of those whose rows it reads."""
+    order = list(OUR_STAGES)
+    for stage in map(STAGES.__getitem__, STAGES):
+        if stage.settings not in order:
+            tables = [STAGES[name].settings for name in stage.upstream if name in STAGES]
+            behind = [order.index(name) + 1 for name in tables if name in order]
+            order.insert(max(behind, default=0), stage.settings)
+    return tuple(order)
 
 
-def recipe_file(name: str) -> Path:
-    """A shipped recipe's name or a TOML file's path -> the file."""
-    shipped = shipped_recipes()
-    if name in shipped:
-        return shipped[name]
-    path = Path(name).expanduser()
-    if path.suffix == ".toml":
-        if path.is_file():
-            return path
-        raise RecipeError(f"no recipe file {name}")
-    raise RecipeError(f"no recipe {name!r}; shipped are {', '.join(shipped)}, or give a .toml file")
-
-
-def load_recipe(name: str, *, overrides: Sequence[str] = (), **fields: Any) -> Recipe:
-    """Read, override (`key=value`, dotted, the value in TOML), set `fields` not None, and check.
-
-    Raises RecipeError.
-    """
-    path = recipe_file(name)
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise RecipeError(f"{path}: {error}") from error
-    for override in overrides:
-        _apply(tree, override)
-    tree.update({key: value for key, value in fields.items() if value is not None})
-    try:
-        recipe = Recipe.model_validate(tree)
-    except ValidationError as error:
-        raise RecipeError("\n  ".join(_lines(path.name, error))) from None
-    for key in _nan_keys(recipe.model_dump()):
-        raise RecipeError(f"recipe {path.name}: {key}: nan is no value, nothing compares with it")
-    return recipe
-
-
-def _nan_keys(tree: Mapping[str, Any], above: str = "") -> Iterator[str]:
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _nan_keys(value, f"{above}{name}.")
-        elif any(each != each for each in (value if isinstance(value, tuple | list) else (value,))):
-            yield f"{above}{name}"
-
-
-def _apply(tree: dict[str, Any], override: str) -> None:
-    key, separator, text = override.partition("=")
-    if not separator or not key.strip():
-        raise RecipeError(f"--set {override!r}: write key=value, e.g. generate.num_candidates=8")
-    *parents, last = key.strip().split(".")
-    for parent in parents:
-        tree = tree.setdefault(parent, {})
-        if not isinstance(tree, dict):
-            raise RecipeError(f"--set {override!r}: {parent!r} is a value, not a table")
-    tree[last] = _value(text.strip())
-    if parents[:1] == ["models"] and last == "engine":  # another engine's options go with it
-        for table in OWN_TABLES:
-            if table != tree[last]:
-                tree.pop(table, None)
-
-
-def _value(text: str) -> Any:
-    """A TOML value, or the text itself where it is not one (so quotes are not needed)."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _lines(name: str, error: ValidationError) -> list[str]:
-    lines = []
-    for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"])
-        text = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            text = f"unknown key; {_known_keys(item['loc'][:-1])}"
-        lines.append(f"recipe {name}: {key + ': ' if key else ''}{text}")
-    return lines
-
-
-def _known_keys(parents: tuple[int | str, ...]) -> str:
-    model: Any = Recipe
-    for parent in parents:
-        model = (
-            model.model_fields[str(parent)].annotation if hasattr(model, "model_fields") else None
-        )
-        candidates = [model, *get_args(model)]
-        model = next((c for c in candidates if hasattr(c, "model_fields")), None)
-        if model is None:
-            return "remove it"
-    return f"known are {', '.join(sorted(model.model_fields))}"
+def _remedy(kind: str) -> str:
+    makers = [stage.settings for stage in map(STAGES.__getitem__, STAGES) if kind in stage.makes]
+    if not makers:
+        known = dict.fromkeys(k for s in map(STAGES.__getitem__, STAGES) for k in s.makes)
+        return f"there are {', '.join(known)}"
+    if kind == "long":
+        return "add the stage 'generate', or 'verify' for imported rationales"
+    return f"add the stage {makers[0]!r}, or set compress.source = 'long'"

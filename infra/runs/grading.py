@@ -13,6 +13,7 @@ import multiprocessing
 import resource
 import signal
 import threading
+from collections.abc import Sequence
 from concurrent.futures import TimeoutError as TaskTimeoutError
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -21,6 +22,7 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from tasks.answers.symbolic import same_symbolically, warm_up
 from tasks.answers.verdict import Comparison, read_answer
+from tasks.plugins import load_plugins, loaded_plugins
 from tasks.ports import Grade
 
 DEFAULT_TIME_LIMIT_S = 5.0
@@ -95,7 +97,7 @@ class ProcessGrader:
         return ProcessPool(
             max_workers=self._max_workers,
             initializer=prepare_worker,
-            initargs=(self._memory_limit_mib,),
+            initargs=(self._memory_limit_mib, loaded_plugins()),
             context=_context(),
         )
 
@@ -111,14 +113,16 @@ def settle_symbolically(comparison: Comparison) -> Grade:
     return grade or Grade(verdict="unverifiable", extracted_answer=comparison.stated)
 
 
-def prepare_worker(memory_limit_mib: int) -> None:
-    """In a new worker: import sympy, then limit the address space to `memory_limit_mib` more.
+def prepare_worker(memory_limit_mib: int, plugins: Sequence[str] = ()) -> None:
+    """In a new worker: import sympy and the run's plug-ins, then limit the address space to
+    `memory_limit_mib` more.
 
     SIGTERM gets its default action back: a worker deep in a big-number power runs no Python handler
     and would only fall to SIGKILL seconds later.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     warm_up()
+    load_plugins(plugins)
     limit = _address_space_bytes() + memory_limit_mib * 1024 * 1024
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     if hard != resource.RLIM_INFINITY:

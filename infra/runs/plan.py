@@ -60,7 +60,7 @@ class RunPlan:
                 name=name,
                 models=self.stages[name].models if name in self.stages else {},
                 num_gpus=self.train_gpus if name == TRAIN else 0,
-                is_alone=name == TRAIN or name.startswith("evaluate-"),
+                is_alone=name == TRAIN or self.stages[name].stage.phase == "evaluation",
             )
             for name in names
         ]

@@ -101,8 +101,9 @@ class Run:
         if self._models is None:
             return  # nothing is loaded yet
         models = set(phase.models)
-        if "evaluate-trained" in phase.stages:
-            models = set(self.stage("evaluate-trained").models.values())
+        for name in phase.stages:  # the weights are known only now
+            if name in self.stages and self.stages[name].stage.asks_trained:
+                models = set(self.stage(name).models.values())
         await self._models.reside(models)
 
     def stage(self, name: str) -> StageRun:
@@ -111,7 +112,7 @@ class Run:
         placed = self.placement.placed
         models = {role: placed.get(config, config) for role, config in stage.models.items()}
         stage = replace(stage, models=models)
-        if name != "evaluate-trained":
+        if not stage.stage.asks_trained:
             return stage
         weights = self.trained_weights()
         if weights is None:

@@ -23,7 +23,9 @@ final as (
         count(*) filter (stop_reason = 'min_reduction') as num_min_reduction,
         count(*) filter (stop_reason = 'max_rounds') as num_max_rounds,
         count(*) filter (stop_reason = 'rounds_done') as num_rounds_done,
-        count(*) filter (stop_reason = 'refused') as num_refused
+        count(*) filter (stop_reason = 'refused') as num_refused,
+        -- of the chains that ended here, by whatever reasons their method gives
+        histogram(stop_reason) filter (stop_reason is not null) as stop_reasons
     from rounds
     group by round
 )

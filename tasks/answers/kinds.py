@@ -16,17 +16,19 @@ from tasks.answers.equality import Leaf, same_mathematics
 from tasks.answers.quantities import IN_PROSE, numbers_in, read_quantity, same_quantity
 from tasks.answers.stated import Statement
 from tasks.answers.symbolic import UnreadableGoldError
+from tasks.registry import Registry
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnswerKind:
-    """One answer type.
+class AnswerType:
+    """One answer type, by the name that problems and flags give it.
 
     `read` reduces a statement to the answer, `read_line` a last line that announces nothing;
     of which the last `num_closing_lines` are tried ("I think that is right." may follow a number);
     `compare(gold, stated, symbolic)` raises UnreadableGoldError, None means symbolic is needed.
     """
 
+    name: str
     read: Callable[[Statement], str | None]
     read_line: Callable[[str], str | None]
     compare: Callable[[str, str, Leaf], bool | None]
@@ -248,22 +250,28 @@ def _compare_texts(gold: str, stated: str, symbolic: Leaf) -> bool | None:
     return left is not None and right is not None and same_quantity(left, right)
 
 
-KINDS: dict[str, AnswerKind] = {
-    "math": AnswerKind(
-        read=read_mathematics,
-        read_line=read_mathematics_line,
-        num_closing_lines=3,
-        compare=_compare_mathematics,
-    ),
-    "integer": AnswerKind(
-        read=read_number, read_line=read_number_line, num_closing_lines=3, compare=_compare_numbers
-    ),
-    "choice": AnswerKind(
-        read=_read_choice, read_line=words.read_closing_letter, compare=_compare_choices
-    ),
-    "yes_no": AnswerKind(
-        read=_read_yes_no, read_line=words.read_closing_yes_no, compare=_compare_yes_no
-    ),
-    "date": AnswerKind(read=_read_date, read_line=read_closing_date, compare=_compare_dates),
-    "text": AnswerKind(read=_read_text, read_line=_read_text_line, compare=_compare_texts),
-}
+MATH = AnswerType(
+    name="math",
+    read=read_mathematics,
+    read_line=read_mathematics_line,
+    num_closing_lines=3,
+    compare=_compare_mathematics,
+)
+INTEGER = AnswerType(
+    name="integer",
+    read=read_number,
+    read_line=read_number_line,
+    num_closing_lines=3,
+    compare=_compare_numbers,
+)
+CHOICE = AnswerType(
+    name="choice", read=_read_choice, read_line=words.read_closing_letter, compare=_compare_choices
+)
+YES_NO = AnswerType(
+    name="yes_no", read=_read_yes_no, read_line=words.read_closing_yes_no, compare=_compare_yes_no
+)
+DATE = AnswerType(name="date", read=_read_date, read_line=read_closing_date, compare=_compare_dates)
+TEXT = AnswerType(name="text", read=_read_text, read_line=_read_text_line, compare=_compare_texts)
+ANSWER_TYPES = Registry(
+    "answer type", AnswerType, folder="tasks.answers.kinds", group="litecot.answer_types"
+)

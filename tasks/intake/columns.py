@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from tasks.answers.kinds import ANSWER_TYPES
 from tasks.intake.sources import Fields, IngestError, Source
 from tasks.intake.values import (
     MISSING,
@@ -26,8 +27,6 @@ from tasks.intake.values import (
     read_flag,
     to_text,
 )
-
-AnswerType = Literal["math", "integer", "choice", "yes_no", "date", "text"]
 
 QUESTION_NAMES = ("question", "problem", "prompt", "input")
 ANSWER_NAMES = (
@@ -84,10 +83,17 @@ class SourceConfig(BaseModel):
 
     columns: ColumnMapping = ColumnMapping()
     candidates: Literal["guess", "require", "ignore"] = "guess"
-    answer_type: AnswerType | None = None  # for all problems; above column and inference
+    answer_type: str | None = None  # for all problems; above column and inference
     candidate_model: str | None = None  # for candidates whose row does not name their model
     max_line_bytes: int = Field(default=8_000_000, ge=1)
     max_question_chars: int = Field(default=100_000, ge=1)
+
+    @field_validator("answer_type")
+    @classmethod
+    def _check_answer_type(cls, name: str | None) -> str | None:
+        if name is not None:
+            ANSWER_TYPES[name]  # raises with the names there are
+        return name
 
 
 @dataclass(frozen=True, kw_only=True)

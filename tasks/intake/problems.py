@@ -16,10 +16,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import get_args
 
 from tasks import answers
-from tasks.intake.columns import AnswerType, ColumnMapping, Resolved, SourceConfig, resolve_columns
+from tasks.answers.kinds import ANSWER_TYPES
+from tasks.intake.columns import ColumnMapping, Resolved, SourceConfig, resolve_columns
 from tasks.intake.readers import read_rows
 from tasks.intake.sources import (
     BadRow,
@@ -276,7 +276,7 @@ def _read_answer_type(
     if config.answer_type is not None:
         return config.answer_type, ()
     said = to_text(lookup(fields, columns.answer_type)) if columns.answer_type else None
-    if said is not None and said in get_args(AnswerType):
+    if said is not None and said in ANSWER_TYPES:
         return said, ()
     return answers.infer_answer_type(answer, question), ("unknown_answer_type",) if said else ()
 

@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
+from flows.recipes.loading import load_recipe
 from flows.recipes.plan import draft_plan
-from flows.recipes.recipe import load_recipe
 from infra.engines.token_counter import TokenizerCounter
 from infra.runs.grading import ProcessGrader
 from infra.runs.intake import Intake, take_in

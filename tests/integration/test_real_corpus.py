@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.recipes.recipe import load_recipe
+from flows.recipes.loading import load_recipe
 from infra.engines.token_counter import TokenizerCounter
 from infra.storage import Corpus
 from sql.database import Database, connect, names

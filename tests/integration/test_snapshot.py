@@ -16,7 +16,7 @@ import pytest
 import yaml
 from datasets import load_dataset
 
-from flows.recipes.recipe import load_recipe
+from flows.recipes.loading import load_recipe
 from infra.publishing.licences import UNKNOWN, identifier, licences_of
 from infra.publishing.methods import filter_settings, methods, other_prompts
 from infra.publishing.snapshot import PublishError, example_schema, write_snapshot

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tasks.answers import gold_answer, grade, infer_answer_type
 from tasks.answers.equality import undecided
-from tasks.answers.kinds import KINDS
+from tasks.answers.kinds import ANSWER_TYPES
 from tasks.answers.latex import canonical
 from tasks.answers.stated import find_statements, tail_of
 from tasks.answers.symbols import plain
@@ -30,7 +30,7 @@ TEXTS = st.one_of(
     st.text(st.characters(), max_size=80),
     st.lists(st.sampled_from(FRAGMENTS), max_size=25).map("".join),
 )
-TYPES = st.sampled_from(sorted(KINDS))
+TYPES = st.sampled_from(sorted(ANSWER_TYPES))
 
 
 def settle_cheaply(text: str, gold: str, kind: str, *, truncated: bool) -> object:
@@ -45,7 +45,7 @@ def settle_cheaply(text: str, gold: str, kind: str, *, truncated: bool) -> objec
 def test_never_raises_and_is_a_function(text: str, gold: str, kind: str, truncated: bool) -> None:
     first = settle_cheaply(text, gold, kind, truncated=truncated)
     assert first == settle_cheaply(text, gold, kind, truncated=truncated)
-    assert infer_answer_type(gold, text) in KINDS
+    assert infer_answer_type(gold, text) in ANSWER_TYPES
 
 
 @given(text=TEXTS)

@@ -21,7 +21,7 @@ import yaml
 from typer.main import get_command
 
 from flows.cli.main import app
-from flows.recipes.recipe import load_recipe
+from flows.recipes.loading import load_recipe
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "infra" / "cluster"

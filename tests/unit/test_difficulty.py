@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flows.recipes.loading import load_recipe
 from flows.recipes.plan import draft_plan
-from flows.recipes.recipe import load_recipe
 from tasks.difficulty import (
     DifficultyConfig,
     DifficultyRecord,

@@ -11,13 +11,15 @@ import pytest
 
 from flows.cli.plan import make_estimate
 from flows.costs.estimate import Estimate, StageCost, estimate
-from flows.costs.expected import Chains, ExpectedUsage, Inputs, Observed
+from flows.costs.expected import Chains, Inputs, Observed
 from flows.costs.observed import count_problems, count_rows, know_corpus, know_inputs
 from flows.recipes.assumptions import Assumptions
+from flows.recipes.loading import load_recipe, shipped_recipes
 from flows.recipes.plan import draft_plan
-from flows.recipes.recipe import Recipe, RecipeError, load_recipe, shipped_recipes
+from flows.recipes.recipe import Recipe, RecipeError
 from infra.placement.plan import read_nodes
 from infra.storage import CorpusWriter
+from tasks.costs import ExpectedUsage
 from tasks.intake.sources import find_sources
 from tasks.schemas import Difficulty, Membership, Rationale, Row
 

@@ -1,4 +1,4 @@
-"""An upgrade costs nobody anything: what is hashed, and the fingerprints of every shipped recipe."""
+"""An upgrade costs nobody anything: what is hashed, and every shipped recipe's fingerprints."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, create_model
 
+from flows.recipes.loading import load_recipe, shipped_recipes
 from flows.recipes.plan import draft_plan
-from flows.recipes.recipe import Recipe, load_recipe, shipped_recipes
+from flows.recipes.recipe import Recipe
 from infra.runs.fingerprints import always_hashed, decisive_settings, stage_fingerprint
 from tasks.generate import GenerateConfig
 from tasks.stage import StageConfig

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
 from flows.cli.main import app
-from flows.recipes.recipe import load_recipe
+from flows.recipes.loading import load_recipe
 from infra.engines import EngineConfig
 from infra.engines.model_size import ModelSize, model_size
 from infra.placement.footprints import GIB, weights_bytes

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from flows.cli.columns import column_overrides
+from flows.recipes.loading import load_recipe, shipped_recipes
 from flows.recipes.plan import draft_plan, run_plan
-from flows.recipes.recipe import RecipeError, load_recipe, shipped_recipes
+from flows.recipes.recipe import RecipeError
 from flows.session import Order, resolve_recipe
 from infra.engines import ModelFilesError
 from infra.placement.plan import read_nodes
@@ -180,7 +181,7 @@ def test_stages_must_be_in_order() -> None:
 
 
 def test_an_unknown_stage_is_refused_in_one_line() -> None:
-    assert "'evaluate'" in refusal("nano", 'stages=["genrate"]')
+    assert "no stage 'genrate'; there are: generate, " in refusal("nano", 'stages=["genrate"]')
 
 
 def test_a_stage_without_its_model_is_refused() -> None:

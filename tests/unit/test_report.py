@@ -27,7 +27,8 @@ def report_of(parts: dict[str, list[str]]) -> Report:
         return database.run(f"from {name}").records()
 
     return Report(
-        recipe="[/b] sample", corpus="corpus", funnel=mart("funnel"),
+        recipe="[/b] sample", corpus="corpus", kinds=("long", "rewritten", "compressed"),
+        plugins=(), funnel=mart("funnel"),
         tokens=mart("tokens_by_level"),
         rounds=mart("compression_by_round"), selection=mart("selection_by_filter"),
         rejections=mart("rejections_by_reason"), evaluation=mart("evaluation_summary"),

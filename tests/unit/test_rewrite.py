@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from flows.recipes.recipe import RecipeError, load_recipe
+from flows.recipes.loading import load_recipe
+from flows.recipes.recipe import RecipeError
 from tasks.rewrite import RewriteConfig, RewriteRecord, rewrite, split_level
 from tasks.rewrite_faults import read_check
 from tasks.schemas import Rationale, Rejection

@@ -1,0 +1,23 @@
+"""`litecot plugins`: the scorers, methods, answer types, engines and stages there are.
+
+Invariant: looks, runs nothing of a plug-in but its import.
+"""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+
+from flows.progress.text import page, plain
+from flows.recipes.extensions import all_extensions
+from flows.recipes.loading import load_recipe
+
+
+def print_plugins(recipe: str | None) -> None:
+    """Kind, name, origin; with a recipe, what its `plugins` bring too. Raises RecipeError."""
+    if recipe is not None:
+        load_recipe(recipe)
+    table = Table("kind", "name", "from", header_style="bold")
+    for row in all_extensions():
+        table.add_row(*(Text(plain(cell)) for cell in row))
+    page().print(table)
