@@ -45,6 +45,8 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
+# Ray puts the driver's folder first on its workers' path: a `tasks.py` there must not be ours.
+_WORKERS = {"worker_process_setup_hook": "litecot._names.claim_names"}
 _joined = False  # a cluster that stood before this driver came
 
 
@@ -121,10 +123,13 @@ def _join_or_start(num_cpus: int | None, temp_dir: Path | None, address: str | N
     global _joined
     _joined = bool(address or os.environ.get("RAY_ADDRESS"))
     if _joined:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(
+            address=address, runtime_env=_WORKERS, log_to_driver=False, logging_level=logging.ERROR
+        )
         return
     ray.init(
         num_cpus=num_cpus or max(MIN_SLOTS, os.cpu_count() or 1),
+        runtime_env=_WORKERS,
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,

@@ -128,6 +128,7 @@ def rank_environment(config: TrainConfig) -> dict[str, str]:
         "OMP_NUM_THREADS": str(max(1, cores // config.num_ranks)),
     }
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SOURCE_ROOT), env.get("PYTHONPATH")]))
+    env["PYTHONSAFEPATH"] = "1"  # a `tasks.py` in the working folder is not ours
     if config.zero == "zero2-cpu":
         env |= {"DS_ACCELERATOR": "cpu", "ACCELERATE_USE_CPU": "true", "GLOO_SOCKET_IFNAME": "lo"}
     return env
