@@ -1,0 +1,181 @@
+"""Registries and plug-in files: what there is, where it is from, and every refusal in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flows.recipes.extensions import plugins_in_use
+from flows.recipes.loading import load_recipe
+from flows.recipes.plan import draft_plan
+from tasks import plugins
+from tasks.answers import grade
+from tasks.answers.kinds import ANSWER_TYPES
+from tasks.catalog import STAGES
+from tasks.compress_methods import METHODS
+from tasks.plugins import load_plugins, loaded_plugins
+from tasks.registry import REGISTRIES, PluginError
+
+METHOD = """
+from dataclasses import dataclass
+from pydantic import BaseModel
+from litecot import CompressionMethod, CompressionRule
+
+class Options(BaseModel):
+    num_tokens: int = 20
+
+@dataclass(frozen=True)
+class UntilShort:
+    num_tokens: int
+    def stop(self, chain_tokens, rounds):
+        return "short_enough" if rounds[-1].num_tokens <= self.num_tokens else None
+    def kept(self, chain_tokens, rounds):
+        return len(rounds)
+
+METHOD = CompressionMethod(
+    name="until_short", options=Options, rounds=lambda book, options: 2,
+    rule=lambda options: UntilShort(options.num_tokens),
+)
+"""
+ANSWER = """
+from litecot import AnswerType
+
+def value(text):
+    text = text.strip(" .").upper()
+    return text if text and set(text) <= set("IVX") else None
+
+ROMAN = AnswerType(
+    name="roman", read=lambda statement: value(statement.value), read_line=value,
+    compare=lambda gold, stated, symbolic: value(gold) == value(stated),
+)
+"""
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """Nothing that a test loads stays."""
+    before = {id(r): dict(r.entries) for r in REGISTRIES}
+    loaded = dict(plugins._loaded)
+    yield
+    for registry in REGISTRIES:
+        registry._entries = before[id(registry)]
+    plugins._loaded.clear()
+    plugins._loaded.update(loaded)
+
+
+def write(folder: Path, text: str, name: str = "mine.py") -> str:
+    (folder / name).write_text(text)
+    return str(folder / name)
+
+
+def own_recipe(folder: Path, *lines: str) -> str:
+    text = load_path("nano").read_text()
+    (folder / "own.toml").write_text("\n".join([*lines, text]))
+    return str(folder / "own.toml")
+
+
+def load_path(name: str) -> Path:
+    from flows.recipes.loading import shipped_recipes
+
+    return shipped_recipes()[name]
+
+
+def test_every_kind_has_built_ins_in_the_order_of_declaration() -> None:
+    assert list(METHODS) == ["until_rebound", "fixed_rounds", "one_round", "fixed_ratio"]
+    assert list(ANSWER_TYPES) == ["math", "integer", "choice", "yes_no", "date", "text"]
+    assert {"generate", "evaluate-base", "mix"} <= set(STAGES)
+    assert {entry.origin for r in REGISTRIES for entry in r.entries.values()} == {"built-in"}
+
+
+def test_a_file_is_loaded_once_and_told(tmp_path: Path) -> None:
+    assert load_plugins(["mine.py"], beside=Path(write(tmp_path, METHOD)).parent) == [
+        "compression method until_short"
+    ]
+    assert load_plugins([str(tmp_path / "mine.py")]) == []
+    assert METHODS.entry("until_short").origin == "mine.py"
+    assert loaded_plugins() == (str((tmp_path / "mine.py").resolve()),)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("x = 1", "declares nothing that litecot knows"),
+        ("import nothing_there", "ModuleNotFoundError: No module named 'nothing_there'"),
+        ("def f(:", "SyntaxError"),
+        (METHOD.replace("until_short", "one_round"), "'one_round' is there already (built-in)"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_line(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(PluginError) as caught:
+        load_plugins([write(tmp_path, text)])
+    assert told in str(caught.value)
+    assert "mine.py" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match=r"cannot read \./none\.py: No such file"):
+        load_plugins(["./none.py"], beside=tmp_path)
+
+
+def test_an_edited_file_replaces_what_it_brought(tmp_path: Path) -> None:
+    load_plugins([write(tmp_path, METHOD)])
+    before = METHODS.entry("until_short").sha
+    load_plugins([write(tmp_path, METHOD + "\n# edited")])
+    assert METHODS.entry("until_short").sha != before
+
+
+def test_a_misspelt_name_is_told_its_neighbour() -> None:
+    with pytest.raises(PluginError, match=r"did you mean 'until_rebound'\?"):
+        METHODS["until_rebond"]
+
+
+def test_a_recipe_brings_a_method_with_its_own_options(tmp_path: Path) -> None:
+    write(tmp_path, METHOD)
+    recipe = load_recipe(
+        own_recipe(tmp_path, 'plugins = ["./mine.py"]'),
+        overrides=["compress.method=until_short", "compress.options={num_tokens=7}"],
+    )
+    assert recipe.compress.rule().num_tokens == 7  # type: ignore[attr-defined]
+    assert plugins_in_use(recipe) == ["compression method until_short (./mine.py)"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["compress.method=until_shrt"], "no compression method 'until_shrt'"),
+        (["compress.options={depth=1}"], "method 'until_rebound' has none"),
+    ],
+)
+def test_a_recipe_that_misuses_one_is_one_line(
+    tmp_path: Path, overrides: list[str], told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        load_recipe("nano", overrides=overrides)
+
+
+def test_the_source_of_a_plug_in_is_in_the_fingerprints_behind_it(tmp_path: Path) -> None:
+    write(tmp_path, METHOD)
+    own = own_recipe(tmp_path, 'plugins = ["./mine.py"]')
+    unused = draft_plan(load_recipe(own)).fingerprints
+    assert unused == draft_plan(load_recipe("nano")).fingerprints
+    use = ["compress.method=until_short"]
+    before = draft_plan(load_recipe(own, overrides=use)).fingerprints
+    write(tmp_path, METHOD + "\n# one more line")
+    after = draft_plan(load_recipe(own, overrides=use)).fingerprints
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"compress", "score", "select", "mix", "train", "evaluate-trained"}
+
+
+def test_an_answer_type_from_outside_reads_and_compares(tmp_path: Path) -> None:
+    load_plugins([write(tmp_path, ANSWER)])
+    graded = grade("so the answer is xiv.", answer="XIV", answer_type="roman", truncated=False)
+    assert (graded.verdict, graded.extracted_answer) == ("correct", "XIV")
+    wrong = grade("the answer is XV", answer="XIV", answer_type="roman", truncated=False)
+    assert wrong.verdict == "wrong"
+    recipe = load_recipe("nano", overrides=["source.answer_type=roman"])
+    assert recipe.source.answer_type == "roman"
+    with pytest.raises(ValueError, match="no answer type 'romann'"):
+        load_recipe("nano", overrides=["source.answer_type=romann"])
