@@ -23,6 +23,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import duckdb
 
+from tasks.errors import UsageError
 from tasks.schemas import STAMP, TABLES, Row
 
 SQL_FOLDER = Path(__file__).parent
@@ -51,11 +52,11 @@ order by seen_at desc limit 1
 """
 
 
-class UnknownRunError(ValueError):
+class UnknownRunError(UsageError):
     """The run asked for is not in the corpus."""
 
 
-class QueryFailedError(ValueError):
+class QueryFailedError(UsageError):
     """What DuckDB says about a query, in one line."""
 
 

@@ -20,6 +20,7 @@ from infra.engines import EngineConfig
 from infra.training.config import TrainConfig
 from tasks.compress import MADE_BY, CompressConfig
 from tasks.difficulty import DifficultyConfig
+from tasks.errors import UsageError
 from tasks.evaluate import EvaluateConfig
 from tasks.generate import GenerateConfig
 from tasks.intake.hygiene import HygieneConfig
@@ -48,7 +49,7 @@ STRUCTURED = {"difficulty": "structured", "rewrite": "structured_check"}  # repl
 OWN_TABLES = ("vllm", "endpoint")  # of a model: options of one engine
 
 
-class RecipeError(ValueError):
+class RecipeError(UsageError):
     """The recipe cannot be used; the message is one line a key, naming key and remedy."""
 
 

@@ -26,6 +26,7 @@ from infra.publishing.card import card_text
 from infra.publishing.licences import UNKNOWN, licences_of
 from infra.storage import Corpus
 from sql.database import Database, statement
+from tasks.errors import UsageError
 from tasks.intake.sources import file_sha
 from tasks.schemas import content_id
 
@@ -36,7 +37,7 @@ ROWS_PER_FILE = 50_000
 QUERY = ("analyses", "published_examples")
 
 
-class PublishError(ValueError):
+class PublishError(UsageError):
     """The snapshot cannot be made; one line naming the thing and the remedy."""
 
 

@@ -26,6 +26,7 @@ from infra.settings import Settings
 from infra.storage import Corpus, CorpusWriter
 from sql.database import Database, connect
 from sql.pending import count_pending, stream_pending
+from tasks.errors import LitecotError
 from tasks.ports import Grader, TokenCounter
 from tasks.schemas import Row
 
@@ -38,7 +39,7 @@ class Pending:
     records: Iterator[dict[str, Any]]
 
 
-class NotTrainedError(RuntimeError):
+class NotTrainedError(LitecotError):
     """A trained student was asked for before there is one."""
 
 

@@ -17,6 +17,7 @@ from infra.runs.run import Run
 from infra.training.config import TrainConfig, TrainingError, TrainingExample, TrainProgress
 from infra.training.launch import train
 from sql.database import Database
+from tasks.errors import LitecotError
 from tasks.intake.hygiene import HeldOut, HygieneConfig, Twin
 from tasks.intake.wording import tokens_of
 from tasks.schemas import Model, content_id
@@ -25,7 +26,7 @@ STAGE = "train"
 MAX_NAMED = 3  # overlapping problems, in a message
 
 
-class NothingToTrainError(ValueError):
+class NothingToTrainError(LitecotError):
     """The run selected no example."""
 
 

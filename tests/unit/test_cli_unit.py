@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 
 from flows.cli.display import print_result
 from flows.cli.main import app
-from flows.cli.messages import KNOWN, exit_code
 from flows.progress.terminal import StageCount, Terminal
 from flows.progress.text import plain
 from flows.session import Order
@@ -305,16 +304,6 @@ def test_what_is_said_of_a_run_is_no_control_code() -> None:
 
 
 # --- small parts
-
-
-def test_exit_codes_go_by_class_along_the_mro() -> None:
-    class QueryRefusedError(ValueError): ...
-
-    class SpecialError(QueryRefusedError): ...
-
-    assert exit_code(SpecialError()) == 2
-    assert exit_code(KeyError()) is None
-    assert set(KNOWN.values()) == {1, 2}
 
 
 def test_an_order_survives_the_trip_through_flow_parameters() -> None:

@@ -16,7 +16,7 @@ FOLDERS = ("flows", "infra", "sql", "tasks")
 MAY_IMPORT = {
     "flows": {"flows", "infra", "sql", "tasks"},
     "infra": {"infra", "sql", "tasks"},
-    "sql": {"sql", "tasks.schemas"},
+    "sql": {"sql", "tasks.schemas", "tasks.errors"},
     "tasks": {"tasks"},
 }
 ONLY_IN = {
