@@ -155,7 +155,7 @@ def _chain_title(chain: Chain) -> str:
         "long": f"long chain {chain.candidate}",
         "rewritten": f"rewritten as {chain.level}",
         "compressed": f"compressed, round {chain.round}",
-    }[chain.kind]
+    }.get(chain.kind, plain(chain.kind))
     marks = [f"{chain.num_tokens} tokens", chain.verdict]
     marks += ["kept round"] if chain.chosen else []
     marks += [chain.stop_reason] if chain.stop_reason not in ("", "stop") else []
@@ -169,21 +169,14 @@ def print_status(database: Database, corpus: str) -> None:
     console = page()
     console.print(f"corpus {corpus}", markup=False)
     counts = Table("table", "rows", header_style="bold")
+    stored = dict(database.run_file("status", "stored_rows").rows)
     for table in TABLES:
-        rows = database.run(f"select count(*) from raw_{table}").rows[0][0]
-        counts.add_row(f"raw_{table}", str(rows))
+        counts.add_row(f"raw_{table}", str(stored.get(table, 0)))
     console.print(counts)
-    query = """
-        select
-            r.recipe, r.run_id, left(i.started_at, 19), coalesce(i.status, 'not ended'),
-            i.num_requests, i.num_repeated
-        from raw_runs as r left join raw_invocations as i using (run_id)
-        order by i.started_at
-    """
     runs = Table(
         "recipe", "run", "started", "ended", "requests", "lost replies", header_style="bold"
     )
-    for row in database.run(query).rows:
+    for row in database.run_file("status", "runs_and_invocations").rows:
         runs.add_row(*(Text(plain(value)) for value in row))
     console.print(runs)
 

@@ -122,10 +122,7 @@ class Run:
 
     def trained_weights(self, data_fingerprint: str | None = None) -> Path | None:
         """Folder of the weights this run trained (on these examples), if they are there."""
-        found = self.database().run(
-            "select path, data_fingerprint from raw_models"
-            " where stage_fingerprint = fingerprint_of('train') order by created_at desc"
-        )
+        found = self.database().run_file("runs", "trained_models")
         store = self.corpus.store
         paths = [path for path, data in found.rows if data_fingerprint in (None, data)]
         return next((store.folder / path for path in paths if store.fetch(path)), None)
