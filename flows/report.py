@@ -93,15 +93,11 @@ def make_report(opened: Session) -> Report:
 
 
 def _mart(database: Database, name: str) -> Records:
-    return database.run(f"from {name}").records()
+    return database.rows_of(name).records()
 
 
 def _example(database: Database) -> str | None:
-    query = """
-        select problem_id from stg_problems left join stg_examples using (problem_id)
-        where split = 'train' order by example_id is null, problem_id limit 1
-    """
-    rows = database.run(query).rows
+    rows = database.run_file("runs", "problem_to_show").rows
     return str(rows[0][0]) if rows else None
 
 

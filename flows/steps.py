@@ -35,8 +35,7 @@ def _count(order: Order, stage: str) -> tuple[StageCount, StageProgress]:
 
 def num_shards(opened: Session) -> int:
     """Shards of the run, from its memberships."""
-    query = "select coalesce(max(shard) + 1, 0) from stg_problems where split = 'train'"
-    return int(opened.run.database().run(query).rows[0][0])
+    return int(opened.run.database().run_file("runs", "num_shards").rows[0][0])
 
 
 @task(name="ingest", task_run_name="ingest", tags=["ingest"], **TASK)

@@ -11,6 +11,8 @@ from typing import Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from tasks.errors import UsageError
+
 
 class Settings(BaseSettings):
     """One field a variable; defaults work on a laptop."""
@@ -48,7 +50,7 @@ class Settings(BaseSettings):
         return self.journals or self.home / "journals"
 
 
-class SettingsError(ValueError):
+class SettingsError(UsageError):
     """An environment variable cannot be used; one line naming it."""
 
 

@@ -1,5 +1,6 @@
 """The questions asked of a corpus: SQL files, and the one module that imports duckdb.
 
 Invariant: raw_<table> is what is stored, stg_<table> the rows of the selected run, a mart an answer
-to a question; only staging reads raw_*. See docs/sql.md.
+to a question; raw_* is read by staging alone, and by what is asked across runs (runs, costs,
+status). See docs/sql.md.
 """

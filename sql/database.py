@@ -23,7 +23,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import duckdb
 
-from tasks.schemas import STAMP, TABLES, Row
+from tasks.errors import UsageError
+from tasks.schemas import STAMP, TABLES, Row, Usage
 
 SQL_FOLDER = Path(__file__).parent
 BATCH_ROWS = 1024
@@ -39,23 +40,16 @@ _SETTINGS = {
 }
 _MACRO = "create macro fingerprint_of(stage) as getvariable('fingerprints')[stage]"
 _DUCKDB_TYPES = {str: "varchar", int: "bigint", float: "double", bool: "boolean"}
-# Started last or, while its first invocation still runs, stored last.
-_LATEST_RUN = """
-select run_id from (
-    select run_id, started_at as seen_at from raw_invocations
-    union all
-    select run_id, created_at as seen_at from raw_runs
-)
-where run_id in (select run_id from raw_runs)
-order by seen_at desc limit 1
-"""
+# Of every row, whatever its table; null where the table has no such column.
+ALL_ROWS = "raw_rows"
+_OF_ALL_ROWS = ("problem_id", *STAMP, *(item.name for item in fields(Usage)))
 
 
-class UnknownRunError(ValueError):
+class UnknownRunError(UsageError):
     """The run asked for is not in the corpus."""
 
 
-class QueryFailedError(ValueError):
+class QueryFailedError(UsageError):
     """What DuckDB says about a query, in one line."""
 
 
@@ -95,12 +89,11 @@ class Database:
     def select_run(self, run_id: str | None = None) -> None:
         """Select a stored run by id or unique prefix, by default the latest."""
         if run_id is None:
-            latest = self.run(_LATEST_RUN).rows
+            latest = self.run_file("runs", "latest_run").rows
             if not latest:
                 return
             run_id = str(latest[0][0])
-        query = "select run_id, fingerprints from raw_runs where starts_with(run_id, ?) limit 2"
-        found = self.run(query, [run_id]).rows
+        found = self.run_file("runs", "runs_by_prefix", variables={"prefix": run_id}).rows
         if len(found) != 1:
             fault = "is the start of several runs" if found else "is no run of this corpus"
             raise UnknownRunError(f"{run_id!r} {fault}; `litecot sql 'from raw_runs'` lists them")
@@ -110,24 +103,28 @@ class Database:
         """What queries see as getvariable('name')."""
         self._variables |= values
 
-    def run(self, sql: str, params: Values | None = None) -> Result:
-        """All rows of a trusted query."""
-        cursor = self.cursor()
+    def run(
+        self,
+        sql: str,
+        params: Values | None = None,
+        *,
+        variables: Mapping[str, Variable] | None = None,
+    ) -> Result:
+        """All rows of a trusted query. `variables` are seen by this query alone."""
+        cursor = self.cursor(variables)
         with self.file_faults():
             _execute(cursor, sql, params)
             return fetch_all(cursor)
 
     def run_file(
-        self,
-        kind: str,
-        name: str,
-        *,
-        params: Values | None = None,
-        variables: Mapping[str, Variable] | None = None,
+        self, kind: str, name: str, *, variables: Mapping[str, Variable] | None = None
     ) -> Result:
         """All rows of sql/<kind>/<name>.sql, e.g. ("checks", "duplicate_ids")."""
-        self.set_variables(**variables or {})
-        return self.run(statement(kind, name), params)
+        return self.run(statement(kind, name), variables=variables)
+
+    def rows_of(self, relation: str) -> Result:
+        """All rows of a relation, e.g. "funnel"."""
+        return self.run(f"from {relation}")
 
     def stream(
         self,
@@ -220,6 +217,7 @@ def _create_all_views(
     cursor.execute(_MACRO)
     for table, row_type in TABLES.items():
         cursor.execute(_raw_view(table, row_type, parts.get(table, ())))
+    cursor.execute(_all_rows_view())
     for kind in ("staging", "marts"):
         _create_views(cursor, {name: statement(kind, name) for name in names(kind)})
 
@@ -231,7 +229,8 @@ def names(kind: str) -> list[str]:
 
 def relations() -> list[str]:
     """What a query can be asked of: the stored tables, the selected run's views, the marts."""
-    return [*(f"raw_{table}" for table in TABLES), *names("staging"), *names("marts")]
+    stored = [*(f"raw_{table}" for table in TABLES), ALL_ROWS]
+    return [*stored, *names("staging"), *names("marts")]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -294,6 +293,21 @@ def _raw_view(table: str, row_type: type[Row], files: Sequence[str]) -> str:
         quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in alike)
         selects.append(f"select * from read_parquet([{quoted}])")
     return f"create view raw_{table} as " + " union all by name ".join(selects)
+
+
+def _all_rows_view() -> str:
+    """What all tables have in common, so that a new one need not be named wherever rows count."""
+    selects = []
+    for table, row_type in TABLES.items():
+        own = {*STAMP, row_type.key, *(item.name for item in fields(row_type))}
+        if not issubclass(row_type, Usage):  # an invocation's num_requests were paid for by rows
+            own -= {item.name for item in fields(Usage)}
+        columns = [name if name in own else f"null as {name}" for name in _OF_ALL_ROWS]
+        selects.append(
+            f"select '{table}' as table_name, {row_type.key} as id, {', '.join(columns)}"
+            f" from raw_{table}"
+        )
+    return f"create view {ALL_ROWS} as " + " union all ".join(selects)
 
 
 def _layout(file: str) -> str:

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from sql.database import Database
+from tasks.errors import UsageError
 
 Found = dict[str, Any]  # a row of sql/analyses/lineage.sql
 MAX_NAMED = 3
 
 
-class UnknownIdError(ValueError):
+class UnknownIdError(UsageError):
     """No row, or rows of several problems, have an id that starts so."""
 
 

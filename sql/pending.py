@@ -19,56 +19,29 @@ from sql.database import Database, statement
 
 PAGE_RECORDS = 1000
 
-_PENDING = """
-with inputs as ({inputs}),
-done as (
-    select input_id from raw_{table} where stage_fingerprint = getvariable('stage_fingerprint')
-    union
-    select input_id from raw_rejections where stage_fingerprint = getvariable('stage_fingerprint')
-)
-select {columns} from inputs
-where record_id not in (select input_id from done)
-    and (
-        getvariable('shard') is null
-        or problem_id in (select problem_id from stg_problems where shard = getvariable('shard'))
-    )
-"""
-# When a shard's rows were written: row groups of another time are not opened for their texts.
-_WRITTEN = """
-select min(created_at) as {table}_from, max(created_at) as {table}_to
-from stg_{table}
-where problem_id in (select problem_id from stg_problems where shard = getvariable('shard'))
-"""
 
-
-def _pending_query(
-    database: Database, columns: str, *, reads: str, table: str, fingerprint: str, config: str,
-    shard: int | None,
-) -> str:  # fmt: skip
-    database.set_variables(stage_fingerprint=fingerprint, config=config, shard=shard)
-    return _PENDING.format(inputs=statement("inputs", reads), table=table, columns=columns)
+def _variables(
+    database: Database, *, reads: str, table: str, fingerprint: str, config: str, shard: int | None
+) -> dict[str, Any]:
+    """What sql/runs/pending.sql and the inputs it is about look up."""
+    asked: dict[str, Any] = {"stage_fingerprint": fingerprint, "config": config, "shard": shard}
+    times = database.run_file("runs", "shard_times", variables=asked).records()[0]
+    return {**asked, **times, "inputs": statement("inputs", reads), "writes": table}
 
 
 def count_pending(database: Database, **query: Any) -> int:
     """How many inputs are left."""
-    sql = _pending_query(database, "count(*) as num_pending", **query)
-    (counted,) = database.stream(sql, variables=_written(database))
-    return int(counted["num_pending"])
+    variables = {**_variables(database, **query), "pending": statement("runs", "pending")}
+    return int(database.run_file("runs", "num_pending", variables=variables).rows[0][0])
 
 
 def stream_pending(database: Database, **query: Any) -> Iterator[dict[str, Any]]:
     """The inputs left, as column name -> value, a page in memory at a time."""
-    sql = _pending_query(database, "inputs.*", **query)
-    records = database.stream(sql, variables=_written(database))
+    variables = _variables(database, **query)
+    records = database.stream(statement("runs", "pending"), variables=variables)
     while page := list(islice(records, PAGE_RECORDS)):
         _add_texts(database, page)
         yield from page
-
-
-def _written(database: Database) -> dict[str, Any]:
-    """When the shard's rows were written; all of it None where every shard is asked for."""
-    spans = [database.run(_WRITTEN.format(table=table)) for table in ("rationales", "candidates")]
-    return {name: value for span in spans for name, value in span.records()[0].items()}
 
 
 def _add_texts(database: Database, page: Sequence[dict[str, Any]]) -> None:

@@ -9,12 +9,13 @@ of other commands.
 from __future__ import annotations
 
 from sql.database import Database, Result, did_you_mean, names, statement
+from tasks.errors import UsageError
 
 KIND = "analyses"
 _MARK = "-- asks: "
 
 
-class UnknownQuestionError(ValueError):
+class UnknownQuestionError(UsageError):
     """There is no analysis of that name."""
 
 

@@ -26,6 +26,7 @@ from sql.database import (
     one_line,
     relations,
 )
+from tasks.errors import UsageError
 
 _ALLOWED = "one SELECT, EXPLAIN, DESCRIBE or SHOW that only reads the corpus"
 _EXPLAIN = re.compile(
@@ -37,7 +38,7 @@ _UNKNOWN_TABLE = re.compile(r"Table with name (\S+) does not exist")
 _CANDIDATE_COLUMNS = re.compile(r"Candidate bindings: .*")
 
 
-class QueryRefusedError(ValueError):
+class QueryRefusedError(UsageError):
     """A statement that would do more than read the corpus."""
 
 

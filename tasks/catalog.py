@@ -15,10 +15,10 @@ STAGES: Registry[Stage[Any, Any]] = Registry("stage", Stage, folder="tasks", gro
 
 def stages_of(table: str) -> list[Stage[Any, Any]]:
     """The stages that a recipe's table configures; none for `train`, which is no stage."""
-    return [stage for stage in map(STAGES.__getitem__, STAGES) if stage.settings == table]
+    return [stage for stage in STAGES.values() if stage.settings == table]
 
 
 def title_of(kind: str) -> str:
     """How a chain of this kind is headed: a format of {kind} {candidate} {level} {round}."""
-    makers = (stage for stage in map(STAGES.__getitem__, STAGES) if kind in stage.makes)
+    makers = (stage for stage in STAGES.values() if kind in stage.makes)
     return next((stage.title for stage in makers), "{kind}")

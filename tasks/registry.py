@@ -85,6 +85,10 @@ class Registry(Generic[NamedT]):
             known = ", ".join(self.entries)
             raise PluginError(f"no {self.kind} {name!r}{hint}; there are: {known}") from None
 
+    def values(self) -> list[NamedT]:
+        """The declarations."""
+        return [entry.value for entry in self.entries.values()]
+
     def __contains__(self, name: object) -> bool:
         return name in self.entries
 

@@ -153,7 +153,7 @@ def _add_chain(parent: Tree, chain: Chain) -> None:
 
 def _chain_title(chain: Chain) -> str:
     name = title_of(chain.kind).format(
-        kind=chain.kind, candidate=chain.candidate, level=chain.level, round=chain.round
+        kind=plain(chain.kind), candidate=chain.candidate, level=chain.level, round=chain.round
     )
     marks = [f"{chain.num_tokens} tokens", chain.verdict]
     marks += ["kept round"] if chain.chosen else []
@@ -168,21 +168,14 @@ def print_status(database: Database, corpus: str) -> None:
     console = page()
     console.print(f"corpus {corpus}", markup=False)
     counts = Table("table", "rows", header_style="bold")
+    stored = dict(database.run_file("status", "stored_rows").rows)
     for table in TABLES:
-        rows = database.run(f"select count(*) from raw_{table}").rows[0][0]
-        counts.add_row(f"raw_{table}", str(rows))
+        counts.add_row(f"raw_{table}", str(stored.get(table, 0)))
     console.print(counts)
-    query = """
-        select
-            r.recipe, r.run_id, left(i.started_at, 19), coalesce(i.status, 'not ended'),
-            i.num_requests, i.num_repeated
-        from raw_runs as r left join raw_invocations as i using (run_id)
-        order by i.started_at
-    """
     runs = Table(
         "recipe", "run", "started", "ended", "requests", "lost replies", header_style="bold"
     )
-    for row in database.run(query).rows:
+    for row in database.run_file("status", "runs_and_invocations").rows:
         runs.add_row(*(Text(plain(value)) for value in row))
     console.print(runs)
 

@@ -29,30 +29,6 @@ SAMPLED = 200  # problems read to learn the length of questions and of rationale
 CHUNK = 1 << 20
 COUNTED_BYTES = 256 << 20  # read in a second; from there on by the file's size
 PARSED_BYTES = 32 << 20  # CSV and JSON lists are counted by parsing them
-_TABLES = (
-    "rationales", "difficulties", "scores", "selections", "examples", "rejections", "evaluations",
-)  # fmt: skip
-_PAID = """
-with made as ({made})
-select stage_fingerprint, count(distinct input_id), sum(num_requests), sum(prompt_tokens),
-    sum(completion_tokens)
-from made where num_requests > 0 or completion_tokens > 0
-group by stage_fingerprint
-"""
-_CHAINS = """
-select kind, avg(num_tokens), avg((verdict = 'correct')::int),
-    count(distinct problem_id) filter (verdict = 'correct') / count(distinct problem_id),
-    count(distinct input_id)
-from raw_rationales
-where list_contains($fingerprints, stage_fingerprint) and (kind <> 'compressed' or chosen)
-group by kind
-"""
-_DONE = """
-with made as ({made})
-select stage_fingerprint, count(distinct input_id)
-from made where problem_id in (select problem_id from stg_memberships)
-group by stage_fingerprint
-"""
 
 
 def know_inputs(recipe: Recipe) -> Inputs:
@@ -140,8 +116,8 @@ def know_corpus(location: str, plan: RunPlan) -> Known:
     database.set_run(plan.run_id, dict(plan.fingerprints))
     stages = {fingerprint: stage for stage, fingerprint in plan.fingerprints.items()}
     inputs, usage = _usage(database, stages)
-    chains, rewritten = _chains(database, plan.fingerprints)
-    splits = dict(database.run("select split, count(*) from stg_memberships group by split").rows)
+    chains, rewritten = _chains(database)
+    splits = dict(database.run_file("costs", "members_by_split").rows)
     observed = Observed(
         usage=usage,
         chains=chains,
@@ -157,23 +133,21 @@ def _usage(
     database: Database, stages: Mapping[str, str]
 ) -> tuple[dict[str, int], dict[str, ExpectedUsage]]:
     """Records that asked a model, and what one of them asked, by stage."""
-    columns = "stage_fingerprint, input_id, num_requests, prompt_tokens, completion_tokens"
-    paid = ("rationales", "difficulties", "rejections", "evaluations")
     inputs: dict[str, int] = {}
     usage: dict[str, ExpectedUsage] = {}
-    for fingerprint, count, *sums in database.run(_PAID.format(made=_union(columns, paid))).rows:
-        if stage := stages.get(fingerprint):
-            requests, prompt, completion = (float(value) / count for value in sums)
-            inputs[stage] = count
-            usage[stage] = ExpectedUsage(
-                requests=requests, prompt_tokens=prompt, completion_tokens=completion
-            )
+    for fingerprint, count, *sums in database.run_file("costs", "paid").rows:
+        stage = stages[fingerprint]
+        requests, prompt, completion = (float(value) / count for value in sums)
+        inputs[stage] = count
+        usage[stage] = ExpectedUsage(
+            requests=requests, prompt_tokens=prompt, completion_tokens=completion
+        )
     return inputs, usage
 
 
-def _chains(database: Database, fingerprints: Mapping[str, str]) -> tuple[dict[str, Chains], int]:
+def _chains(database: Database) -> tuple[dict[str, Chains], int]:
     """By kind; and how many rewrites there are."""
-    rows = database.run(_CHAINS, {"fingerprints": list(fingerprints.values())}).rows
+    rows = database.run_file("costs", "chains").rows
     chains = {
         kind: Chains(num_tokens=tokens, share_correct=correct, share_solved=solved)
         for kind, tokens, correct, solved, _ in rows
@@ -183,12 +157,4 @@ def _chains(database: Database, fingerprints: Mapping[str, str]) -> tuple[dict[s
 
 def _done(database: Database, stages: Mapping[str, str]) -> dict[str, int]:
     """Records of this run that are finished, by stage."""
-    made = _union("stage_fingerprint, input_id, problem_id", _TABLES)
-    rows = database.run(_DONE.format(made=made)).rows
-    done: dict[str, int] = {stages[key]: count for key, count in rows if key in stages}
-    trained = database.run("select count(*) from stg_models").rows[0][0]
-    return done | ({"train": trained} if trained else {})
-
-
-def _union(columns: str, tables: Sequence[str]) -> str:
-    return " union all ".join(f"select {columns} from raw_{table}" for table in tables)
+    return {stages[key]: count for key, count in database.run_file("costs", "done").rows}

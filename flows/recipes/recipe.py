@@ -18,6 +18,7 @@ from infra.training.config import TrainConfig
 from tasks.catalog import STAGES, stages_of
 from tasks.compress import CompressConfig
 from tasks.difficulty import DifficultyConfig
+from tasks.errors import UsageError
 from tasks.evaluate import EvaluateConfig
 from tasks.generate import GenerateConfig
 from tasks.intake.hygiene import HygieneConfig
@@ -38,7 +39,7 @@ TRAIN = "train"  # the one step that is no Stage: its records are not rows
 OWN_TABLES = ("vllm", "endpoint")  # of a model: options of one engine
 
 
-class RecipeError(ValueError):
+class RecipeError(UsageError):
     """The recipe cannot be used; the message is one line a key, naming key and remedy."""
 
 
@@ -186,7 +187,7 @@ def stage_order() -> tuple[str, ...]:
     """Tables that may be stages of a recipe, in the order they go in; ours, then plug-ins' each
     behind the last of those whose rows it reads."""
     order = list(OUR_STAGES)
-    for stage in map(STAGES.__getitem__, STAGES):
+    for stage in STAGES.values():
         if stage.settings not in order:
             tables = [STAGES[name].settings for name in stage.upstream if name in STAGES]
             behind = [order.index(name) + 1 for name in tables if name in order]
@@ -195,9 +196,9 @@ def stage_order() -> tuple[str, ...]:
 
 
 def _remedy(kind: str) -> str:
-    makers = [stage.settings for stage in map(STAGES.__getitem__, STAGES) if kind in stage.makes]
+    makers = [stage.settings for stage in STAGES.values() if kind in stage.makes]
     if not makers:
-        known = dict.fromkeys(k for s in map(STAGES.__getitem__, STAGES) for k in s.makes)
+        known = dict.fromkeys(k for s in STAGES.values() for k in s.makes)
         return f"there are {', '.join(known)}"
     if kind == "long":
         return "add the stage 'generate', or 'verify' for imported rationales"

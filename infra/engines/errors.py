@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tasks.errors import LitecotError
 from tasks.ports import TransientError
 
 
@@ -17,5 +18,5 @@ class EngineDied(TransientError):  # noqa: N818  # an event, as the design calls
     """Engine after engine was lost under a request that cannot be blamed; it may be sent again."""
 
 
-class EngineStartError(RuntimeError):
+class EngineStartError(LitecotError):
     """The engine's process dies while it loads, again and again: one line with what it said."""

@@ -19,6 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from infra.engines.config import EngineConfig
+from tasks.errors import UsageError
 
 NANO_PREFIX = "nano:"
 NANO_WEIGHTS = Path(__file__).parent.parent / "nano" / "weights"
@@ -32,7 +33,7 @@ FINGERPRINT_LENGTH = 16  # hex characters
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
-class ModelFilesError(ValueError):
+class ModelFilesError(UsageError):
     """The model cannot be used here: one line, with the remedy."""
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from infra.engines import EngineConfig
 from infra.engines.model_size import GIB, ModelSize, quantized_bytes
 from infra.placement.nodes import Node
+from tasks.errors import UsageError
 
 KV_ROOM = 0.1  # of what vLLM may use: without cache for a sequence or two it does not start
 HOST_SHARE = 0.9  # of a machine's memory; the rest is the system's
@@ -21,7 +22,7 @@ DTYPE_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 GROUPS = (1, 2, 4, 8, 16)  # tensor parallel sizes that a remedy proposes
 
 
-class PlacementError(ValueError):
+class PlacementError(UsageError):
     """The run cannot be placed on this cluster; one line with the reason and the remedy."""
 
 

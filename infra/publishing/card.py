@@ -20,7 +20,10 @@ from tasks.prompts import FOLDER as PROMPTS
 from tasks.prompts import prompt_sha
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-FACTS = ("lengths", "conditions", "levels", "filters", "prompts", "sources")
+FACTS = (
+    "run", "size", "lengths", "conditions", "levels", "filters", "prompts", "sources", "funnel",
+    "left_out",
+)  # fmt: skip
 REASONS = {  # those that are no words yet when their underscores are gone
     "rd_above_threshold": "RD above the threshold",
     "beyond_keep_per_problem": "beyond the number kept per problem",
@@ -74,14 +77,8 @@ def card_text(database: Database, licences: Mapping[str, str], *, content: str) 
     )
     environment.filters |= {"cell": _cell, "words": _words}
     facts = {name: database.run_file("analyses", f"published_{name}").records() for name in FACTS}
-    facts["funnel"] = database.run("from funnel where num_rows > 0").records()
-    facts["left_out"] = _left_out(database)
-    (run,) = database.run(
-        "select run_id, recipe, resolved, prompts from stg_runs limit 1"
-    ).records()
+    run, size = facts.pop("run")[0], facts.pop("size")[0]
     recipe = json.loads(run["resolved"] or "{}").get("recipe", {})
-    num_examples = sum(row["num_examples"] for row in facts["sources"])
-    (num_problems,) = database.run("select count(distinct problem_id) from stg_examples").rows[0]
     return environment.get_template("card.md.jinja").render(
         **facts,
         run_id=run["run_id"],
@@ -97,20 +94,9 @@ def card_text(database: Database, licences: Mapping[str, str], *, content: str) 
         origins=ORIGINS,
         other_prompts=other_prompts(recipe),
         prompt_hashes=json.loads(run["prompts"] or "{}"),
-        num_examples=num_examples,
-        num_problems=num_problems,
-        size_category=_size(num_examples),
+        **size,
+        size_category=_size(size["num_examples"]),
     )
-
-
-def _left_out(database: Database) -> list[dict[str, Any]]:
-    """Records refused by a stage, then rationales dropped by a filter of the selection."""
-    refused = database.run("select stage, reason, num_records from rejections_by_reason")
-    dropped = database.run(
-        "select 'select' as stage, reason, sum(num_rationales)::bigint as num_records"
-        " from selection_by_filter where filter <> 'kept' group by reason order by all"
-    )
-    return [*refused.records(), *dropped.records()]
 
 
 def _words(reason: str) -> str:

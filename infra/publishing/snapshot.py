@@ -26,6 +26,7 @@ from infra.publishing.card import card_text
 from infra.publishing.licences import UNKNOWN, licences_of
 from infra.storage import Corpus
 from sql.database import Database, statement
+from tasks.errors import UsageError
 from tasks.intake.sources import file_sha
 from tasks.schemas import content_id
 
@@ -36,7 +37,7 @@ ROWS_PER_FILE = 50_000
 QUERY = ("analyses", "published_examples")
 
 
-class PublishError(ValueError):
+class PublishError(UsageError):
     """The snapshot cannot be made; one line naming the thing and the remedy."""
 
 
@@ -55,7 +56,7 @@ def write_snapshot(database: Database, folder: Path, *, licences: Mapping[str, s
 
     Raises PublishError: no examples, the folder is there already, or its disk is full.
     """
-    total = int(database.run("select count(*) from stg_examples").rows[0][0])
+    total = int(database.run_file("analyses", "published_size").records()[0]["num_examples"])
     if not total:
         raise PublishError("the run has no training examples: run the stages select and mix first")
     if "://" in str(folder) or str(folder).startswith("s3:"):
@@ -84,7 +85,7 @@ def write_snapshot(database: Database, folder: Path, *, licences: Mapping[str, s
 
 
 def _check_sources(database: Database, licences: Mapping[str, str]) -> None:
-    known = {row[0] for row in database.run("select distinct source from stg_problems").rows}
+    known = {row[0] for row in database.run_file("analyses", "problem_sources").rows}
     if unknown := sorted(licences.keys() - known):
         have = ", ".join(sorted(known))
         raise PublishError(f"no problem comes from {unknown[0]!r}; the sources are {have}")
@@ -92,8 +93,8 @@ def _check_sources(database: Database, licences: Mapping[str, str]) -> None:
 
 def _licences(database: Database, stated: Mapping[str, str]) -> dict[str, str]:
     sources = [row[0] for row in database.run_file("analyses", "published_sources").rows]
-    (resolved,) = database.run("select resolved from stg_runs limit 1").rows[0]
-    recipe = json.loads(resolved or "{}").get("recipe", {})
+    run = database.run_file("analyses", "published_run").records()[0]
+    recipe = json.loads(run["resolved"] or "{}").get("recipe", {})
     return licences_of(sources, stated, inputs=recipe.get("problems", ()))
 
 
@@ -147,9 +148,7 @@ def example_schema() -> pa.Schema:
 
 
 def _provenance(database: Database, files: Mapping[str, str]) -> str:
-    run = database.run(
-        "select run_id, recipe, resolved, fingerprints, versions, prompts from stg_runs limit 1"
-    ).records()[0]
+    run = database.run_file("analyses", "published_run").records()[0]
     for name in ("resolved", "fingerprints", "versions", "prompts"):
         run[name] = json.loads(run[name] or "{}")
     return json.dumps({**run, "files": files}, indent=1, sort_keys=True) + "\n"

@@ -113,16 +113,8 @@ def take_in(run: Run, intake: Intake, on_progress: Callable[[int], None]) -> Int
 
 
 def is_taken_in(run: Run) -> bool:
-    """Whether the run's row, which ingest writes last, is there, and all that it counted.
-
-    Candidates may be more: another run may have read more of them for the same problems.
-    """
-    found = run.database().run(
-        "select 1 from raw_runs where run_id = getvariable('run_id')"
-        " and num_problems = (select count(*) from stg_problems)"
-        " and coalesce(num_candidates, 0) <= (select count(*) from stg_candidates)"
-    )
-    return bool(found.rows)
+    """Whether the run's row, which ingest writes last, is there, and all that it counted."""
+    return bool(run.database().run_file("runs", "runs_taken_in").rows)
 
 
 def read_held_out(

@@ -26,6 +26,7 @@ from infra.settings import Settings
 from infra.storage import Corpus, CorpusWriter
 from sql.database import Database, connect
 from sql.pending import count_pending, stream_pending
+from tasks.errors import LitecotError
 from tasks.ports import Grader, TokenCounter
 from tasks.schemas import Row
 
@@ -38,7 +39,7 @@ class Pending:
     records: Iterator[dict[str, Any]]
 
 
-class NotTrainedError(RuntimeError):
+class NotTrainedError(LitecotError):
     """A trained student was asked for before there is one."""
 
 
@@ -122,10 +123,7 @@ class Run:
 
     def trained_weights(self, data_fingerprint: str | None = None) -> Path | None:
         """Folder of the weights this run trained (on these examples), if they are there."""
-        found = self.database().run(
-            "select path, data_fingerprint from raw_models"
-            " where stage_fingerprint = fingerprint_of('train') order by created_at desc"
-        )
+        found = self.database().run_file("runs", "trained_models")
         store = self.corpus.store
         paths = [path for path, data in found.rows if data_fingerprint in (None, data)]
         return next((store.folder / path for path in paths if store.fetch(path)), None)

@@ -28,6 +28,7 @@ from infra.runs.replay import ReplayedChat
 from infra.runs.retries import RetryingChat, RetryingScorer
 from infra.runs.run import Run
 from infra.storage import CorpusError
+from tasks.errors import LitecotError
 from tasks.ports import PermanentError, Ports
 from tasks.prompts import PromptFiles
 from tasks.schemas import Rejection, Row
@@ -39,13 +40,13 @@ BATCH_RECORDS = 256  # taken from the query at once
 ProgressCallback = Callable[[int, int], None]  # records done, records pending
 
 
-class StageFailedError(RuntimeError):
+class StageFailedError(LitecotError):
     """Some records could not be done now; all others are saved and the same command resumes.
 
     `num_rows`: rows that were saved all the same.
     """
 
-    def __init__(self, message: str, *, num_rows: int) -> None:
+    def __init__(self, message: str, *, num_rows: int = 0) -> None:
         super().__init__(message)
         self.num_rows = num_rows
 

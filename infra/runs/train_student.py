@@ -17,6 +17,7 @@ from infra.runs.run import Run
 from infra.training.config import TrainConfig, TrainingError, TrainingExample, TrainProgress
 from infra.training.launch import train
 from sql.database import Database
+from tasks.errors import LitecotError
 from tasks.intake.hygiene import HeldOut, HygieneConfig, Twin
 from tasks.intake.wording import tokens_of
 from tasks.schemas import Model, content_id
@@ -25,7 +26,7 @@ STAGE = "train"
 MAX_NAMED = 3  # overlapping problems, in a message
 
 
-class NothingToTrainError(ValueError):
+class NothingToTrainError(LitecotError):
     """The run selected no example."""
 
 
@@ -90,16 +91,11 @@ def assert_separate(database: Database, held_out: HeldOut) -> None:
 
     Ingest has seen to it; this catches what came into the corpus since, or in another way.
     """
-    query = "select source, line, question from stg_problems where split = 'eval' order by all"
-    for row in database.run(query).records():
+    for row in database.run_file("runs", "held_out_questions").records():
         held_out.add(row["question"], where=f"{row['source']}:{row['line']}")
-    query = (
-        "select distinct problem_id, source, line, question from stg_problems"
-        " where problem_id in (select problem_id from stg_examples) order by source, line"
-    )
     found = [
         (row, twin)
-        for row in database.run(query).records()
+        for row in database.run_file("runs", "trained_questions").records()
         if (twin := _twin(held_out, row["question"]))
     ]
     if found:

@@ -12,21 +12,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tasks.errors import UsageError
+
 AGAIN = "run the same command again; nothing finished is lost"
 FULL = f"no space left on its disk; free some, then {AGAIN}"
 PERMIT = "change its permissions or pass another --corpus"
 
 
-class CorpusError(ValueError):
+class CorpusError(UsageError):
     """A corpus that cannot be used as asked: one line naming the thing and the remedy."""
 
 
 class DiskFullError(CorpusError):
     """No space left: nothing is wrong with the corpus or the command."""
 
+    exit_code = 1
+
 
 class StoreUnavailableError(CorpusError):
     """An object store that does not answer, or not now: it may pass."""
+
+    exit_code = 1
 
 
 @contextmanager

@@ -18,6 +18,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tasks.errors import LitecotError
+
 Condition = Literal["original", "compressed"]
 Zero = Literal["zero2-cpu", "zero2", "zero3", "zero3-offload"]
 
@@ -118,5 +120,5 @@ class TrainResult:
     world_size: int
 
 
-class TrainingError(RuntimeError):
+class TrainingError(LitecotError):
     """Training could not start or broke; the message is one line, then the end of the log."""

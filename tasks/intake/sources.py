@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from tasks.errors import UsageError
+
 Fields = dict[str, object]
 Kind = Literal["jsonl", "json", "csv", "parquet", "hub"]
 
@@ -28,7 +30,7 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(:[\w.\[\]%:-]+)?")
 _SPLIT = re.compile(r"(train|test|validation|valid|val|dev|eval)\w*(\[.*\])?")
 
 
-class IngestError(ValueError):
+class IngestError(UsageError):
     """The input cannot be used at all; the message is one line naming the thing and the remedy."""
 
 

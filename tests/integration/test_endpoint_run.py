@@ -10,6 +10,7 @@ import pytest
 
 from flows.recipes.loading import load_recipe
 from flows.recipes.plan import run_plan
+from infra.engines.endpoint.refusals import EndpointError
 from infra.runs.intake import Intake, take_in
 from infra.runs.run import Run
 from infra.runs.runner import run_stage
@@ -113,7 +114,7 @@ def test_faults_cost_tries_and_refused_records_are_rejected_with_the_reason(tmp_
 def test_a_wrong_key_stops_the_stage_and_rejects_no_record(tmp_path: Path) -> None:
     with serving_in_thread(ServerConfig(api_key="another")) as server:
         factory = Factory(tmp_path, server.base_url)
-        with pytest.raises(RuntimeError) as caught:
+        with pytest.raises(EndpointError) as caught:
             factory.go("select 1")
         assert server.arrived.total() <= 8  # those in flight before it was known
     assert "refuses the key from the environment variable LITECOT_TEST_KEY" in str(caught.value)

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,13 @@ from hypothesis import strategies as st
 from rich.console import Console
 from typer.testing import CliRunner
 
-from flows.cli.display import print_result
+from flows.cli.display import print_lineage, print_result
 from flows.cli.main import app
-from flows.cli.messages import KNOWN, exit_code
 from flows.progress.terminal import StageCount, Terminal
 from flows.progress.text import plain
 from flows.session import Order
 from sql.database import Result
+from sql.lineage import Chain, Lineage
 from tests.unit import sample_corpus as sample
 from tests.unit.test_recipes import save_model
 
@@ -304,17 +305,41 @@ def test_what_is_said_of_a_run_is_no_control_code() -> None:
     assert stream.getvalue() == "rejected: \\x1b[2J[bold]x[/] \n"
 
 
+# --- show
+
+
+def chain(**changes: Any) -> Chain:
+    made = Chain(
+        rationale_id="9f0c5a7d12345678", kind="long", model="m", candidate=2, round=0, level=None,
+        num_tokens=61, verdict="correct", extracted_answer="4", chosen=None, stop_reason="stop",
+        text="1 + 3 = 4", children=(), scores=(), selections=(), examples=(), rejections=(),
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "title"),
+    [
+        ({}, "long chain 2 [9f0c5a7d, 61 tokens, correct]"),
+        ({"kind": "rewritten", "level": "easy"},
+         "rewritten as easy [9f0c5a7d, 61 tokens, correct]"),
+        ({"kind": "compressed", "round": 3, "chosen": True, "stop_reason": "rebound"},
+         "compressed, round 3 [9f0c5a7d, 61 tokens, correct, kept round, rebound]"),
+        ({"kind": "backwards"}, "backwards [9f0c5a7d, 61 tokens, correct]"),
+    ],
+)  # fmt: skip
+def test_a_chain_says_what_it_is_of_whatever_kind(
+    changes: dict[str, Any], title: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = Lineage(
+        problem_id="41aa", matched=(), question="q", answer="4", source="s", splits=("train",),
+        difficulties=(), chains=(chain(**changes),), rejections=(), evaluations=(),
+    )  # fmt: skip
+    print_lineage(found)
+    assert f" {title}:" in capsys.readouterr().out
+
+
 # --- small parts
-
-
-def test_exit_codes_go_by_class_along_the_mro() -> None:
-    class QueryRefusedError(ValueError): ...
-
-    class SpecialError(QueryRefusedError): ...
-
-    assert exit_code(SpecialError()) == 2
-    assert exit_code(KeyError()) is None
-    assert set(KNOWN.values()) == {1, 2}
 
 
 def test_an_order_survives_the_trip_through_flow_parameters() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tasks.evaluate import STAGES, EvaluateConfig, EvaluateRecord, evaluate
+from tasks.evaluate import BASE, TRAINED, EvaluateConfig, EvaluateRecord, evaluate
 from tests.fakes import ScriptedChat, completion, ports
 
 
@@ -54,7 +54,7 @@ def test_samples_of_a_problem_differ_in_seed_and_id() -> None:
 
 
 def test_only_the_trained_student_depends_on_training() -> None:
-    assert {stage.name: stage.upstream for stage in STAGES} == {
+    assert {stage.name: stage.upstream for stage in (BASE, TRAINED)} == {
         "evaluate-base": (),
         "evaluate-trained": ("train",),
     }
@@ -62,6 +62,6 @@ def test_only_the_trained_student_depends_on_training() -> None:
 
 def test_the_stage_evaluates_in_its_role() -> None:
     chat = ScriptedChat(["answer 4"])
-    (stage,) = [stage for stage in STAGES if stage.name == "evaluate-base"]
+    stage = BASE
     (row,) = asyncio.run(stage.step(record(), ports(chat={"student": chat}), EvaluateConfig()))
     assert getattr(row, "role", None) == "base"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import duckdb
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
@@ -16,7 +18,7 @@ FOLDERS = ("flows", "infra", "sql", "tasks")
 MAY_IMPORT = {
     "flows": {"flows", "infra", "sql", "tasks"},
     "infra": {"infra", "sql", "tasks"},
-    "sql": {"sql", "tasks.schemas"},
+    "sql": {"sql", "tasks.schemas", "tasks.errors"},
     "tasks": {"tasks"},
 }
 ONLY_IN = {
@@ -24,6 +26,23 @@ ONLY_IN = {
     "ray": ("infra/hosting/ray_",),
     "duckdb": ("sql/database.py", "sql/untrusted.py"),
 }
+# Queries that stand in Python (None: all of a module's), and why.
+QUERIES_IN_PYTHON: dict[str, tuple[set[str] | None, str]] = {
+    "sql/database.py": (
+        {
+            "select x where false", "select * from read_parquet([x])", "from x",
+            "select 'x' as table_name, x as id, x from raw_x",
+        },
+        "views over the schemas and the parts' paths are made when connecting",
+    ),
+    "sql/untrusted.py": (
+        {"select current_setting('lock_configuration')"}, "asks DuckDB for a setting of its own",
+    ),
+    "infra/storage/journal.py": (
+        None, "the journal is SQLite, no corpus: its queries stand beside the tables they are of",
+    ),
+}  # fmt: skip
+SPLICED = "\0"  # into an f-string, whatever it is
 HEAVY = ("prefect", "ray", "torch", "transformers", "vllm", "deepspeed", "pyarrow", "duckdb")
 TEXT_FILES = {".py", ".toml", ".md", ".sql", ".jinja", ".yaml", ".yml", ".txt", ".jsonl", ""}
 MAX_FUNCTION, MAX_MODULE = 60, 500
@@ -127,6 +146,64 @@ def _is_command(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 @pytest.mark.parametrize("path", [p for p in MODULES if p.stat().st_size], ids=name_of)
 def test_every_module_says_what_it_is(path: Path) -> None:
     assert ast.get_docstring(tree_of(path))
+
+
+def queries(tree: ast.Module) -> Iterator[str]:
+    """String literals, docstrings aside, that are a query; what is spliced in reads `x`."""
+    documented = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    parts = {
+        id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)
+        for part in node.values
+    }  # fmt: skip
+    for node in ast.walk(tree):
+        if id(node) not in documented | parts and is_query(text := literal(node)):
+            yield " ".join(text.replace(SPLICED, "x").split())
+
+
+def literal(node: ast.AST) -> str:
+    if isinstance(node, ast.JoinedStr):
+        return "".join(literal(part) or SPLICED for part in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def is_query(text: str) -> bool:
+    """It begins as a query does, and DuckDB can parse it: "with <compress>" is none."""
+    code = re.sub(r"--[^\n]*", "", text).strip().lower()
+    if not re.match(rf"(select|with)\s|from\s+(raw_|stg_|{SPLICED})", code):
+        return False
+    return any(parses(text.replace(SPLICED, meant)) for meant in ("x", "select 1"))
+
+
+def parses(text: str) -> bool:
+    try:
+        return bool(duckdb.extract_statements(text))
+    except duckdb.Error:
+        return False
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_queries_are_files(path: Path) -> None:
+    allowed, _ = QUERIES_IN_PYTHON.get(name_of(path), (set(), ""))
+    found = set(queries(tree_of(path)))
+    assert found == (found if allowed is None else allowed)
+
+
+def test_a_query_in_a_string_is_found() -> None:
+    code = """
+def f(name, log):
+    "select 1"
+    log("with the lowest RD", "select one of them", f"from {name}")
+    return run("select a " "from t", f"with b as ({name}) select * from b", 'from raw_runs')
+"""
+    assert sorted(queries(ast.parse(code))) == [
+        "from raw_runs", "from x", "select a from t", "with b as (x) select * from b"
+    ]  # fmt: skip
 
 
 def test_no_file_names_a_place_on_this_machine() -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from flows.recipes.plan import STAGES
 from infra.storage import CorpusWriter
 from sql.database import Database, connect, names
 from sql.pending import count_pending, stream_pending
+from tasks.catalog import STAGES
 from tasks.compress import CompressConfig
 from tasks.difficulty import DifficultyConfig
 from tasks.evaluate import EvaluateConfig

@@ -18,6 +18,7 @@ from email.utils import parsedate_to_datetime
 
 from pydantic_core import from_json
 
+from tasks.errors import LitecotError
 from tasks.ports import PermanentError, TransientError
 
 MAX_RETRY_AFTER_S = 300.0
@@ -39,7 +40,7 @@ _UNPRINTABLE = re.compile(  # terminal escapes, control characters, what turns t
 )
 
 
-class EndpointError(RuntimeError):
+class EndpointError(LitecotError):
     """The endpoint cannot be used as it is configured: nothing is wrong with the records, so the
     stage stops and none of them is rejected. One line, with the remedy."""
 
