@@ -13,7 +13,7 @@ import hashlib
 import importlib
 import importlib.metadata
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -49,13 +49,23 @@ class Entry(Generic[NamedT]):
 
 
 class Registry(Generic[NamedT]):
-    """Name -> declaration, in the order of declaration. Ours come from the modules of `folder`."""
+    """Name -> declaration, in the order of declaration. Ours come from the modules of `folder`, or
+    from `modules` where they do not lie in one."""
 
-    def __init__(self, kind: str, of: type[NamedT], *, folder: str, group: str) -> None:
+    def __init__(
+        self,
+        kind: str,
+        of: type[NamedT],
+        *,
+        group: str,
+        folder: str = "",
+        modules: Sequence[str] = (),
+    ) -> None:
         self.kind = kind
         self.of = of
         self.group = group
         self._folder = folder
+        self._modules = modules
         self._entries: dict[str, Entry[NamedT]] | None = None
         REGISTRIES.append(self)
 
@@ -64,7 +74,7 @@ class Registry(Generic[NamedT]):
         """All of them; the first look reads our folder and the entry points."""
         if self._entries is None:
             self._entries = {}
-            for value in _declared(self._folder, self.of):
+            for value in _declared(self._modules or _modules_of(self._folder), self.of):
                 self._entries[value.name] = Entry(value=value, origin=BUILT_IN)
             for point in importlib.metadata.entry_points(group=self.group):
                 self._add_entry_point(point)
@@ -134,12 +144,16 @@ def source_sha(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-def _declared(folder: str, of: type[NamedT]) -> Iterator[NamedT]:
-    """Instances of `of` at the top of the folder's modules, each once, a module at a time."""
+def _modules_of(folder: str) -> Iterator[str]:
     package = importlib.import_module(folder)
+    return (f"{folder}.{found.name}" for found in pkgutil.iter_modules(package.__path__))
+
+
+def _declared(modules: Iterable[str], of: type[NamedT]) -> Iterator[NamedT]:
+    """Instances of `of` at the top of these modules, each once, a module at a time."""
     seen: set[int] = set()
-    for found in pkgutil.iter_modules(package.__path__):
-        module = importlib.import_module(f"{folder}.{found.name}")
+    for name in modules:
+        module = importlib.import_module(name)
         for value in vars(module).values():
             if isinstance(value, of) and id(value) not in seen:
                 seen.add(id(value))

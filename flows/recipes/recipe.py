@@ -9,14 +9,14 @@ A sample: `load_recipe("nano", overrides=["generate.num_candidates=8"], seed=3)`
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from flows.recipes.assumptions import Assumptions
-from infra.engines import EngineConfig
+from infra.engines import ENGINES, EngineConfig, EngineType
 from infra.training.config import TrainConfig
 from tasks.compress import MADE_BY, CompressConfig
 from tasks.difficulty import DifficultyConfig
@@ -45,7 +45,6 @@ ROLE_OF: dict[str, Role] = {
 
 
 STRUCTURED = {"difficulty": "structured", "rewrite": "structured_check"}  # replies by a schema
-OWN_TABLES = ("vllm", "endpoint")  # of a model: options of one engine
 
 
 class RecipeError(ValueError):
@@ -126,17 +125,26 @@ class Recipe(BaseModel):
             )
 
     def _check_engines(self) -> None:
-        if self.models.student.engine == "endpoint":
+        student, teacher = self.models.student, self.models.teacher
+        if not student.engine_type.has_checkpoint:
             raise ValueError(
-                "models.student: its tokenizer counts tokens and it is scored and trained here: "
-                "give a local folder or hub id with engine transformers or vllm"
+                "models.student: its tokenizer counts tokens and it is scored and trained here, "
+                f"and engine {student.engine!r} has no checkpoint for that: give a local folder or "
+                f"hub id with {_engines_that(lambda engine: engine.has_checkpoint)}"
             )
-        asks_teacher = self.models.teacher and self.models.teacher.engine == "transformers"
+        if "score" in self.stages and not student.engine_type.can_score:
+            raise ValueError(
+                f"models.student: stage 'score' reads with it, and engine {student.engine!r} "
+                f"cannot score: set {_engines_that(lambda e: e.has_checkpoint and e.can_score)}"
+            )
+        asks = teacher is not None and not teacher.engine_type.can_hold_schema
         for table, key in STRUCTURED.items():
-            if asks_teacher and table in self.stages and getattr(getattr(self, table), key, False):
+            if asks and table in self.stages and getattr(getattr(self, table), key, False):
+                assert teacher is not None
                 raise ValueError(
-                    f"{table}.{key}: the teacher's engine 'transformers' cannot hold a reply to a "
-                    "schema: set models.teacher.engine = 'vllm' or 'endpoint', or leave it out"
+                    f"{table}.{key}: the teacher's engine {teacher.engine!r} cannot hold a reply "
+                    "to a schema: set models.teacher."
+                    f"{_engines_that(lambda engine: engine.can_hold_schema)}, or leave it out"
                 )
 
     def roles(self) -> dict[str, EngineConfig]:
@@ -203,6 +211,10 @@ def load_recipe(name: str, *, overrides: Sequence[str] = (), **fields: Any) -> R
     return recipe
 
 
+def _engines_that(can: Callable[[EngineType], bool]) -> str:
+    return "engine = " + " or ".join(repr(name) for name in ENGINES if can(ENGINES[name]))
+
+
 def _nan_keys(tree: Mapping[str, Any], above: str = "") -> Iterator[str]:
     for name, value in tree.items():
         if isinstance(value, Mapping):
@@ -222,9 +234,8 @@ def _apply(tree: dict[str, Any], override: str) -> None:
             raise RecipeError(f"--set {override!r}: {parent!r} is a value, not a table")
     tree[last] = _value(text.strip())
     if parents[:1] == ["models"] and last == "engine":  # another engine's options go with it
-        for table in OWN_TABLES:
-            if table != tree[last]:
-                tree.pop(table, None)
+        for table in {*ENGINES, "options"} - {tree[last]}:
+            tree.pop(table, None)
 
 
 def _value(text: str) -> Any:
