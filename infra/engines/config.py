@@ -182,7 +182,7 @@ class EngineConfig(BaseModel):
         return self.vllm or VllmOptions()
 
     def own(self, options: type[OptionsT]) -> OptionsT:
-        """The own table of an engine from outside, as `options` (its EngineType.options) reads it."""
+        """The table of an engine from outside, as `options` (its EngineType.options) reads it."""
         return options.model_validate(self.options)
 
 

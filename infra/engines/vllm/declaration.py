@@ -58,9 +58,7 @@ VLLM = EngineType(
         weights=_weights,
         host_cache=lambda config: config.for_vllm.cpu_kv_cache_gib * GIB,
         gpu_share=lambda config: config.for_vllm.gpu_memory_utilization,
-        sleep=SleepMode(
-            is_on=lambda config: config.for_vllm.enable_sleep_mode, turn_on=_sleeper
-        ),
+        sleep=SleepMode(is_on=lambda config: config.for_vllm.enable_sleep_mode, turn_on=_sleeper),
         gpus_option="vllm.tensor_parallel",
         quantization_option="vllm.quantization",
     ),
