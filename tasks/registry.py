@@ -98,6 +98,11 @@ class Registry(Generic[NamedT]):
     def __iter__(self) -> Iterator[str]:
         return iter(self.entries)
 
+    def holds(self, value: NamedT) -> bool:
+        """Whether it is the very one of its name: a plug-in may import what it derives from."""
+        known = self.entries.get(value.name)
+        return known is not None and known.value is value
+
     def add(self, value: NamedT, *, origin: str, sha: str) -> None:
         """From outside. The same source twice is once; another one of a name is an error."""
         known = self.entries.get(value.name)
@@ -133,7 +138,7 @@ def register_all(module: ModuleType, *, origin: str, sha: str) -> list[str]:
     found = []
     for value in dict.fromkeys(v for v in vars(module).values() if v.__hash__):
         for registry in REGISTRIES:
-            if isinstance(value, registry.of):
+            if isinstance(value, registry.of) and not registry.holds(value):
                 registry.add(value, origin=origin, sha=sha)
                 found.append(f"{registry.kind} {value.name}")
     return found

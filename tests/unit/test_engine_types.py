@@ -278,6 +278,20 @@ def test_its_own_check_speaks_before_anything_starts() -> None:
         run_plan(made)
 
 
+def test_an_engine_may_derive_from_one_of_ours(tmp_path: Path) -> None:
+    source = """
+from dataclasses import replace
+from infra.engines.transformers.declaration import TRANSFORMERS
+MINE = replace(TRANSFORMERS, name="mine", can_hold_schema=True)
+"""
+    with loaded(tmp_path / "mine.py", source) as found:
+        assert found == ["engine mine"]
+        made = recipe("models.teacher.engine=mine", "difficulty.structured=true")
+        plan = run_plan(made)
+    ours = run_plan(recipe())
+    assert plan.fingerprints["generate"] != ours.fingerprints["generate"]
+
+
 # --- fingerprints
 
 
