@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tasks.registry import REGISTRIES, PluginError, register_all, source_sha
 
-_loaded: dict[Path, str] = {}  # resolved file -> hash of what was loaded
+_loaded: dict[Path, tuple[str, str]] = {}  # resolved file -> hash of what was loaded, origin
 
 
 def load_plugins(names: Iterable[str], *, beside: Path | None = None) -> list[str]:
@@ -38,11 +38,12 @@ def _load(path: Path, *, origin: str) -> list[str]:
         sha = source_sha(path)
     except OSError as error:
         raise PluginError(f"plugins: cannot read {origin}: {error.strerror}") from error
-    if _loaded.get(path) == sha:
+    known_sha, known_origin = _loaded.get(path, ("", ""))
+    if known_sha == sha:
         return []
-    if path in _loaded:  # edited since, in a process that lives on (a notebook, a worker)
+    if known_sha:  # edited since, in a process that lives on (a notebook, a worker)
         for registry in REGISTRIES:
-            registry.remove(origin)
+            registry.remove(known_origin)
     name = f"litecot_plugin_{path.stem}_{sha}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -57,5 +58,5 @@ def _load(path: Path, *, origin: str) -> list[str]:
     found = register_all(module, origin=origin, sha=sha)
     if not found:
         raise PluginError(f"plugins: {origin} declares nothing that litecot knows (see docs)")
-    _loaded[path] = sha
+    _loaded[path] = (sha, origin)
     return found

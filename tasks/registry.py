@@ -14,7 +14,7 @@ import hashlib
 import importlib
 import importlib.metadata
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -50,13 +50,23 @@ class Entry(Generic[NamedT]):
 
 
 class Registry(Generic[NamedT]):
-    """Name -> declaration, in the order of declaration; ours are in the modules of `folder`."""
+    """Name -> declaration, in the order of declaration. Ours are in the modules of `folder` (or in
+    the one module that it is), or in `modules` where they do not lie together."""
 
-    def __init__(self, kind: str, of: type[NamedT], *, folder: str, group: str) -> None:
+    def __init__(
+        self,
+        kind: str,
+        of: type[NamedT],
+        *,
+        group: str,
+        folder: str = "",
+        modules: Sequence[str] = (),
+    ) -> None:
         self.kind = kind
         self.of = of
         self.group = group
         self._folder = folder
+        self._modules = modules
         self._entries: dict[str, Entry[NamedT]] | None = None
         REGISTRIES.append(self)
 
@@ -65,10 +75,14 @@ class Registry(Generic[NamedT]):
         """All of them; the first look reads our folder and the entry points."""
         if self._entries is None:
             self._entries = {}
-            for value in _declared(self._folder, self.of):
+            for value in _declared(self._modules or _modules_of(self._folder), self.of):
                 self._entries[value.name] = Entry(value=value, origin=BUILT_IN)
-            for point in importlib.metadata.entry_points(group=self.group):
-                self._add_entry_point(point)
+            try:
+                for point in importlib.metadata.entry_points(group=self.group):
+                    self._add_entry_point(point)
+            except PluginError:  # told at every look, not at the first alone
+                self._entries = None
+                raise
         return self._entries
 
     def __getitem__(self, name: str) -> NamedT:
@@ -94,6 +108,11 @@ class Registry(Generic[NamedT]):
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.entries)
+
+    def holds(self, value: NamedT) -> bool:
+        """Whether it is the very one of its name: a plug-in may import what it derives from."""
+        known = self.entries.get(value.name)
+        return known is not None and known.value is value
 
     def add(self, value: NamedT, *, origin: str, sha: str) -> None:
         """From outside. The same source twice is once; another one of a name is an error."""
@@ -130,7 +149,7 @@ def register_all(module: ModuleType, *, origin: str, sha: str) -> list[str]:
     found = []
     for value in dict.fromkeys(v for v in vars(module).values() if v.__hash__):
         for registry in REGISTRIES:
-            if isinstance(value, registry.of):
+            if isinstance(value, registry.of) and not registry.holds(value):
                 registry.add(value, origin=origin, sha=sha)
                 found.append(f"{registry.kind} {value.name}")
     return found
@@ -141,12 +160,19 @@ def source_sha(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-def _declared(folder: str, of: type[NamedT]) -> Iterator[NamedT]:
-    """Instances of `of` at the top of the folder's modules (or of the one module), each once."""
+def _modules_of(folder: str) -> Iterator[str]:
+    """The folder itself, which may be a single module, and what lies in it."""
     home = importlib.import_module(folder)
-    names = [found.name for found in pkgutil.iter_modules(getattr(home, "__path__", ()))]
+    yield folder
+    for found in pkgutil.iter_modules(getattr(home, "__path__", ())):
+        yield f"{folder}.{found.name}"
+
+
+def _declared(modules: Iterable[str], of: type[NamedT]) -> Iterator[NamedT]:
+    """Instances of `of` at the top of these modules, each once, a module at a time."""
     seen: set[int] = set()
-    for module in (home, *(importlib.import_module(f"{folder}.{name}") for name in names)):
+    for name in modules:
+        module = importlib.import_module(name)
         for value in list(vars(module).values()):
             if isinstance(value, of) and id(value) not in seen:
                 seen.add(id(value))

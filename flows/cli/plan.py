@@ -27,7 +27,7 @@ from flows.recipes.missing import (
 from flows.recipes.recipe import Recipe
 from flows.session import Order, resolve_recipe
 from infra.engines import EngineConfig
-from infra.engines.model_size import model_size
+from infra.engines.model_size import size_of
 from infra.hosting.nodes import nodes as nodes_here
 from infra.placement.plan import Node, read_nodes
 from infra.runs.plan import TRAIN, RunPlan
@@ -69,11 +69,12 @@ def make_estimate(recipe: Recipe, plan: RunPlan, nodes: Sequence[Node], corpus: 
 
     @cache
     def parameters(config: EngineConfig) -> int | None:
-        size = model_size(config.model, revision=config.revision)
+        size = size_of(config)
         return size.num_parameters if size else None
 
     def on_gpu(config: EngineConfig) -> bool:
-        return config.device != "cpu" and (config.engine == "vllm" or has_gpus)
+        needs = config.engine_type.needs
+        return config.device != "cpu" and needs.gpus(config) > 0 and (needs.is_for_gpus or has_gpus)
 
     return estimate(
         recipe, inputs=inputs, observed=known.observed, parameters=parameters, on_gpu=on_gpu

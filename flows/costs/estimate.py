@@ -108,7 +108,7 @@ def _cost(
     recipe = book.recipe
     config = recipe.model_of(role)
     assert config is not None
-    count = parameters(config) if config.engine != "endpoint" else None
+    count = parameters(config) if config.engine_type.is_hosted else None
     is_here = on_gpu(config) and (stage != TRAIN or recipe.train.zero != "zero2-cpu")
     done = book.observed.done.get(stage, 0)
     price = recipe.estimate.price.get(role)

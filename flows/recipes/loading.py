@@ -16,7 +16,8 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from flows.recipes.extensions import load_recipe_plugins, recipe_type
-from flows.recipes.recipe import OWN_TABLES, Recipe, RecipeError
+from flows.recipes.recipe import Recipe, RecipeError
+from infra.engines import ENGINES
 
 FOLDER = Path(__file__).parent
 
@@ -82,9 +83,8 @@ def _apply(tree: dict[str, Any], override: str) -> None:
             raise RecipeError(f"--set {override!r}: {parent!r} is a value, not a table")
     tree[last] = _value(text.strip())
     if parents[:1] == ["models"] and last == "engine":  # another engine's options go with it
-        for table in OWN_TABLES:
-            if table != tree[last]:
-                tree.pop(table, None)
+        for table in {*ENGINES, "options"} - {tree[last]}:
+            tree.pop(table, None)
 
 
 def _value(text: str) -> Any:

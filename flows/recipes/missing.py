@@ -11,7 +11,7 @@ from functools import partial
 from flows.recipes.plan import check_problems, draft_plan
 from flows.recipes.recipe import Recipe, RecipeError
 from infra.engines import EngineConfig, ModelFilesError, check_model
-from infra.engines.model_size import model_size
+from infra.engines.model_size import size_of
 from infra.hosting.nodes import nodes as nodes_here
 from infra.nano.files import resolve_nano
 from infra.placement.footprints import footprint
@@ -50,9 +50,10 @@ def _misplaced(recipe: Recipe, nodes: Sequence[Node]) -> list[str]:
     return [
         fault
         for config, role in role_of.items()
-        if config.engine != "endpoint"
-        for size in [model_size(config.model, revision=config.revision)]
-        for fault in _fault(partial(footprint, config, role=role, size=size, nodes=nodes))
+        if config.engine_type.is_hosted
+        for fault in _fault(
+            partial(footprint, config, role=role, size=size_of(config), nodes=nodes)
+        )
     ]
 
 

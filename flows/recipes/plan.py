@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.recipes.recipe import Recipe, RecipeError
-from infra.engines import EngineConfig, check_model, model_fingerprint
+from infra.engines import EngineConfig, check_model, engine_identity, model_fingerprint
 from infra.nano.files import resolve_nano
 from infra.runs.fingerprints import decisive_settings, stage_fingerprint
 from infra.runs.plan import TRAIN, RunPlan, StageRun
@@ -155,18 +155,7 @@ def _models(stage: AnyStage, recipe: Recipe) -> dict[str, EngineConfig]:
 
 def _identities(models: Mapping[str, EngineConfig]) -> dict[str, str]:
     """Role -> what of its engine decides the rows: weights and arithmetic, not where."""
-    return {
-        role: " ".join(
-            [
-                model_fingerprint(config),
-                config.engine,
-                config.dtype,
-                str(config.max_model_len),
-                *filter(None, [config.for_vllm.quantization]),
-            ]
-        )
-        for role, config in models.items()
-    }
+    return {role: engine_identity(config) for role, config in models.items()}
 
 
 def _train_fingerprint(recipe: Recipe, done: Mapping[str, str]) -> str:

@@ -8,12 +8,13 @@ A sample: `load_recipe("nano", overrides=["generate.num_candidates=8"], seed=3)`
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from flows.recipes.assumptions import Assumptions
-from infra.engines import EngineConfig
+from infra.engines import ENGINES, EngineConfig, EngineType
 from infra.training.config import TrainConfig
 from tasks.catalog import STAGES, stages_of
 from tasks.compress import CompressConfig
@@ -36,7 +37,6 @@ OUR_STAGES = (
     "train", "evaluate",
 )  # fmt: skip
 TRAIN = "train"  # the one step that is no Stage: its records are not rows
-OWN_TABLES = ("vllm", "endpoint")  # of a model: options of one engine
 
 
 class RecipeError(UsageError):
@@ -124,10 +124,17 @@ class Recipe(BaseModel):
                     )
 
     def _check_engines(self) -> None:
-        if self.models.student.engine == "endpoint":
+        student = self.models.student
+        if not student.engine_type.has_checkpoint:
             raise ValueError(
-                "models.student: its tokenizer counts tokens and it is scored and trained here: "
-                "give a local folder or hub id with engine transformers or vllm"
+                "models.student: its tokenizer counts tokens and it is scored and trained here, "
+                f"and engine {student.engine!r} has no checkpoint for that: give a local folder or "
+                f"hub id with {_engines_that(lambda engine: engine.has_checkpoint)}"
+            )
+        if "score" in self.stages and not student.engine_type.can_score:
+            raise ValueError(
+                f"models.student: stage 'score' reads with it, and engine {student.engine!r} "
+                f"cannot score: set {_engines_that(lambda e: e.has_checkpoint and e.can_score)}"
             )
         for stage in self.all_stages():
             key = stage.schema_setting
@@ -135,11 +142,11 @@ class Recipe(BaseModel):
                 continue
             for role in stage.asked(self.settings_of(stage)):
                 config = self.model_of(role)
-                if config is not None and config.engine == "transformers":
+                if config is not None and not config.engine_type.can_hold_schema:
+                    able = _engines_that(lambda engine: engine.can_hold_schema)
                     raise ValueError(
-                        f"{stage.settings}.{key}: the {role}'s engine 'transformers' cannot hold "
-                        f"a reply to a schema: set models.{role}.engine = 'vllm' or 'endpoint', or "
-                        "leave it out"
+                        f"{stage.settings}.{key}: the {role}'s engine {config.engine!r} cannot "
+                        f"hold a reply to a schema: set models.{role}.{able}, or leave it out"
                     )
 
     def all_stages(self) -> list[Stage[Any, Any]]:
@@ -203,3 +210,7 @@ def _remedy(kind: str) -> str:
     if kind == "long":
         return "add the stage 'generate', or 'verify' for imported rationales"
     return f"add the stage {makers[0]!r}, or set compress.source = 'long'"
+
+
+def _engines_that(can: Callable[[EngineType], bool]) -> str:
+    return "engine = " + " or ".join(repr(name) for name in ENGINES if can(ENGINES[name]))

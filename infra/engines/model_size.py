@@ -15,9 +15,11 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from infra.engines.config import EngineConfig
 from infra.engines.model_files import model_folder
 
 GIB = 2**30
+DTYPE_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 BITS = {"BOOL": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6}  # others say it themselves: BF16, I32
 NAMED_BYTES = 2  # a parameter of a checkpoint known by name only: bfloat16
 _FIGURE = re.compile(r"(?<![\w.])(?:(\d+)x)?(\d+(?:\.\d+)?)([bm])(?![a-z\d])", re.IGNORECASE)
@@ -40,6 +42,22 @@ def model_size(model: str, *, revision: str | None = None) -> ModelSize | None:
     folder = model_folder(model) or _cached_folder(model, revision)
     from_files = _size_of_files(folder) or _size_of_index(folder) if folder else None
     return from_files or _size_of_name(model)
+
+
+def size_of(config: EngineConfig) -> ModelSize | None:
+    """As its engine says, else that of its checkpoint; None: not known, or it has no weights."""
+    declared = config.engine_type
+    if declared.needs.size is not None:
+        return declared.needs.size(config)
+    return model_size(config.model, revision=config.revision) if declared.has_checkpoint else None
+
+
+def bytes_in_memory(config: EngineConfig, size: ModelSize, *, auto: str = "checkpoint") -> int:
+    """Of weights loaded in `config.dtype`; `auto`: the dtype that "auto" means, or "checkpoint"."""
+    dtype = auto if config.dtype == "auto" else config.dtype
+    if size.is_quantized or dtype == "checkpoint":
+        return size.stored_bytes
+    return size.num_parameters * DTYPE_BYTES[dtype]
 
 
 def quantized_bytes(quantization: str) -> float | None:

@@ -1,7 +1,8 @@
 """An engine with its process to itself: loaded once, put to sleep and woken, ended when not needed.
 
 Role: what runs at the far end of a replica. infra.hosting.ray_replica makes an actor of it.
-Invariant: while somebody asks, or says that he will (`touch`), it does not end by itself.
+Invariants: while somebody asks, or says that he will (`touch`), it does not end by itself; an
+engine from outside is the one its driver has, to the byte, or none.
 
 A sample: `process = EngineProcess(config); await process.load(); await process.info()`
 """
@@ -14,19 +15,30 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from infra.engines import Engine, EngineConfig, open_engine
+from infra.engines import Engine, EngineConfig, ModelFilesError, engine_sha, open_engine
 from infra.engines.engine import EngineInfo
+from tasks.plugins import load_plugins
 from tasks.ports import Completion, Prompt, Sampling, ScoreRequest, TokenScores
 
 
 class EngineProcess:
     """One engine. `load` first; it may come again.
 
-    `keep_warm_s`: ends after so long without a call; 0: never.
+    `keep_warm_s`: ends after so long without a call; 0: never. `plugins`: files to load before the
+    engine is opened; `source`: the hash its own file had in the driver, empty for one of ours.
     """
 
-    def __init__(self, config: EngineConfig, keep_warm_s: float = 0) -> None:
+    def __init__(
+        self,
+        config: EngineConfig,
+        keep_warm_s: float = 0,
+        *,
+        plugins: Sequence[str] = (),
+        source: str = "",
+    ) -> None:
         self._config = config
+        self._plugins = plugins
+        self._source = source
         self._keep_warm_s = keep_warm_s
         self._engine: Engine | None = None
         self._is_asleep = False
@@ -36,7 +48,13 @@ class EngineProcess:
         self._watch: asyncio.Task[None] | None = None
 
     def open(self) -> Engine:
-        """The engine, loaded."""
+        """The engine, loaded. Raises PluginError, ModelFilesError."""
+        load_plugins(self._plugins)
+        if engine_sha(self._config) != self._source:
+            raise ModelFilesError(
+                f"the source of engine {self._config.engine!r} has changed since this run began: "
+                "start it again"
+            )
         return open_engine(self._config)
 
     def watch_idleness(self) -> None:

@@ -24,12 +24,14 @@ from infra.engines import (
     EngineConfig,
     ModelFilesError,
     check_model,
+    engine_sha,
     model_fingerprint,
 )
 from infra.hosting.pools import Pools
 from infra.hosting.ray_cluster import NAMESPACE, has_joined, start_ray
 from infra.hosting.ray_replica import EngineActor, RayReplica
 from infra.settings import Settings
+from tasks.plugins import loaded_plugins
 
 SPARE_CALLS = 100  # an actor takes so many more calls at a time than its pool sends requests
 SLEEPERS_GPU = 0.1  # of a GPU, for Ray: engines with sleep mode take turns on one
@@ -80,7 +82,9 @@ class RayHost:
         else:  # a name of this driver's own, for people to read
             life = {"name": f"{name}-{time.time_ns():x}"}
         remote: Any = ray.remote(self._actor_class)
-        actor = remote.options(**options, **life, namespace=NAMESPACE).remote(config, keep_warm_s)
+        actor = remote.options(**options, **life, namespace=NAMESPACE).remote(
+            config, keep_warm_s, plugins=loaded_plugins(), source=engine_sha(config)
+        )
         return RayReplica(actor, config.model, options, keep_warm_s)
 
 
@@ -108,17 +112,19 @@ def _options(config: EngineConfig) -> dict[str, Any]:
 
 def _wants(config: EngineConfig) -> dict[str, float]:
     """Ray's resources for one replica. Tensor parallelism wants whole GPUs, all on one node."""
-    num_gpus: float = config.for_vllm.tensor_parallel if _is_on_gpu(config) else 0
-    if num_gpus == 1 and config.for_vllm.enable_sleep_mode:
+    needs = config.engine_type.needs
+    num_gpus: float = needs.gpus(config) if _is_on_gpu(config) else 0
+    if num_gpus == 1 and needs.sleep is not None and needs.sleep.is_on(config):
         num_gpus = SLEEPERS_GPU
     return {"CPU": 1, "GPU": num_gpus}
 
 
 def _is_on_gpu(config: EngineConfig) -> bool:
+    has_gpus = False
     if config.device == "auto":
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        return resources.get("GPU", 0) >= 1
-    return config.device == "cuda"
+        has_gpus = resources.get("GPU", 0) >= 1
+    return config.engine_type.is_on_gpu(config, has_gpus=has_gpus)
 
 
 def _name(config: EngineConfig) -> str:
@@ -127,6 +133,7 @@ def _name(config: EngineConfig) -> str:
         version = importlib.metadata.version("litecot")
     except importlib.metadata.PackageNotFoundError:
         version = ""
-    identity = f"{config.model_dump_json()}\0{model_fingerprint(config)}\0{version}"
+    source = engine_sha(config)
+    identity = f"{config.model_dump_json()}\0{model_fingerprint(config)}\0{version}{source}"
     model = re.sub(r"[^\w.]+", "-", Path(config.model).name)
     return f"litecot-{model}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"

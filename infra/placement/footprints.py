@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
-from infra.engines import EngineConfig
-from infra.engines.model_size import GIB, ModelSize, quantized_bytes
+from infra.engines import ENGINES, EngineConfig
+from infra.engines.model_size import GIB, ModelSize, bytes_in_memory
 from infra.placement.nodes import Node
 from tasks.errors import UsageError
 
-KV_ROOM = 0.1  # of what vLLM may use: without cache for a sequence or two it does not start
+KV_ROOM = 0.1  # of what an engine may use: without cache for a sequence or two none starts
 HOST_SHARE = 0.9  # of a machine's memory; the rest is the system's
-DTYPE_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 GROUPS = (1, 2, 4, 8, 16)  # tensor parallel sizes that a remedy proposes
 
 
@@ -40,16 +40,14 @@ class Footprint:
         """Memory of the machine a replica on CPU needs."""
         if self.gpus:
             return 0
-        is_vllm = self.config.engine == "vllm"
-        cache = self.config.for_vllm.cpu_kv_cache_gib * GIB if is_vllm else 0
-        return (self.weights or 0) + cache
+        return (self.weights or 0) + self.config.engine_type.needs.host_cache(self.config)
 
     @property
     def gpu_bytes(self) -> float:
         """Memory of each GPU that must be there: weights and room for the cache."""
         if not self.gpus or self.weights is None:
             return 0
-        usable = self.config.for_vllm.gpu_memory_utilization * (1 - KV_ROOM)
+        usable = self.config.engine_type.needs.gpu_share(self.config) * (1 - KV_ROOM)
         return self.weights / self.gpus / usable
 
     def fits(self, node: Node) -> bool:
@@ -84,25 +82,18 @@ class _Room:
 
 def weights_bytes(config: EngineConfig, size: ModelSize, *, on_gpu: bool) -> int:
     """Of all weights of one replica, as the engine keeps them in memory."""
-    if size.is_quantized:
-        return size.stored_bytes
-    if config.for_vllm.quantization:
-        each = quantized_bytes(config.for_vllm.quantization)
-        return int(size.num_parameters * each) if each else size.stored_bytes
-    if config.dtype != "auto":
-        return size.num_parameters * DTYPE_BYTES[config.dtype]
-    if not on_gpu and config.engine == "transformers":
-        return size.num_parameters * DTYPE_BYTES["float32"]
-    return size.stored_bytes
+    weights = config.engine_type.needs.weights
+    return weights(config, size, on_gpu) if weights else bytes_in_memory(config, size)
 
 
 def footprint(
     config: EngineConfig, *, role: str, size: ModelSize | None, nodes: Sequence[Node]
 ) -> Footprint:
     """Of a replica of `config` on this cluster. Raises PlacementError where no node holds one."""
-    on_gpu = config.device == "cuda" or (config.device == "auto" and _most_gpus(nodes) > 0)
+    declared = config.engine_type
+    on_gpu = declared.is_on_gpu(config, has_gpus=_most_gpus(nodes) > 0)
     weights = None if size is None else weights_bytes(config, size, on_gpu=on_gpu)
-    gpus = config.for_vllm.tensor_parallel if on_gpu else 0
+    gpus = declared.needs.gpus(config) if on_gpu else 0
     one = Footprint(config=config, role=role, gpus=gpus, weights=weights)
     if not any(one.fits(node) for node in nodes):
         raise PlacementError(_why_not(one, nodes))
@@ -159,9 +150,21 @@ def _why_not(one: Footprint, nodes: Sequence[Node]) -> str:
 
 def _other_group(one: Footprint, nodes: Sequence[Node]) -> str:
     """The remedy: a tensor parallel group that a node holds, if there is one."""
-    key = f"models.{one.role}"
+    option = _option(one, "gpus_option")
     for gpus in sorted(GROUPS, reverse=one.gpus > _most_gpus(nodes)):
-        if any(replace(one, gpus=gpus).fits(node) for node in nodes):
-            engine = "" if one.config.engine == "vllm" else f"{key}.engine = 'vllm' and "
-            return f"set {engine}{key}.vllm.tensor_parallel = {gpus}"
-    return f"set {key}.vllm.quantization, or use a smaller model, larger GPUs or an endpoint"
+        if option and any(replace(one, gpus=gpus).fits(node) for node in nodes):
+            return f"set {option} = {gpus}"
+    smaller = _option(one, "quantization_option")
+    remedy = "use a smaller model, larger GPUs or an endpoint"
+    return f"set {smaller}, or {remedy}" if smaller else remedy
+
+
+def _option(one: Footprint, what: Literal["gpus_option", "quantization_option"]) -> str:
+    """The key of an option, with the engine to take where this one has none; "" where none has."""
+    key, own = f"models.{one.role}", one.config.engine_type
+    if found := getattr(own.needs, what):
+        return f"{key}.{found}"
+    for name in ENGINES if own.has_checkpoint else ():
+        if found := getattr(ENGINES[name].needs, what):
+            return f"{key}.engine = {name!r} and {key}.{found}"
+    return ""

@@ -166,13 +166,16 @@ class _Fleet:
         corpus = self.models(stage for group in groups for stage in group)
         sharing = [config for config in corpus if self.prints[config].gpus]
         (node, *others) = [node for node in self.nodes if node.num_gpus] or [Node(num_cpus=0)]
-        if others or node.num_gpus != 1 or {config.engine for config in sharing} != {"vllm"}:
+        modes = {config.engine: config.engine_type.needs.sleep for config in sharing}
+        if others or node.num_gpus != 1 or not sharing or None in modes.values():
             return None
         placed = self.grown(groups)
-        for config in self.prints:
-            if self.prints[config].gpus and config.engine == "vllm":
-                placed[config] = _sleeper(placed[config], num_others=len(sharing) - 1, node=node)
-                if not replace(self.prints[config], config=placed[config]).fits(node):
+        share = _awake_share(len(sharing) - 1, node)
+        for config, one in self.prints.items():
+            sleep = config.engine_type.needs.sleep
+            if one.gpus and sleep is not None:
+                placed[config] = sleep.turn_on(placed[config], share)
+                if not replace(one, config=placed[config]).fits(node):
                     return None
         on_host = sum(self.prints[config].weights or 0 for config in sharing)  # where they sleep
         memory = (node.memory_gib or float("inf")) * GIB
@@ -185,7 +188,7 @@ def _footprints(
     found: dict[EngineConfig, Footprint] = {}
     for stage in stages:
         for role, config in stage.models.items():
-            if config.engine != "endpoint" and config not in found:
+            if config.engine_type.is_hosted and config not in found:
                 found[config] = footprint(config, role=role, size=sizes.get(config), nodes=nodes)
     return found
 
@@ -257,19 +260,11 @@ def _check_training(stages: Sequence[StageDemand], nodes: Sequence[Node]) -> Non
         )
 
 
-def _sleeper(config: EngineConfig, *, num_others: int, node: Node) -> EngineConfig:
-    """In sleep mode, leaving on the GPU what the others keep there while they sleep."""
-    options = config.for_vllm
-    left = 1.0
-    if node.gpu_memory_gib:
-        left = max(0.01, 1 - SLEEPER_GIB * num_others / node.gpu_memory_gib)
-    options = options.model_copy(
-        update={
-            "enable_sleep_mode": True,
-            "gpu_memory_utilization": min(options.gpu_memory_utilization, left),
-        }
-    )
-    return config.model_copy(update={"vllm": options})
+def _awake_share(num_others: int, node: Node) -> float:
+    """Of the GPU's memory, leaving what the others keep there while they sleep."""
+    if not node.gpu_memory_gib:
+        return 1.0
+    return max(0.01, 1 - SLEEPER_GIB * num_others / node.gpu_memory_gib)
 
 
 def _changed(config: EngineConfig, **fields: int | None) -> EngineConfig:

@@ -14,8 +14,6 @@ from infra.engines.model_size import GIB
 from infra.placement.footprints import Footprint
 from infra.placement.nodes import Node
 
-NAMES = {"vllm": "vLLM", "transformers": "transformers"}
-
 
 class Demand(Protocol):
     """A stage as the placement sees it (infra.placement.StageDemand)."""
@@ -54,7 +52,8 @@ def words_of(
         by_name = {stage.name: stage for stage in stages}
         turns = [_doing([by_name[name] for name in group]) for group in groups]
         why = "LITECOT_PLACEMENT=turns" if mode == "turns" else _shortage(hosted, nodes)
-        how = "in vLLM's sleep mode, shards in groups" if kind == "sleep" else "all shards at each"
+        how = f"in {_sleepers(hosted)} sleep mode, shards in groups"
+        how = how if kind == "sleep" else "all shards at each"
         lines.append(f"{why}: the stages take turns ({how}): first {', then '.join(turns)}")
     return (*lines, *_after(stages))
 
@@ -73,14 +72,15 @@ def _hosting(
     prints: Mapping[EngineConfig, Footprint],
     placed: Mapping[EngineConfig, EngineConfig],
 ) -> str:
-    if config.endpoint is not None:
-        return f"at {config.endpoint.base_url}"
+    engine = config.engine_type
+    if not engine.is_hosted:
+        return f"at {engine.address(config) if engine.address else engine.title}"
     one, now = prints[config], placed[config]
     where = f"{_count(one.gpus, 'GPU')}" if one.gpus else "the CPU"
     each = "each on " if now.replicas > 1 else "on "
-    how = [NAMES[config.engine]]
+    how, sleep = [engine.title], engine.needs.sleep
     how += [f"tensor parallel {one.gpus}"] if one.gpus > 1 else []
-    how += ["sleep mode"] if now.for_vllm.enable_sleep_mode else []
+    how += ["sleep mode"] if sleep is not None and sleep.is_on(now) else []
     size = "size not known, not counted"
     if one.weights is not None:
         size = f"weights {_size(one.weights)}"
@@ -89,6 +89,10 @@ def _hosting(
         verb = "fits" if now.replicas == 1 else "fit"
         words += f"; {config.replicas} replicas are asked for and {now.replicas} {verb}"
     return words
+
+
+def _sleepers(hosted: Iterable[Footprint]) -> str:
+    return _and(list(dict.fromkeys(f"{o.config.engine_type.title}'s" for o in hosted if o.gpus)))
 
 
 def _shortage(hosted: Iterable[Footprint], nodes: Sequence[Node]) -> str:

@@ -13,7 +13,7 @@ from infra.engines import EngineConfig
 from infra.settings import Settings
 
 if TYPE_CHECKING:
-    from infra.engines.endpoint.engine import Endpoints
+    from infra.engines import ServedModel
     from infra.hosting.ray_host import ModelPool
     from infra.runs.ports import HostedModel
 
@@ -25,13 +25,16 @@ class RunModels:
         self._settings = settings
         self._secrets = dict(secrets or {})
         self._pool: ModelPool | None = None
-        self._endpoints: Endpoints | None = None
+        self._served: dict[EngineConfig, ServedModel] = {}
 
     def model(self, config: EngineConfig, *, affinity: str = "") -> HostedModel:
         """See ModelHost."""
-        if config.engine == "endpoint":
-            return self._servers().model(config)
-        return self._actors().model(config, affinity=affinity)
+        connect = config.engine_type.connect
+        if connect is None:
+            return self._actors().model(config, affinity=affinity)
+        if config not in self._served:
+            self._served.setdefault(config, connect(config, self._secrets))
+        return self._served[config]
 
     async def reside(self, configs: Collection[EngineConfig]) -> None:
         """See ModelHost."""
@@ -40,20 +43,13 @@ class RunModels:
 
     def close(self) -> None:
         """End actors, Ray and connections."""
-        if self._endpoints is not None:
-            self._endpoints.close()
+        for model in self._served.values():
+            model.close()
         if self._pool is not None:
             from infra.hosting.ray_cluster import stop_ray
 
             self._pool.close()
             stop_ray()
-
-    def _servers(self) -> Endpoints:
-        if self._endpoints is None:
-            from infra.engines.endpoint.engine import Endpoints
-
-            self._endpoints = Endpoints(secrets=self._secrets)
-        return self._endpoints
 
     def _actors(self) -> ModelPool:
         if self._pool is None:

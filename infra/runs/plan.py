@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra.engines import EngineConfig
-from infra.engines.model_size import model_size
+from infra.engines.model_size import size_of
 from infra.hosting.nodes import nodes as nodes_here
 from infra.placement.plan import Node, Placement, PlacementMode, StageDemand, place
 from tasks.prompts import prompt_sha
@@ -71,9 +71,5 @@ class RunPlan:
         """Where and when its models run: on `nodes`, or on what is here. Raises PlacementError."""
         demands = self.demands()
         asked = {config for demand in demands for config in demand.models.values()}
-        sizes = {
-            config: model_size(config.model, revision=config.revision)
-            for config in asked
-            if config.engine != "endpoint"
-        }
+        sizes = {config: size_of(config) for config in asked if config.engine_type.is_hosted}
         return place(demands, sizes=sizes, nodes=nodes or nodes_here(), mode=mode)

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from infra.engines import EngineConfig
-from infra.engines.endpoint.engine import EndpointModel, Endpoints
+from infra.engines.endpoint.engine import EndpointModel
 from infra.engines.endpoint.refusals import EndpointError
+from infra.runs.models import RunModels
 from infra.runs.retries import persist
+from infra.settings import Settings
 from tasks.ports import (
     Completion,
     PermanentError,
@@ -49,7 +51,7 @@ async def asking(
 ) -> AsyncIterator[tuple[ChatServer, EndpointModel]]:
     """A server and a model that is asked there."""
     async with serving(server_config) as server:
-        endpoints = Endpoints(secrets=secrets or {})
+        endpoints = RunModels(Settings(), secrets=secrets or {})
         try:
             yield server, endpoints.model(config(server.base_url, **options))
         finally:
@@ -195,7 +197,7 @@ async def test_the_wait_a_server_asks_for_is_passed_on() -> None:
 
 async def test_a_server_that_dies_in_the_middle_is_a_passing_fault() -> None:
     with serving_in_thread(ServerConfig()) as server:
-        endpoints = Endpoints(secrets={})
+        endpoints = RunModels(Settings(), secrets={})
         model = endpoints.model(config(server.base_url))
         await ask(model)
     with pytest.raises(TransientError):
@@ -271,7 +273,7 @@ async def test_nobody_there_is_said_at_once() -> None:
     with socket.socket() as taken:  # bound, so that nobody else is; not listening
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
-        endpoints = Endpoints(secrets={})
+        endpoints = RunModels(Settings(), secrets={})
         with pytest.raises(EndpointError) as caught:
             await asyncio.wait_for(ask(endpoints.model(config(url))), timeout=10)
         endpoints.close()
@@ -280,7 +282,7 @@ async def test_nobody_there_is_said_at_once() -> None:
 
 
 async def test_a_name_that_is_not_known_is_said_at_once() -> None:
-    endpoints = Endpoints(secrets={})
+    endpoints = RunModels(Settings(), secrets={})
     model = endpoints.model(config("http://litecot.invalid/v1"))
     with pytest.raises(EndpointError, match=r"no server answers at http://litecot\.invalid/v1"):
         await asyncio.wait_for(ask(model), timeout=30)
@@ -289,7 +291,7 @@ async def test_a_name_that_is_not_known_is_said_at_once() -> None:
 
 async def test_a_server_that_speaks_no_tls_is_said_at_once() -> None:
     async with serving(ServerConfig()) as server:
-        endpoints = Endpoints(secrets={})
+        endpoints = RunModels(Settings(), secrets={})
         model = endpoints.model(config(server.base_url.replace("http:", "https:")))
         with pytest.raises(EndpointError, match=r"no server answers at https://127\.0\.0\.1.*SSL"):
             await asyncio.wait_for(ask(model), timeout=10)
@@ -342,7 +344,9 @@ async def test_a_key_of_a_secret_block_goes_before_the_environment(
 def test_a_key_that_cannot_be_sent_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LITECOT_TEST_KEY", "sk-half\nsk-other")
     with pytest.raises(EndpointError) as caught:
-        Endpoints(secrets={}).model(config("http://a/v1", api_key_env="LITECOT_TEST_KEY"))
+        RunModels(Settings(), secrets={}).model(
+            config("http://a/v1", api_key_env="LITECOT_TEST_KEY")
+        )
     assert "LITECOT_TEST_KEY" in str(caught.value)
     assert "sk-half" not in str(caught.value)
 
@@ -394,7 +398,7 @@ async def test_latency_does_not_count_the_wait_for_a_turn() -> None:
 
 def test_one_model_serves_loops_one_after_another_and_at_once() -> None:
     with serving_in_thread(ServerConfig()) as server:
-        endpoints = Endpoints(secrets={})
+        endpoints = RunModels(Settings(), secrets={})
         model = endpoints.model(config(server.base_url))
         for _ in range(3):
             assert asyncio.run(ask(model))[0].text == GOOD
@@ -415,20 +419,20 @@ def _ask_in_own_loop(model: EndpointModel, keep: Callable[[list[Completion]], No
 
 
 def test_equal_configurations_share_their_connections() -> None:
-    endpoints = Endpoints(secrets={})
+    endpoints = RunModels(Settings(), secrets={})
     assert endpoints.model(config("http://a/v1")) is endpoints.model(config("http://a/v1"))
     assert endpoints.model(config("http://a/v1")) is not endpoints.model(config("http://b/v1"))
 
 
 def test_closing_leaves_nothing_open(caplog: pytest.LogCaptureFixture) -> None:
     async def ask_and_close(server: ChatServer) -> None:
-        endpoints = Endpoints(secrets={})
+        endpoints = RunModels(Settings(), secrets={})
         await ask(endpoints.model(config(server.base_url)))
         endpoints.close()  # inside the loop, as a flow does
 
     with serving_in_thread(ServerConfig()) as server:
         asyncio.run(ask_and_close(server))
-        endpoints = Endpoints(secrets={})
+        endpoints = RunModels(Settings(), secrets={})
         asyncio.run(ask(endpoints.model(config(server.base_url))))
         endpoints.close()  # after its loop has gone
     assert not [line for line in caplog.messages if "Unclosed" in line]

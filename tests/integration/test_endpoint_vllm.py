@@ -22,10 +22,12 @@ import pytest
 
 from infra.engines import EngineConfig
 from infra.engines.chat import chat_encoder, load_tokenizer
-from infra.engines.endpoint.engine import EndpointModel, Endpoints
+from infra.engines.endpoint.engine import EndpointModel
 from infra.engines.endpoint.refusals import EndpointError
 from infra.engines.model_files import NANO_WEIGHTS
 from infra.nano.files import resolve_nano
+from infra.runs.models import RunModels
+from infra.settings import Settings
 from tasks.ports import PermanentError, Prompt, Sampling
 from tasks.prompts import PromptFiles
 
@@ -98,7 +100,7 @@ def config(base_url: str, *, model: str = "nano-teacher", **endpoint: Any) -> En
 
 @pytest.fixture
 async def teacher(server: str) -> AsyncIterator[EndpointModel]:
-    endpoints = Endpoints(secrets={})
+    endpoints = RunModels(Settings(), secrets={})
     yield endpoints.model(config(server))
     endpoints.close()
 
@@ -139,7 +141,7 @@ async def test_candidates_of_one_seed_are_the_same_again(teacher: EndpointModel)
 
 
 async def test_candidates_asked_for_apart_are_the_same_again_too(server: str) -> None:
-    endpoints = Endpoints(secrets={})
+    endpoints = RunModels(Settings(), secrets={})
     model = endpoints.model(config(server, candidates="separate"))
     prompt = asked(problems(2)[1]["question"])
     sampling = Sampling(temperature=1.0, max_tokens=600, num_candidates=3, seed=11)
@@ -191,7 +193,7 @@ async def test_a_prompt_that_does_not_fit_rejects_its_record(teacher: EndpointMo
 
 
 async def test_a_model_that_is_not_served_stops_the_stage(server: str) -> None:
-    endpoints = Endpoints(secrets={})
+    endpoints = RunModels(Settings(), secrets={})
     with pytest.raises(EndpointError, match="The model `nano-student` does not exist"):
         await endpoints.model(config(server, model="nano-student")).complete(
             asked("Today is Monday."), Sampling(max_tokens=5)

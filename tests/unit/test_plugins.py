@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from tasks.answers.kinds import ANSWER_TYPES
 from tasks.catalog import STAGES
 from tasks.compress_methods import METHODS
 from tasks.plugins import load_plugins, loaded_plugins
-from tasks.registry import REGISTRIES, PluginError
+from tasks.registry import REGISTRIES, PluginError, Registry
 
 METHOD = """
 from dataclasses import dataclass
@@ -123,8 +124,45 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 def test_an_edited_file_replaces_what_it_brought(tmp_path: Path) -> None:
     load_plugins([write(tmp_path, METHOD)])
     before = METHODS.entry("until_short").sha
-    load_plugins([write(tmp_path, METHOD + "\n# edited")])
+    write(tmp_path, METHOD + "\n# edited")
+    load_plugins(["mine.py"], beside=tmp_path)
     assert METHODS.entry("until_short").sha != before
+
+
+def test_an_entry_point_that_does_not_load_is_told_at_every_look(tmp_path: Path) -> None:
+    package = tmp_path / "broken-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text("[litecot.tests]\nx = nothing_there:X\n")
+    registry = Registry(
+        "test", type(METHODS["one_round"]), folder="tasks.mix", group="litecot.tests"
+    )
+    sys.path.insert(0, str(tmp_path))
+    try:
+        for _ in range(2):
+            with pytest.raises(PluginError, match=r"broken 1\.0: ModuleNotFoundError"):
+                registry["x"]
+    finally:
+        sys.path.remove(str(tmp_path))
+        REGISTRIES.remove(registry)
+
+
+def test_an_entry_point_joins_its_registry(tmp_path: Path) -> None:
+    package = tmp_path / "fine-2.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: fine\nVersion: 2.0\n")
+    (package / "entry_points.txt").write_text("[litecot.tests]\nx = fine_methods:METHOD\n")
+    (tmp_path / "fine_methods.py").write_text(METHOD)
+    registry = Registry(
+        "test", type(METHODS["one_round"]), folder="tasks.mix", group="litecot.tests"
+    )
+    sys.path.insert(0, str(tmp_path))
+    try:
+        entry = registry.entry("until_short")
+        assert (entry.origin, len(entry.sha)) == ("fine 2.0", 16)
+    finally:
+        sys.path.remove(str(tmp_path))
+        REGISTRIES.remove(registry)
 
 
 def test_a_misspelt_name_is_told_its_neighbour() -> None:

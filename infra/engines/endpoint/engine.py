@@ -4,7 +4,7 @@ Invariants: one call of `complete` gives exactly `num_candidates` completions or
 that arrived are not paid for again when others of the same request are tried again; the same
 request carries the same seed. What a server cannot be told is refused, never left out silently.
 
-A sample: `await Endpoints(secrets={}).model(config).complete(Prompt(text="1 + 1?"), Sampling())`
+A sample: `await EndpointModel(config, secrets={}).complete(Prompt(text="1 + 1?"), Sampling())`
 """
 
 from __future__ import annotations
@@ -32,29 +32,9 @@ EMPTY_RETRIES = 2  # an empty reply is asked for again so often, then it is the 
 _Candidates = list[Completion | None]
 
 
-class Endpoints:
-    """The servers of one driver. Safe in many event loops. `secrets`: block name -> key."""
-
-    def __init__(self, *, secrets: Mapping[str, str]) -> None:
-        self._secrets = secrets
-        self._models: dict[EngineConfig, EndpointModel] = {}
-
-    def model(self, config: EngineConfig) -> EndpointModel:
-        """A model to ask; nothing is connected before it is asked. Raises EndpointError."""
-        found = self._models.get(config)
-        if found is None:
-            made = EndpointModel(config, secrets=self._secrets)
-            found = self._models.setdefault(config, made)
-        return found
-
-    def close(self) -> None:
-        """Close the connections."""
-        for model in self._models.values():
-            model.close()
-
-
 class EndpointModel:
-    """A ChatModel (tasks.ports) at a server."""
+    """A ServedModel (infra.engines). Safe in many event loops; nothing is connected before it is
+    asked. `secrets`: block name -> key. Raises EndpointError."""
 
     def __init__(self, config: EngineConfig, *, secrets: Mapping[str, str]) -> None:
         assert config.endpoint is not None

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra.engines.config import EngineConfig
-from infra.engines.model_files import has_cpu_build, model_source
+from infra.engines.model_files import model_source
+from infra.engines.vllm.checks import has_cpu_build
 from tasks.ports import Sampling
 from tasks.stage import derive_seed
 
