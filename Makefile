@@ -44,8 +44,8 @@ test-fast: .venv/dev ## the unit tests
 test-gpu: .venv/dev ## the tests that need a CUDA device; skipped with a reason without one
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/gpu
 
-lint: .venv/dev ## ruff
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+lint: .venv/dev ## ruff, and the rules of imports
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache
 
 type: .venv/dev ## mypy, strict
 	@$(BIN)/mypy

@@ -12,19 +12,17 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import groupby
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 import duckdb
 
+from sql.views import raw_views
 from tasks.errors import UsageError
-from tasks.schemas import STAMP, TABLES, Row, Usage
 
 SQL_FOLDER = Path(__file__).parent
 BATCH_ROWS = 1024
@@ -39,10 +37,6 @@ _SETTINGS = {
     "temp_directory": os.path.join(tempfile.gettempdir(), f"litecot-sql-{os.getpid()}"),
 }
 _MACRO = "create macro fingerprint_of(stage) as getvariable('fingerprints')[stage]"
-_DUCKDB_TYPES = {str: "varchar", int: "bigint", float: "double", bool: "boolean"}
-# Of every row, whatever its table; null where the table has no such column.
-ALL_ROWS = "raw_rows"
-_OF_ALL_ROWS = ("problem_id", *STAMP, *(item.name for item in fields(Usage)))
 
 
 class UnknownRunError(UsageError):
@@ -215,9 +209,7 @@ def _create_all_views(
     cursor: duckdb.DuckDBPyConnection, parts: Mapping[str, Sequence[str]]
 ) -> None:
     cursor.execute(_MACRO)
-    for table, row_type in TABLES.items():
-        cursor.execute(_raw_view(table, row_type, parts.get(table, ())))
-    cursor.execute(_all_rows_view())
+    _create_views(cursor, raw_views(parts))
     for kind in ("staging", "marts"):
         _create_views(cursor, {name: statement(kind, name) for name in names(kind)})
 
@@ -229,8 +221,7 @@ def names(kind: str) -> list[str]:
 
 def relations() -> list[str]:
     """What a query can be asked of: the stored tables, the selected run's views, the marts."""
-    stored = [*(f"raw_{table}" for table in TABLES), ALL_ROWS]
-    return [*stored, *names("staging"), *names("marts")]
+    return [*raw_views({}), *names("staging"), *names("marts")]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -279,50 +270,3 @@ def _create_views(cursor: duckdb.DuckDBPyConnection, waiting: dict[str, str]) ->
         if fault is not None and len(left) == len(waiting):
             raise fault
         waiting = left
-
-
-def _raw_view(table: str, row_type: type[Row], files: Sequence[str]) -> str:
-    """An empty relation with the declared types, and under it the files, by column name.
-
-    Files of one layout are read together: then DuckDB opens one of them to learn the columns, where
-    `union_by_name` would open all, every time a view is bound.
-    """
-    columns = ", ".join(f"null::{kind} as {name}" for name, kind in _columns(row_type).items())
-    selects = [f"select {columns} where false"]
-    for _, alike in groupby(sorted(files, key=_layout), key=_layout):
-        quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in alike)
-        selects.append(f"select * from read_parquet([{quoted}])")
-    return f"create view raw_{table} as " + " union all by name ".join(selects)
-
-
-def _all_rows_view() -> str:
-    """What all tables have in common, so that a new one need not be named wherever rows count."""
-    selects = []
-    for table, row_type in TABLES.items():
-        own = {*STAMP, row_type.key, *(item.name for item in fields(row_type))}
-        if not issubclass(row_type, Usage):  # an invocation's num_requests were paid for by rows
-            own -= {item.name for item in fields(Usage)}
-        columns = [name if name in own else f"null as {name}" for name in _OF_ALL_ROWS]
-        selects.append(
-            f"select '{table}' as table_name, {row_type.key} as id, {', '.join(columns)}"
-            f" from raw_{table}"
-        )
-    return f"create view {ALL_ROWS} as " + " union all ".join(selects)
-
-
-def _layout(file: str) -> str:
-    """The third word of a part's name (infra/storage/parts.py): equal where the columns are."""
-    return "".join(Path(file).name.split("-")[2:3])
-
-
-def _columns(row_type: type[Row]) -> dict[str, str]:
-    hints = get_type_hints(row_type)
-    kinds: dict[str, Any] = {row_type.key: str, **{f.name: hints[f.name] for f in fields(row_type)}}
-    kinds |= {name: kind for name, (kind, _) in STAMP.items()}
-    return {name: _DUCKDB_TYPES[_plain(kind)] for name, kind in kinds.items()}
-
-
-def _plain(kind: Any) -> Any:
-    if get_origin(kind) in (Union, types.UnionType):
-        return next(arg for arg in get_args(kind) if arg is not type(None))
-    return kind

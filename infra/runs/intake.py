@@ -17,7 +17,8 @@ from itertools import islice
 from infra.nano.files import resolve_nano
 from infra.runs.run import Run
 from tasks.intake.columns import Resolved
-from tasks.intake.hygiene import HeldOut, HygieneConfig, NearDuplicates, held_out_questions, screen
+from tasks.intake.held_out import HeldOut
+from tasks.intake.hygiene import HygieneConfig, NearDuplicates, held_out_questions, screen
 from tasks.intake.problems import (
     IngestedProblem,
     IngestError,

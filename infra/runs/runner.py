@@ -111,7 +111,26 @@ async def run_stage(
     notify(0, tally.pending)
     if tally.pending:  # the tokenizer loads now: later it would hold up replies until they time out
         await asyncio.to_thread(run.tokens.count, "")
-    feed, commits = _Feed(pending.records), Commits(run.writer)
+        await _work_off(run, stage, _Feed(pending.records), tally=tally, notify=notify)
+    if tally.refusal:
+        raise tally.refusal
+    if tally.failed:
+        raise _stage_failed(name, tally)
+    return StageReport(
+        stage=name,
+        shard=shard,
+        num_pending=tally.pending,
+        num_rows=tally.rows,
+        num_rejected=tally.rejected,
+        seconds=time.monotonic() - started,
+    )
+
+
+async def _work_off(
+    run: Run, stage: StageRun, feed: _Feed, *, tally: _Tally, notify: ProgressCallback
+) -> None:
+    """Do what `feed` gives, so many records at once. Raises CorpusError."""
+    commits = Commits(run.writer)
 
     async def work() -> None:
         """Record after record: what ends is followed at once by the next request."""
@@ -134,21 +153,8 @@ async def run_stage(
                 group.create_task(work())
     except ExceptionGroup as stopped:  # the corpus cannot be written: one cause, said once
         raise stopped.exceptions[0] from None
-    if tally.pending:
-        commits.commit()  # replies of records that failed
-        await asyncio.to_thread(run.writer.flush)
-    if tally.refusal:
-        raise tally.refusal
-    if tally.failed:
-        raise _stage_failed(name, tally)
-    return StageReport(
-        stage=name,
-        shard=shard,
-        num_pending=tally.pending,
-        num_rows=tally.rows,
-        num_rejected=tally.rejected,
-        seconds=time.monotonic() - started,
-    )
+    commits.commit()  # replies of records that failed
+    await asyncio.to_thread(run.writer.flush)
 
 
 class _Feed:

@@ -18,7 +18,8 @@ from infra.training.config import TrainConfig, TrainingError, TrainingExample, T
 from infra.training.launch import train
 from sql.database import Database
 from tasks.errors import LitecotError
-from tasks.intake.hygiene import HeldOut, HygieneConfig, Twin
+from tasks.intake.held_out import HeldOut, Twin
+from tasks.intake.hygiene import HygieneConfig
 from tasks.intake.wording import tokens_of
 from tasks.schemas import Model, content_id
 
@@ -61,14 +62,8 @@ def train_student(
     if run.trained_weights(data) is not None:
         return False
     output = run.weights / model_id
-    examples = [
-        TrainingExample(
-            prompt=row["prompt"], completion=row["completion"], condition=row["condition"]
-        )
-        for row in rows
-    ]
     result = train(
-        config, base=model_source(base.model), examples=examples, output=output,
+        config, base=model_source(base.model), examples=list(map(_example, rows)), output=output,
         on_progress=on_progress,
     )  # fmt: skip
     path = str(output.relative_to(run.corpus.store.folder))
@@ -84,6 +79,12 @@ def train_student(
     run.write(data, [row], stage=STAGE)
     run.writer.flush()
     return True
+
+
+def _example(row: dict[str, Any]) -> TrainingExample:
+    return TrainingExample(
+        prompt=row["prompt"], completion=row["completion"], condition=row["condition"]
+    )
 
 
 def assert_separate(database: Database, held_out: HeldOut) -> None:

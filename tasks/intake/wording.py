@@ -10,10 +10,12 @@ A sample: wording(r"Find $\dfrac{1}{2}$ of 1,000.") == wording(r"find \( \frac 1
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
+DIGEST_BITS = 64
 _QUOTES = str.maketrans({
     "\u2018": "'", "\u2019": "'", "\u201c": None, "\u201d": None, '"': None, "`": None,
     "\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2013": "-", "\u2014": "-", "\u2212": "-",
@@ -91,3 +93,8 @@ def ngrams(tokens: Sequence[str], n: int) -> Iterator[str]:
 
 def _plain(text: str) -> str:
     return _SPACELESS.sub(r" \g<0> ", unicodedata.normalize("NFKC", text))
+
+
+def digest(text: str) -> bytes:
+    """DIGEST_BITS of a hash: what is remembered of a text, where there are millions."""
+    return hashlib.blake2b(text.encode(), digest_size=DIGEST_BITS // 8).digest()

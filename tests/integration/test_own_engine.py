@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.recipes.plan import run_plan
 from flows.recipes.loading import load_recipe
+from flows.recipes.plan import run_plan
 from infra.engines import EngineConfig, ModelFilesError, engine_sha
 from infra.hosting.ray_cluster import stop_ray
 from infra.hosting.ray_host import ModelPool

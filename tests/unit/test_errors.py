@@ -26,7 +26,7 @@ SIGNALS = {
     "infra.hosting.replicas.ReplicaLostError": "the pool sends the request to another engine",
     "infra.storage.s3.bucket.ReplacedError": "the store loses a race, and says CorpusError",
     "tasks.answers.symbolic.UnreadableGoldError": "the verdict becomes unverifiable",
-    "tasks.intake.problems._RowError": "ingest makes a rejection of it",
+    "tasks.intake.rows.RowError": "ingest makes a rejection of it",
     "tasks.intake.readers._LineTooLongError": "the reader makes a bad row of it",
 }
 # What a command that knows nothing better says; kept here so that a change is seen.
