@@ -38,7 +38,10 @@ _SETTINGS = {
     "temp_directory": os.path.join(tempfile.gettempdir(), f"litecot-sql-{os.getpid()}"),
 }
 _MACRO = "create macro fingerprint_of(stage) as getvariable('fingerprints')[stage]"
-_DUCKDB_TYPES = {str: "varchar", int: "bigint", float: "double", bool: "boolean"}
+_DUCKDB_TYPES: dict[Any, str] = {
+    str: "varchar", int: "bigint", float: "double", bool: "boolean",
+    dict[str, float]: "map(varchar, double)",
+}  # fmt: skip
 # Started last or, while its first invocation still runs, stored last.
 _LATEST_RUN = """
 select run_id from (
