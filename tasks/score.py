@@ -61,6 +61,10 @@ class ScoreConfig(StageConfig):
             self.options_of(name)
         return self
 
+    def sources(self) -> tuple[str, ...]:
+        """Hashes of the plug-ins among its scorers."""
+        return tuple(sha for name in sorted(set(self.scorers)) if (sha := SCORERS.entry(name).sha))
+
     def options_of(self, name: str) -> BaseModel | None:
         """The settings of a scorer's own, None where it declares none. Raises UsageError."""
         model = SCORERS[name].options

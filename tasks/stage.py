@@ -26,6 +26,14 @@ class StageConfig(BaseModel):
 
     prompt: str = "default"
 
+    def for_query(self) -> str:
+        """What the stage's query sees as getvariable('config'): JSON."""
+        return self.model_dump_json()
+
+    def sources(self) -> tuple[str, ...]:
+        """Hashes of the plug-ins that these settings name; they belong in the fingerprint."""
+        return ()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Record:

@@ -8,6 +8,7 @@ A sample: `load_recipe("nano", overrides=["generate.num_candidates=8"], seed=3)`
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from tasks.mix import MixConfig
 from tasks.ports import Role
 from tasks.rewrite import RewriteConfig
 from tasks.score import ScoreConfig
+from tasks.scorers import ALWAYS
 from tasks.select import SelectConfig
 from tasks.verify import VerifyConfig
 
@@ -103,6 +105,8 @@ class Recipe(BaseModel):
             self._check_rewrite()
         if "compress" in self.stages:
             self._check_compress()
+        if "select" in self.stages:
+            self._check_select()
         self._check_engines()
         return self
 
@@ -123,6 +127,16 @@ class Recipe(BaseModel):
             raise ValueError(
                 f"stage 'compress' reads chains of kind {source!r}, and no stage makes them: "
                 f"{remedy[source]}"
+            )
+
+    def _check_select(self) -> None:
+        have = (*ALWAYS, *self.score.scorers)
+        if lacking := [name for name in self.select.weights if name not in have]:
+            names = json.dumps([*self.score.scorers, *lacking])
+            needed = "it" if lacking == [self.select.by] else " and ".join(map(repr, lacking))
+            raise ValueError(
+                f"select.by = {self.select.measure!r} needs {needed} in score.scorers: "
+                f"set score.scorers = {names}"
             )
 
     def _check_engines(self) -> None:

@@ -48,7 +48,10 @@ def read_entries(bodies: Sequence[str]) -> dict[str, pa.Table]:
         read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
         parse_options=arrow_json.ParseOptions(
             explicit_schema=pa.schema(
-                [(name, pa.list_(_as_read(schema))) for name, schema in schemas.items()]
+                [
+                    (name, pa.list_(pa.struct([(c.name, _type_as_read(c.type)) for c in schema])))
+                    for name, schema in schemas.items()
+                ]
             ),
             unexpected_field_behavior="ignore",
         ),
@@ -62,32 +65,23 @@ def read_entries(bodies: Sequence[str]) -> dict[str, pa.Table]:
     return found
 
 
-def _as_read(schema: pa.Schema) -> pa.DataType:
-    """A row's type in the journal: a map is a list of entries, Arrow reads none from JSON."""
+def _type_as_read(kind: pa.DataType) -> pa.DataType:
+    """In the journal a map is the list of its entries, for Arrow reads none from JSON."""
     import pyarrow as pa
 
-    entries = lambda kind: pa.list_(  # noqa: E731
-        pa.struct([("key", kind.key_type), ("value", kind.item_type)])
-    )
-    return pa.struct(
-        [
-            (column.name, entries(column.type) if pa.types.is_map(column.type) else column.type)
-            for column in schema
-        ]
-    )
+    if not pa.types.is_map(kind):
+        return kind
+    return pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)]))
 
 
 def _as_stored(column: pa.Array, kind: pa.DataType) -> pa.Array:
     """Entries as the map they are."""
     import pyarrow as pa
-    from pyarrow import compute
 
     if not pa.types.is_map(kind):
         return column
-    keys, values = column.flatten().flatten()
-    ends = compute.cumulative_sum(compute.list_value_length(column).fill_null(0))
-    offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
-    return pa.MapArray.from_arrays(offsets, keys, values, mask=column.is_null())
+    keys, values = column.values.flatten()
+    return pa.MapArray.from_arrays(column.offsets, keys, values, mask=column.is_null())
 
 
 def merge_parts(store: Store, row_type: type[Row], parts: Sequence[Part]) -> Part:

@@ -1,8 +1,8 @@
 """From a step's row to what is stored: the id, the row's columns, the stamp.
 
 Invariant: what passes here fits the table's Arrow schema, so folding the journal cannot fail on a
-value: types are checked, lone surrogates become "?", integers fit 64 bits, NaN and inf stay; a map is the list of its
-entries, for Arrow reads no map from JSON.
+value: types are checked, lone surrogates become "?", integers fit 64 bits, NaN and inf stay; a map
+is the list of its entries, for Arrow reads no map from JSON.
 
     Score(rd=nan, ...) -> {"score_id": "77b1...", ..., "rd": nan, "run_id": ..., "created_at": ...}
 """

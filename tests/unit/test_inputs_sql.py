@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from flows.recipes.plan import STAGES
+from infra.runs.run import config_json
 from infra.storage import CorpusWriter
 from sql.database import Database, connect, names
 from sql.pending import count_pending, stream_pending
@@ -53,14 +53,14 @@ def ask(tmp_path: Path) -> Ask:
     """ask(stage, *rows, config=..., shard=...): what `stage` has left to do over BASE and rows."""
 
     def asked(
-        reads: str, *rows: Made, config: BaseModel | None = None, shard: int | None = None
+        reads: str, *rows: Made, config: StageConfig | None = None, shard: int | None = None
     ) -> Records:
         database = connect(sample.write_rows(tmp_path / "corpus", [*BASE, *rows]))
         database.set_run(RUN_ID, FINGERPRINTS)
         query: dict[str, Any] = {
             "reads": reads, "table": TABLES[reads], "shard": shard,
             "fingerprint": FINGERPRINTS.get(reads, FINGERPRINTS["evaluate-base"]),
-            "config": (config or CONFIGS[reads]()).model_dump_json(),
+            "config": config_json(config or CONFIGS[reads]()),
         }  # fmt: skip
         found = list(stream_pending(database, **query))
         assert count_pending(database, **query) == len(found)
@@ -84,7 +84,7 @@ def empty() -> Database:
 def test_binds_on_an_empty_corpus(empty: Database, reads: str) -> None:
     query = {
         "reads": reads, "table": TABLES[reads], "fingerprint": "fp", "shard": None,
-        "config": CONFIGS[reads]().model_dump_json(),
+        "config": config_json(CONFIGS[reads]()),
     }  # fmt: skip
     assert count_pending(empty, **query) == 0
     assert list(stream_pending(empty, **query)) == []
@@ -422,7 +422,7 @@ def test_the_cutoff_is_the_rd_of_the_kept_fraction(
     wrong = rationale("generate", P0, candidate=9, verdict="wrong")
     config = SelectConfig(keep_fraction=fraction)
     (found,) = ask("select", *chains, *scores, wrong, config=config)
-    assert found["rd_cutoff"] == cutoff
+    assert found["cutoff"] == cutoff
 
 
 def test_only_what_select_compares_brings_its_text(ask: Ask) -> None:

@@ -39,7 +39,7 @@ def run(
     *candidates: Considered, cutoff: float | None = None, **settings: Any
 ) -> dict[tuple[str, str], Selection]:
     record = SelectRecord(
-        record_id="p", problem_id="p", candidates=tuple(candidates), rd_cutoff=cutoff
+        record_id="p", problem_id="p", candidates=tuple(candidates), cutoff=cutoff
     )
     rows = asyncio.run(select(record, ports(), SelectConfig.model_validate(settings)))
     found = {(row.rationale_id, row.condition): row for row in rows}
