@@ -83,7 +83,8 @@ GOLDEN: dict[str, list[tuple[Any, ...]]] = {
 # Row counts of what is too wide to spell out.
 NUM_ROWS = {
     "stg_memberships": 4, "stg_problems": 4, "stg_candidates": 1, "stg_rationales": 7,
-    "stg_difficulties": 2, "stg_scores": 2, "stg_score_values": 4, "stg_selections": 2, "stg_examples": 2,
+    "stg_difficulties": 2, "stg_scores": 2, "stg_score_values": 4,
+    "stg_selections": 2, "stg_examples": 2,
     "stg_rejections": 2, "stg_evaluations": 3, "stg_models": 1, "stg_runs": 1, "stg_invocations": 1,
     "stg_stored_ids": 35, "stg_error_history": 0, "usage_events": 12, "lineage": 13,
     "published_examples": 2,

@@ -149,9 +149,9 @@ def test_maps_survive_journal_folds_compaction_and_reopening(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("others", [{"a": "high"}, {1: 0.5}, [("a", 1.0)], {"a": None}])
 def test_a_map_that_does_not_fit_is_refused_at_once(tmp_path: Path, others: Any) -> None:
-    with CorpusWriter(tmp_path / "c") as writer:
-        with pytest.raises(ValueError, match=r"scores\.others"):
-            finish(writer, 1, scored(1, others))
+    told = pytest.raises(ValueError, match=r"scores\.others")
+    with CorpusWriter(tmp_path / "c") as writer, told:
+        finish(writer, 1, scored(1, others))
 
 
 def test_scores_of_an_older_version_are_read_and_merged(tmp_path: Path) -> None:
