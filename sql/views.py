@@ -16,7 +16,10 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from tasks.schemas import STAMP, TABLES, Row, Usage
 
-_DUCKDB_TYPES = {str: "varchar", int: "bigint", float: "double", bool: "boolean"}
+_DUCKDB_TYPES: dict[Any, str] = {
+    str: "varchar", int: "bigint", float: "double", bool: "boolean",
+    dict[str, float]: "map(varchar, double)",
+}  # fmt: skip
 # Of every row, whatever its table; null where the table has no such column.
 ALL_ROWS = "raw_rows"
 _OF_ALL_ROWS = ("problem_id", *STAMP, *(item.name for item in fields(Usage)))

@@ -216,6 +216,9 @@ class Score(Row):
     )
     rsr: float | None = column("rank-surprisal ratio, lower is better", default=None)
     naturalness: float | None = column("local naturalness, higher is better", default=None)
+    others: dict[str, float] | None = column(  # noqa: RUF009 - None is no mutable default
+        "scorer -> value, of the scorers that have no column", default=None
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,8 +233,14 @@ class Selection(Row):
     kept: bool = column("whether it goes on to training")
     filter: str = column("filter that decided: accuracy | diversity | difficulty | kept")
     reason: str = column("snake_case reason, e.g. wrong_answer, near_duplicate, rd_above_threshold")
-    rank: int | None = column("rank by RD among the survivors of the problem, from 1", default=None)
-    rd: float | None = column("Rationale Difficulty used", default=None)
+    rank: int | None = column(
+        "rank by the measure among the survivors of the problem, from 1", default=None
+    )
+    rd: float | None = column("Rationale Difficulty, where there is one", default=None)
+    by: str | None = column(
+        'measure chosen by, e.g. "ifd" or "0.5 rd + 0.5 rsr"; null: by RD', default=None
+    )
+    value: float | None = column("the measure's value; null: the measure is RD", default=None)
     duplicate_of: str | None = column(
         "the better rationale it nearly repeats, where diversity decided", default=None
     )
@@ -374,6 +383,7 @@ def _arrow_type(kind: Any) -> pa.DataType:
     if get_origin(kind) in (Union, types.UnionType):
         (kind,) = [arg for arg in get_args(kind) if arg is not type(None)]
     known: dict[Any, pa.DataType] = {
-        str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()
+        str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_(),
+        dict[str, float]: pa.map_(pa.string(), pa.float64()),
     }  # fmt: skip
     return known[kind]

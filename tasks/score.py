@@ -1,46 +1,85 @@
-"""Student scores: Rationale Difficulty (MoRSD 2) and the scorers offered beside it (METHODS 4).
+"""Student scores: one request a rationale, and what each scorer (tasks/scorers) makes of the reply.
 
-RD(q, r, a) = PPL_student(a | q, r) / PPL_student(a | q); lower means the rationale helps more.
 The rationale's own last answer statement is cut off before scoring (`strip_answer`, our choice):
 left in, any rationale would "help" by being copied from.
 
-Invariants: one request a rationale; the answer has the same tokens with and without the rationale,
-so an empty rationale has RD 1 (difference: 0). Formulas and measurements: docs/scoring.md.
+Invariants: one request a rationale, whichever scorers; Rationale Difficulty is always computed;
+scorers that have no column of their own are in `others`, only those that have a value.
+Formulas and measurements: docs/scoring.md.
 
 A sample row: Score(rationale_id="ab12", num_tokens=96, rd=0.41, ifd=0.87, grape=-0.63, rsr=3.1)
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from tasks.costs import CostBook, Expectation, ExpectedUsage
+from tasks.errors import UsageError
 from tasks.ports import Ports, Prompt, ScoreRequest, TokenScores
 from tasks.schemas import Score
+from tasks.scorers import COLUMNS, SCORERS
+from tasks.scorers.scorer import RdForm, Scored, Scorer, Texts, mean_nll, perplexity
 from tasks.stage import Record, Stage, StageConfig
 
 Kind = Literal["long", "rewritten", "compressed"]
-Scorer = Literal["rd", "ifd", "grape", "rsr", "naturalness"]
 
 
 class ScoreConfig(StageConfig):
     """Which scores, and RD's form. Defaults: METHODS 3.2 and 4."""
 
     kinds: tuple[Kind, ...] = ("long", "rewritten", "compressed")
-    scorers: tuple[Scorer, ...] = ("rd", "ifd", "grape", "rsr")
-    rd_form: Literal["ratio", "difference"] = "ratio"
+    scorers: tuple[str, ...] = ("rd", "ifd", "grape", "rsr")
+    rd_form: RdForm = "ratio"
     strip_answer: bool = True
     answer_template: str = "The answer is {answer}."
     rank_clip: int = Field(default=100, ge=1, description="RSR: ranks above this count as this")
     window_steps: int = Field(
         default=2, ge=0, description="naturalness: steps of context; each is one more to compute"
     )
+    options: dict[str, dict[str, Any]] = Field(
+        default={}, description="scorer -> its own settings, for scorers that declare some"
+    )
+
+    @field_validator("scorers")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            SCORERS.entry(name)  # raises an error that names those there are
+        return names
+
+    @model_validator(mode="after")
+    def _check_options(self) -> Self:
+        for name in self.options:
+            if name not in self.scorers or SCORERS[name].options is None:
+                raise ValueError(f"options.{name}: {name!r} is no scorer of score.scorers with any")
+        for name in self.scorers:
+            self.options_of(name)
+        return self
+
+    def sources(self) -> tuple[str, ...]:
+        """Hashes of the plug-ins among its scorers."""
+        return tuple(sha for name in sorted(set(self.scorers)) if (sha := SCORERS.entry(name).sha))
+
+    def options_of(self, name: str) -> BaseModel | None:
+        """The settings of a scorer's own, None where it declares none. Raises UsageError."""
+        model = SCORERS[name].options
+        try:
+            return None if model is None else model.model_validate(self.options.get(name, {}))
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, ("options", name, *first["loc"])))
+            raise UsageError(f"{key}: {first['msg']}") from None
+
+
+def score_passes(config: ScoreConfig) -> float:
+    """How many times a rationale goes through the student, counted in its own length."""
+    return 1 + sum(SCORERS[name].passes(config) for name in set(config.scorers))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,116 +101,110 @@ def without_answer(text: str) -> str:
     return (head + _ANSWER_LINE.sub("", tail)).rstrip() or text
 
 
-def mean_nll(scores: TokenScores) -> float:
-    """Mean negative log-likelihood of a token, nats; 0 for no token."""
-    return -math.fsum(scores.logprobs) / len(scores.logprobs) if scores.logprobs else 0.0
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What a scorer asks of the student beside the shared texts."""
 
-
-def perplexity(nll: float) -> float:
-    """exp(nll), infinite instead of an overflow."""
-    return math.exp(nll) if nll < 700 else math.inf
-
-
-def rationale_difficulty(
-    *, nll_given: float, nll_alone: float, form: Literal["ratio", "difference"]
-) -> float:
-    """RD from the answer's mean negative log-likelihood with and without the rationale."""
-    difference = nll_given - nll_alone
-    return perplexity(difference) if form == "ratio" else difference
-
-
-def instruction_difficulty(given: TokenScores, unconditional: TokenScores) -> float | None:
-    """IFD: cross-entropy behind the question over cross-entropy without; None for no surprise."""
-    alone = mean_nll(unconditional)
-    return mean_nll(given) / alone if alone > 0 else None
-
-
-def rank_surprisal_ratio(scores: TokenScores, *, rank_clip: int) -> float | None:
-    """RSR: sum of clipped ranks over the sum of surprisals; None for no surprise at all."""
-    surprisal = -math.fsum(scores.logprobs)
-    ranks = sum(min(rank, rank_clip) for rank in scores.ranks)
-    return ranks / surprisal if surprisal > 0 else None
-
-
-def local_naturalness(steps: Sequence[TokenScores]) -> float | None:
-    """Mean over steps of a step's mean log-probability behind its window; None for no step."""
-    return -math.fsum(map(mean_nll, steps)) / len(steps) if steps else None
-
-
-def split_steps(text: str) -> list[str]:
-    """The lines that say something, each with its line break and the blank lines behind it.
-
-    Joined they are the text again, but for blank lines before the first.
-    """
-    steps: list[str] = []
-    for line in text.splitlines(keepends=True):
-        if line.strip():
-            steps.append(line)
-        elif steps:
-            steps[-1] += line
-    return steps
+    scorer: Scorer
+    texts: Texts
+    requests: Sequence[ScoreRequest]
 
 
 def score_request(record: ScoreRecord, prompt: Prompt, config: ScoreConfig) -> ScoreRequest:
     """All that one rationale asks of the student, in one request.
 
     Its own targets are the rationale, a line break that nobody reads, and the answer; beside it are
-    the answer alone and, where wanted, the rationale alone and each step behind its window.
+    the answer alone and what the scorers want, in the order of the registry.
     """
-    rationale = without_answer(record.text) if config.strip_answer else record.text
-    answer = config.answer_template.format(answer=record.answer)
-    beside = [ScoreRequest(prompt=prompt, targets=(answer,))]
-    if "ifd" in config.scorers:
-        beside.append(ScoreRequest(prompt=None, targets=(rationale,)))
-    if "naturalness" in config.scorers:
-        steps, window = split_steps(rationale), config.window_steps
-        beside += [
-            ScoreRequest(prompt=None, context=tuple(steps[max(0, i - window) : i]), targets=(step,))
-            for i, step in enumerate(steps)
-        ]
-    between = "\n" if rationale else ""
-    return ScoreRequest(prompt=prompt, targets=(rationale, between, answer), beside=tuple(beside))
+    texts = _texts(record, prompt, config)
+    return _request(texts, _asked(texts, config))
+
+
+def _request(texts: Texts, asked: Sequence[_Asked]) -> ScoreRequest:
+    alone = ScoreRequest(prompt=texts.prompt, targets=(texts.answer,))
+    between = "\n" if texts.rationale else ""
+    return ScoreRequest(
+        prompt=texts.prompt,
+        targets=(texts.rationale, between, texts.answer),
+        beside=(alone, *(request for one in asked for request in one.requests)),
+    )
+
+
+def _texts(record: ScoreRecord, prompt: Prompt, config: ScoreConfig) -> Texts:
+    return Texts(
+        rationale_id=record.record_id,
+        prompt=prompt,
+        rationale=without_answer(record.text) if config.strip_answer else record.text,
+        answer=config.answer_template.format(answer=record.answer),
+        settings=config,
+    )
+
+
+def _asked(shared: Texts, config: ScoreConfig) -> list[_Asked]:
+    """Of those listed, and always of RD; in the order of the registry, not of the list."""
+    asked = []
+    for name in SCORERS:
+        if name in ("rd", *config.scorers):
+            texts = replace(shared, options=config.options_of(name))
+            scorer = SCORERS[name]
+            asked.append(_Asked(scorer=scorer, texts=texts, requests=scorer.beside(texts)))
+    return asked
 
 
 async def score(record: ScoreRecord, ports: Ports, config: ScoreConfig) -> Sequence[Score]:
     """One Score row a rationale."""
     student = ports.scoring["student"]
     prompt = ports.prompts.render("generate", question=record.question)
-    scored = await student.score(score_request(record, prompt, config))
-    return [_row(record, student.name, config, scored)]
+    texts = _texts(record, prompt, config)
+    asked = _asked(texts, config)
+    rationale, _, answer, answer_alone, *beside = await student.score(_request(texts, asked))
+    shared = Scored(
+        texts=texts, rationale=rationale, answer=answer, answer_alone=answer_alone, seed=ports.seed
+    )
+    return [_row(record, student.name, shared, _values(shared, asked, beside))]
+
+
+def _values(
+    shared: Scored, asked: Sequence[_Asked], beside: Sequence[TokenScores]
+) -> dict[str, float | None]:
+    """Scorer -> its value. `beside`: what all of them asked for, one after another."""
+    values: dict[str, float | None] = {}
+    start = 0
+    for one in asked:
+        stop = start + sum(len(request.targets) for request in one.requests)
+        scored = replace(shared, texts=one.texts, beside=tuple(beside[start:stop]))
+        values[one.scorer.name] = one.scorer.value(scored)
+        start = stop
+    return values
 
 
 def _row(
-    record: ScoreRecord, student: str, config: ScoreConfig, scored: Sequence[TokenScores]
+    record: ScoreRecord, student: str, shared: Scored, values: Mapping[str, float | None]
 ) -> Score:
-    rationale, _, answer, answer_alone, *more = scored
-    unconditional = more.pop(0) if "ifd" in config.scorers else None
-    nll, nll_given, nll_alone = map(mean_nll, (rationale, answer, answer_alone))
-    wanted = config.scorers if rationale.logprobs else ()
+    rd = values["rd"]
+    assert rd is not None
+    others = {n: v for n, v in values.items() if n not in COLUMNS and v is not None}
     return Score(
         rationale_id=record.record_id,
         problem_id=record.problem_id,
         student=student,
-        num_tokens=len(rationale.logprobs),
-        num_answer_tokens=len(answer.logprobs),
-        ppl_rationale=perplexity(nll),
-        ppl_answer=perplexity(nll_alone),
-        ppl_answer_given_rationale=perplexity(nll_given),
-        rd=rationale_difficulty(nll_given=nll_given, nll_alone=nll_alone, form=config.rd_form),
-        ifd=instruction_difficulty(rationale, unconditional) if unconditional else None,
-        grape=-nll if "grape" in wanted else None,
-        rsr=rank_surprisal_ratio(rationale, rank_clip=config.rank_clip)
-        if "rsr" in wanted
-        else None,
-        naturalness=local_naturalness(more),
+        num_tokens=len(shared.rationale.logprobs),
+        num_answer_tokens=len(shared.answer.logprobs),
+        ppl_rationale=perplexity(mean_nll(shared.rationale)),
+        ppl_answer=perplexity(mean_nll(shared.answer_alone)),
+        ppl_answer_given_rationale=perplexity(mean_nll(shared.answer)),
+        rd=rd,
+        ifd=values.get("ifd"),
+        grape=values.get("grape"),
+        rsr=values.get("rsr"),
+        naturalness=values.get("naturalness"),
+        others=others or None,
     )
 
 
 def _usage(book: CostBook, config: ScoreConfig) -> ExpectedUsage:
     """Behind its question; for some scorers also without it, or step by step in windows."""
-    passes = 1 + ("ifd" in config.scorers)
-    passes += (1 + config.window_steps) * ("naturalness" in config.scorers)
-    read = book.question + passes * book.mean_length(config.kinds)
+    read = book.question + score_passes(config) * book.mean_length(config.kinds)
     return ExpectedUsage(requests=1, prompt_tokens=read)
 
 

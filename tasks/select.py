@@ -1,11 +1,15 @@
 """MoRSD selection: accuracy, then diversity, then difficulty, in this order (METHODS 3.3).
 
 Invariant: every rationale considered leaves with exactly one Selection row, kept or dropped by one
-named filter; of two near-duplicates the one with the lower RD survives.
+named filter; of two near-duplicates the one that is better by the measure survives.
+
+The measure is Rationale Difficulty, another scorer, or a weighted mean of ranks (`select.by`).
+A sample: SelectConfig(by={"rd": 0.5, "rsr": 0.5}).measure == "0.5 rd + 0.5 rsr"
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections import Counter
@@ -14,11 +18,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from tasks.costs import Expectation, ExpectedUsage
 from tasks.ports import Ports
 from tasks.schemas import Selection
+from tasks.scorers import SCORERS
 from tasks.stage import Record, Stage, StageConfig
 
 Kind = Literal["long", "rewritten"]
@@ -31,26 +36,101 @@ class SelectConfig(StageConfig):
     with_compressed: bool = False
     ngram: int = Field(default=3, ge=1, description="words an n-gram")
     max_similarity: float = Field(default=0.8, gt=0, le=1)
-    max_rd: float = Field(default=1.0, description="below 1 the rationale helps this student")
+    max_rd: float = Field(
+        default=1.0, description="below 1 the rationale helps this student; only where by is rd"
+    )
     keep_per_problem: int | None = Field(default=1, ge=1)
     keep_fraction: float | None = Field(default=None, gt=0, le=1)
+    by: str | dict[str, float] = Field(
+        default="rd", description="a scorer, or scorer -> weight: a weighted mean of ranks"
+    )
+    threshold: float | None = Field(
+        default=None,
+        allow_inf_nan=False,
+        description="worst value of `by` kept, where it is not rd; of weighted ranks 0..1",
+    )
+
+    @field_validator("by", mode="before")
+    @classmethod
+    def _known(cls, by: Any) -> Any:
+        weights = {by: 1.0} if isinstance(by, str) else by
+        if not isinstance(weights, dict) or not weights:
+            raise ValueError("a scorer's name, or weights such as {rd = 0.5, rsr = 0.5}")
+        for name, weight in weights.items():
+            SCORERS.entry(name)  # raises an error that names those there are
+            if isinstance(weight, bool) or not isinstance(weight, int | float):
+                raise ValueError(f"the weight of {name!r} is no number: {weight!r}")
+            if not 0 < weight < math.inf:
+                raise ValueError(f"the weight of {name!r} must be above 0 and finite")
+        return by
+
+    @model_validator(mode="after")
+    def _check_threshold(self) -> Self:
+        if self.threshold is None:
+            return self
+        if self.by == "rd":
+            raise ValueError("threshold: where select.by is rd it is select.max_rd, set that")
+        if self.by_ranks and not 0 <= self.threshold <= 1:
+            raise ValueError("threshold: weighted ranks are 0 (the best of the run) to 1")
+        return self
+
+    @property
+    def by_ranks(self) -> bool:
+        """Whether the measure is a weighted mean of ranks."""
+        return not isinstance(self.by, str)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Scorer -> weight, by name: what they are and not in which order decides the rows."""
+        return {self.by: 1.0} if isinstance(self.by, str) else dict(sorted(self.by.items()))
+
+    @property
+    def measure(self) -> str:
+        """In words, as a row tells it: "ifd", "0.5 rd + 0.5 rsr"."""
+        if isinstance(self.by, str):
+            return self.by
+        return " + ".join(f"{weight:g} {name}" for name, weight in self.weights.items())
+
+    @property
+    def sign(self) -> int:
+        """1 or -1: times the measure, less is better. Ranks are lower for the better."""
+        return SCORERS[self.by].sign if isinstance(self.by, str) else 1
+
+    def for_query(self) -> str:
+        """With what the query cannot know: which scorers, and in which direction."""
+        measures = [
+            {"scorer": name, "weight": weight, "sign": SCORERS[name].sign}
+            for name, weight in self.weights.items()
+        ]
+        return json.dumps(
+            {
+                **json.loads(self.model_dump_json()),
+                "by_rd": self.by == "rd",
+                "by_ranks": self.by_ranks,
+                "measures": [] if self.by == "rd" else measures,
+            }
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Considered:
-    """One rationale up for selection. `rd` None: it was not scored (its answer is wrong)."""
+    """One rationale up for selection. `rd` None: it was not scored (its answer is wrong).
+
+    `value`: of the measure, where that is not RD; None where it has none.
+    """
 
     rationale_id: str
     condition: str  # original | compressed
     verdict: str
     rd: float | None
     text: str  # empty where it is compared with no other
+    value: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class SelectRecord(Record):
     candidates: tuple[Considered, ...]
-    rd_cutoff: float | None  # RD below which keep_fraction of the run's correct rationales lie
+    cutoff: float | None  # cost up to which keep_fraction of the run's correct rationales lie
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Self:
@@ -130,17 +210,22 @@ class _Prepared:
         return _similarity(self.ngrams.overlap(other.ngrams), *sizes) >= least
 
 
-def by_rd(candidates: Iterable[Considered]) -> list[Considered]:
-    """Lowest RD first, NaN last; equal RD by id, so the order never depends on arrival."""
-    return sorted(candidates, key=lambda c: (math.isnan(_rd(c)), _order(_rd(c)), c.rationale_id))
+def best_first(candidates: Iterable[Considered], config: SelectConfig) -> list[Considered]:
+    """By cost, those without one last; equals by id, so the order never depends on arrival."""
+    return sorted(candidates, key=lambda c: (*_last(cost_of(c, config)), c.rationale_id))
 
 
-def _order(rd: float) -> float:
-    return 0.0 if math.isnan(rd) else rd
+def cost_of(candidate: Considered, config: SelectConfig) -> float:
+    """The measure so that less is better. NaN: no value; of RD infinity is a value, the worst."""
+    if config.by == "rd":
+        return math.inf if candidate.rd is None else candidate.rd
+    value = candidate.value
+    return math.nan if value is None or not math.isfinite(value) else config.sign * value
 
 
-def _rd(candidate: Considered) -> float:
-    return float("inf") if candidate.rd is None else candidate.rd
+def _last(cost: float) -> tuple[bool, float]:
+    """A key that sorts NaN behind everything."""
+    return (True, 0.0) if math.isnan(cost) else (False, cost)
 
 
 def near_duplicates(ordered: Sequence[Considered], config: SelectConfig) -> dict[str, str]:
@@ -167,59 +252,70 @@ def select_condition(
 ) -> list[Selection]:
     """The three filters over the rationales of one problem considered for one use."""
     accurate = {c.rationale_id for c in candidates if c.verdict == "correct" and c.rd is not None}
-    dropped = [c for c in candidates if c.rationale_id not in accurate]
-    correct = by_rd(c for c in candidates if c.rationale_id in accurate)
+    correct = best_first((c for c in candidates if c.rationale_id in accurate), config)
     duplicates = near_duplicates(correct, config)
+    decided = [
+        (c, _Decision("accuracy", _accuracy_fault(c)))
+        for c in candidates
+        if c.rationale_id not in accurate
+    ]
     rank = 0
-    rows = [_dropped_by_accuracy(c, problem_id) for c in dropped]
     for candidate in correct:
         if twin := duplicates.get(candidate.rationale_id):
-            rows.append(
-                _row(candidate, problem_id, filter_name="diversity", reason="near_duplicate",
-                     duplicate_of=twin)
-            )  # fmt: skip
-            continue
-        rank += 1
-        reason = _difficulty_fault(_rd(candidate), rank=rank, cutoff=cutoff, config=config)
-        name = "difficulty" if reason else "kept"
-        rows.append(
-            _row(candidate, problem_id, filter_name=name, reason=reason or "kept", rank=rank)
-        )
-    return rows
+            decision = _Decision("diversity", "near_duplicate", duplicate_of=twin)
+        else:
+            rank += 1
+            cost = cost_of(candidate, config)
+            fault = _difficulty_fault(cost, rank=rank, cutoff=cutoff, config=config)
+            decision = _Decision("difficulty" if fault else "kept", fault or "kept", rank=rank)
+        decided.append((candidate, decision))
+    return [_row(c, decision, problem_id, config) for c, decision in decided]
+
+
+@dataclass(frozen=True)
+class _Decision:
+    filter: str
+    reason: str
+    rank: int | None = None
+    duplicate_of: str | None = None
 
 
 def _difficulty_fault(
-    rd: float, *, rank: int, cutoff: float | None, config: SelectConfig
+    cost: float, *, rank: int, cutoff: float | None, config: SelectConfig
 ) -> str | None:
-    if not rd <= config.max_rd:  # also NaN
+    if config.by == "rd" and not cost <= config.max_rd:  # also NaN
         return "rd_above_threshold"
+    if config.threshold is not None and not cost <= config.sign * config.threshold:  # also NaN
+        return "beyond_threshold"
     if config.keep_per_problem is not None and rank > config.keep_per_problem:
         return "beyond_keep_per_problem"
-    if cutoff is not None and rd > cutoff:
+    if cutoff is not None and _last(cost) > _last(cutoff):
         return "outside_keep_fraction"
     return None
 
 
-def _dropped_by_accuracy(candidate: Considered, problem_id: str) -> Selection:
+def _accuracy_fault(candidate: Considered) -> str:
     reasons = {"wrong": "wrong_answer", "correct": "not_scored"}
-    reason = reasons.get(candidate.verdict, candidate.verdict)
-    return _row(candidate, problem_id, filter_name="accuracy", reason=reason)
+    return reasons.get(candidate.verdict, candidate.verdict)
 
 
 def _row(
-    candidate: Considered, problem_id: str, *, filter_name: str, reason: str,
-    rank: int | None = None, duplicate_of: str | None = None,
-) -> Selection:  # fmt: skip
+    candidate: Considered, decision: _Decision, problem_id: str, config: SelectConfig
+) -> Selection:
+    """`by` and `value` are empty where the measure is RD, which has its column."""
+    by_rd = config.by == "rd"
     return Selection(
         rationale_id=candidate.rationale_id,
         problem_id=problem_id,
         condition=candidate.condition,
-        kept=filter_name == "kept",
-        filter=filter_name,
-        reason=reason,
-        rank=rank,
+        kept=decision.filter == "kept",
+        filter=decision.filter,
+        reason=decision.reason,
+        rank=decision.rank,
         rd=candidate.rd,
-        duplicate_of=duplicate_of,
+        by=None if by_rd else config.measure,
+        value=None if by_rd else candidate.value,
+        duplicate_of=decision.duplicate_of,
     )
 
 
@@ -229,7 +325,7 @@ async def select(record: SelectRecord, ports: Ports, config: SelectConfig) -> Se
     for condition in ("original", "compressed"):
         group = [c for c in record.candidates if c.condition == condition]
         rows += select_condition(
-            group, problem_id=record.problem_id, cutoff=record.rd_cutoff, config=config
+            group, problem_id=record.problem_id, cutoff=record.cutoff, config=config
         )
     return rows
 

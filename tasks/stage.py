@@ -39,8 +39,12 @@ class StageConfig(BaseModel):
         """Kinds of rationale that a stage before it has to make."""
         return ()
 
+    def for_query(self) -> str:
+        """What the stage's query sees as getvariable('config'): JSON."""
+        return self.model_dump_json()
+
     def sources(self) -> tuple[str, ...]:
-        """Hashes of the plug-ins that these settings use."""
+        """Hashes of the plug-ins that these settings name; they belong in the fingerprint."""
         return ()
 
 

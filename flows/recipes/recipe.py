@@ -8,6 +8,7 @@ A sample: `load_recipe("nano", overrides=["generate.num_candidates=8"], seed=3)`
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,7 @@ from tasks.mix import MixConfig
 from tasks.ports import Role
 from tasks.rewrite import RewriteConfig
 from tasks.score import ScoreConfig
+from tasks.scorers import ALWAYS
 from tasks.select import SelectConfig
 from tasks.stage import Stage, StageConfig
 from tasks.verify import VerifyConfig
@@ -95,6 +97,8 @@ class Recipe(BaseModel):
         if "rewrite" in self.stages:
             self._check_rewrite()
         self._check_kinds()
+        if "select" in self.stages:
+            self._check_select()
         self._check_engines()
         return self
 
@@ -122,6 +126,16 @@ class Recipe(BaseModel):
                         f"stage {stage.name!r} reads chains of kind {kind!r}, and no stage makes "
                         f"them: {_remedy(kind)}"
                     )
+
+    def _check_select(self) -> None:
+        have = (*ALWAYS, *self.score.scorers)
+        if lacking := [name for name in self.select.weights if name not in have]:
+            names = json.dumps([*self.score.scorers, *lacking])
+            needed = "it" if lacking == [self.select.by] else " and ".join(map(repr, lacking))
+            raise ValueError(
+                f"select.by = {self.select.measure!r} needs {needed} in score.scorers: "
+                f"set score.scorers = {names}"
+            )
 
     def _check_engines(self) -> None:
         student = self.models.student

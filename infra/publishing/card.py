@@ -18,14 +18,16 @@ from infra.publishing.methods import filter_settings, methods, model_name, other
 from sql.database import Database
 from tasks.prompts import FOLDER as PROMPTS
 from tasks.prompts import prompt_sha
+from tasks.scorers import SCORERS
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 FACTS = (
-    "run", "size", "lengths", "conditions", "levels", "filters", "prompts", "sources", "funnel",
-    "left_out",
+    "run", "size", "lengths", "conditions", "levels", "filters", "scores", "prompts", "sources",
+    "funnel", "left_out",
 )  # fmt: skip
 REASONS = {  # those that are no words yet when their underscores are gone
     "rd_above_threshold": "RD above the threshold",
+    "beyond_threshold": "beyond the threshold of what was selected by",
     "beyond_keep_per_problem": "beyond the number kept per problem",
     "outside_keep_fraction": "outside the share kept",
     "near_duplicate": "nearly repeats a better chain of the problem",
@@ -85,6 +87,7 @@ def card_text(database: Database, licences: Mapping[str, str], *, content: str) 
         content=content,
         recipe=_cell(run["recipe"]),
         columns=COLUMNS,
+        scorers={name: SCORERS[name] for name in SCORERS},
         student=_cell(model_name(recipe, "student")),
         licences=dict(licences),
         license=identifier(licences),

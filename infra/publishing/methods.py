@@ -23,6 +23,7 @@ COMPRESSED = {  # compress.method -> what it did to a chain
     "one_round": "compressed in one round",
 }
 SELECTED = "selected by how much they help the student (MoRSD, arXiv 2509.23574)"
+SELECTED_BY = "selected by {}, as the student sees them"
 FILTERED = "filtered for right answers and against near-duplicates"
 
 
@@ -34,7 +35,9 @@ def methods(*, prompts: Records, filters: Records, recipe: Settings) -> list[str
     if "compressed" in kinds:
         told.append(COMPRESSED.get(recipe.get("compress", {}).get("method"), "compressed"))
     if dropped:
-        told.append(SELECTED if dropped.get("difficulty") else FILTERED)
+        by = measure(recipe.get("select", {}))
+        selected = SELECTED if by == "RD" else SELECTED_BY.format(by)
+        told.append(selected if dropped.get("difficulty") else FILTERED)
     return told
 
 
@@ -47,21 +50,39 @@ def filter_settings(select: Settings) -> dict[str, str]:
     kept = {
         "accuracy": "right answers that the student could score",
         "diversity": f"of chains of a problem with {size}-gram similarity (Jaccard) from {limit}"
-        " on, the one with the lowest RD",
+        f" on, the one with the {_best(select)}",
     }
     if difficulty := list(_difficulty(select)):
         kept["difficulty"] = "; ".join(difficulty)
     return kept
 
 
+def measure(select: Settings) -> str:
+    """What was selected by: "RD", "ifd", "0.5 rd + 0.5 rsr"."""
+    by = select.get("by", "rd")
+    if isinstance(by, str):
+        return "RD" if by == "rd" else by
+    return " + ".join(f"{weight:g} {name}" for name, weight in sorted(by.items()))
+
+
+def _best(select: Settings) -> str:
+    """Which way is better is the scorer's to say, and a plug-in's may not be here."""
+    by = measure(select)
+    if by == "RD":
+        return "lowest RD"
+    return f"best {by}" if isinstance(select["by"], str) else f"best rank by {by}"
+
+
 def _difficulty(select: Settings) -> Iterable[str]:
-    if (max_rd := select.get("max_rd")) is not None:
+    if measure(select) == "RD" and (max_rd := select.get("max_rd")) is not None:
         yield f"RD up to {max_rd:g}"
+    if (threshold := select.get("threshold")) is not None:
+        yield f"{measure(select)} no worse than {threshold:g}"
     if (num := select.get("keep_per_problem")) is not None:
         lowest = "one" if num == 1 else num
-        yield f"per problem and condition the {lowest} with the lowest RD"
+        yield f"per problem and condition the {lowest} with the {_best(select)}"
     if (share := select.get("keep_fraction")) is not None:
-        yield f"of the run's right answers the {100 * share:g}% with the lowest RD"
+        yield f"of the run's right answers the {100 * share:g}% with the {_best(select)}"
 
 
 def model_name(recipe: Settings, role: str) -> str:

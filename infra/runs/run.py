@@ -13,8 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pydantic import BaseModel
-
 from infra.engines import EngineConfig
 from infra.engines.token_counter import TokenizerCounter
 from infra.placement.plan import Phase, Placement
@@ -29,6 +27,7 @@ from sql.pending import count_pending, stream_pending
 from tasks.errors import LitecotError
 from tasks.ports import Grader, TokenCounter
 from tasks.schemas import Row
+from tasks.stage import StageConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +177,6 @@ class Run:
         return self.corpus.store.folder / "weights"
 
 
-def config_json(config: BaseModel) -> str:
+def config_json(config: StageConfig) -> str:
     """What a query sees of a stage's settings, through getvariable('config')."""
-    return config.model_dump_json()
+    return config.for_query()

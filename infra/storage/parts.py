@@ -48,7 +48,10 @@ def read_entries(bodies: Sequence[str]) -> dict[str, pa.Table]:
         read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
         parse_options=arrow_json.ParseOptions(
             explicit_schema=pa.schema(
-                [(name, pa.list_(pa.struct(list(schema)))) for name, schema in schemas.items()]
+                [
+                    (name, pa.list_(pa.struct([(c.name, _type_as_read(c.type)) for c in schema])))
+                    for name, schema in schemas.items()
+                ]
             ),
             unexpected_field_behavior="ignore",
         ),
@@ -57,8 +60,28 @@ def read_entries(bodies: Sequence[str]) -> dict[str, pa.Table]:
     for name, schema in schemas.items():
         rows = read.column(name).combine_chunks().flatten()
         if len(rows):
-            found[name] = pa.Table.from_arrays(rows.flatten(), schema=schema)
+            columns = map(_as_stored, rows.flatten(), schema.types)
+            found[name] = pa.Table.from_arrays(list(columns), schema=schema)
     return found
+
+
+def _type_as_read(kind: pa.DataType) -> pa.DataType:
+    """In the journal a map is the list of its entries, for Arrow reads none from JSON."""
+    import pyarrow as pa
+
+    if not pa.types.is_map(kind):
+        return kind
+    return pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)]))
+
+
+def _as_stored(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Entries as the map they are."""
+    import pyarrow as pa
+
+    if not pa.types.is_map(kind):
+        return column
+    keys, values = column.values.flatten()
+    return pa.MapArray.from_arrays(column.offsets, keys, values, mask=column.is_null())
 
 
 def merge_parts(store: Store, row_type: type[Row], parts: Sequence[Part]) -> Part:

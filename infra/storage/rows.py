@@ -1,7 +1,8 @@
 """From a step's row to what is stored: the id, the row's columns, the stamp.
 
 Invariant: what passes here fits the table's Arrow schema, so folding the journal cannot fail on a
-value: types are checked, lone surrogates become "?", integers fit 64 bits, NaN and inf stay.
+value: types are checked, lone surrogates become "?", integers fit 64 bits, NaN and inf stay; a map
+is the list of its entries, for Arrow reads no map from JSON.
 
     Score(rd=nan, ...) -> {"score_id": "77b1...", ..., "rd": nan, "run_id": ..., "created_at": ...}
 """
@@ -114,6 +115,12 @@ def _fit_float(value: Any) -> float:
     return float(value)
 
 
+def _fit_map(value: Any) -> list[Stored]:
+    if not isinstance(value, Mapping):
+        raise TypeError("not a map")
+    return [{"key": _fit_text(key), "value": _fit_float(number)} for key, number in value.items()]
+
+
 _FIT: dict[Any, Callable[[Any], Any]] = {
-    str: _fit_text, int: _fit_integer, float: _fit_float, bool: bool
+    str: _fit_text, int: _fit_integer, float: _fit_float, bool: bool, dict[str, float]: _fit_map
 }  # fmt: skip

@@ -3,7 +3,19 @@ with settings as (
     select
         from_json(getvariable('config') -> 'original_kinds', '["varchar"]') as original_kinds,
         (getvariable('config') ->> 'with_compressed')::boolean as with_compressed,
-        (getvariable('config') ->> 'keep_fraction')::double as keep_fraction
+        (getvariable('config') ->> 'keep_fraction')::double as keep_fraction,
+        coalesce((getvariable('config') ->> 'by_rd')::boolean, true) as by_rd,
+        coalesce((getvariable('config') ->> 'by_ranks')::boolean, false) as by_ranks
+),
+-- what is chosen by, none where it is RD; sign -1 where higher is better
+measures as (
+    select unnest(
+        from_json(
+            coalesce(getvariable('config') -> 'measures', '[]'),
+            '[{"scorer": "varchar", "weight": "double", "sign": "tinyint"}]'
+        ),
+        recursive := true
+    )
 ),
 compressed_chains as (
     select
@@ -31,16 +43,68 @@ scored as (
     from considered as c
     left join stg_scores as s using (rationale_id)
 ),
+wanted as (
+    select rationale_id, scorer, value
+    from stg_score_values
+    where list_contains(getvariable('config') ->> '$.measures[*].scorer', scorer)
+),
+valued as (
+    select
+        s.rationale_id, s.condition, m.scorer, m.weight, v.value,
+        -- less is better; null, the last of all, where it is no number to compare
+        case when isfinite(v.value) then m.sign * v.value end as cost
+    from scored as s
+    cross join measures as m
+    left join wanted as v on v.rationale_id = s.rationale_id and v.scorer = m.scorer
+    where s.verdict = 'correct' and s.rd is not null
+),
+ranked as (
+    select
+        rationale_id, condition, weight, cost,
+        -- 0 for the best of the use to 1 for the worst; equals share the middle of their ranks
+        (rank() over by_cost - 1 + (count(*) over (by_cost range between current row and current row) - 1) / 2)
+            / greatest(count(*) over (by_cost rows between unbounded preceding and unbounded following) - 1, 1)
+            as rank
+    from valued, settings
+    where by_ranks
+    window by_cost as (partition by condition, scorer order by cost)
+),
+blended as (
+    select
+        rationale_id, condition,
+        -- sorted, for a sum of floats depends on its order
+        case
+            when count(*) = count(cost)
+                then list_sum(list_sort(list(weight * rank))) / (select list_sum(list(weight)) from measures)
+        end as value
+    from ranked
+    group by rationale_id, condition
+),
+measured as (
+    select rationale_id, condition, value, cost
+    from valued, settings
+    where not by_ranks
+    union all
+    select rationale_id, condition, value, value
+    from blended
+),
+chosen_from as (
+    select s.*, m.value, case when by_rd then s.rd else m.cost end as cost
+    from scored as s
+    cross join settings
+    left join measured as m using (rationale_id, condition)
+),
 placed as (
     select
-        rd,
-        row_number() over (order by rd, rationale_id) as position,
+        cost,
+        row_number() over (order by cost, rationale_id) as position,
         count(*) over () as num_correct
-    from scored
+    from chosen_from
     where verdict = 'correct' and (select keep_fraction from settings) is not null
 ),
 cutoff as (
-    select max(rd) as rd_cutoff
+    -- none where the share reaches those without a value
+    select case when count(*) = count(cost) then max(cost) end as cutoff
     from placed, settings
     where position <= ceil(keep_fraction * num_correct)
 )
@@ -49,13 +113,13 @@ select
     list(
         {
             'rationale_id': rationale_id, 'condition': condition,
-            'verdict': verdict, 'rd': rd, 'kind': kind,
+            'verdict': verdict, 'rd': rd, 'value': value, 'kind': kind,
             -- what may be compared gets its text later, a page at a time: sql/pending.py
             'text_from': case when verdict = 'correct' and rd is not null then created_at end
         }
         order by condition, rationale_id
     ) as candidates,
-    any_value(rd_cutoff) as rd_cutoff
-from scored, cutoff
+    any_value(cutoff) as cutoff
+from chosen_from, cutoff
 group by problem_id
 order by min(created_at), problem_id

@@ -20,7 +20,7 @@ import pytest
 
 from tasks.ports import ScoreRequest
 from tasks.prompts import PromptFiles
-from tasks.score import ScoreConfig, Scorer, ScoreRecord, score_request
+from tasks.score import ScoreConfig, ScoreRecord, score_request
 from tests.tiny_models import SPECIALS, TEMPLATE
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 NUM_PROBLEMS = int(os.environ.get("BENCH_SCORE_PROBLEMS", "8"))
 VOCABULARY = 32_000
 GOALS = {"plain loop": 3.0, "vllm": 1.0}
-SCORERS: dict[str, tuple[Scorer, ...]] = {
+SCORERS: dict[str, tuple[str, ...]] = {
     "rd": ("rd",),
     "morsd's (rd, grape, rsr)": ("rd", "grape", "rsr"),
     "all but naturalness": ("rd", "ifd", "grape", "rsr"),
@@ -95,7 +95,7 @@ def save_model(folder: Path) -> None:
     Qwen2ForCausalLM(config).save_pretrained(folder)
 
 
-def requests(source: str, scorers: tuple[Scorer, ...]) -> list[ScoreRequest]:
+def requests(source: str, scorers: tuple[str, ...]) -> list[ScoreRequest]:
     """What the stage asks: one request a rationale."""
     read, num_problems = SOURCES[source]
     book, config = PromptFiles("default"), ScoreConfig(scorers=scorers)

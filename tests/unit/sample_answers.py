@@ -40,13 +40,14 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
         ("compressed", 16, 31, 1, 1.0),
     ],
     "rd_against_correctness": [
-        (0.0, 1, 0, None, None, None),
-        (0.5, 1, 2, 0.625, 0.625, 1.0),
-        (1.0, 1, 0, None, None, None),
+        ("rd", 0.5, 1, 2, 0.625, 0.625, 1.0),
+        ("length", 0.5, 1, 2, 9.0, 9.0, None),
+        (None, 0.0, 1, 0, None, None, None),
+        (None, 1.0, 1, 0, None, None, None),
     ],
     "rd_against_length": [
-        ("rewritten", 1, None, 0.5, 60.0, 60.0, 60.0),
-        ("compressed", 1, None, 0.75, 30.0, 30.0, 30.0),
+        ("rd", "rewritten", 1, None, 0.5, 60.0, 60.0, 60.0),
+        ("rd", "compressed", 1, None, 0.75, 30.0, 30.0, 30.0),
     ],
     "rebound_by_level": [
         ("easy", "rebound", 1, 2.0, 1.0, 30.0, 1.0),
@@ -59,8 +60,10 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
         ("hard", "answer_changed", 1, 1.0, 3.0, None),
     ],
     "scores_by_outcome": [
-        ("original", "kept", 1, 0.5, None, None, None, None, 9.0),
-        ("compressed", "kept", 1, 0.75, None, None, None, None, 9.0),
+        ("original", "kept", "rd", 1, 0.5),
+        ("original", "kept", "length", 1, 9.0),
+        ("compressed", "kept", "rd", 1, 0.75),
+        ("compressed", "kept", "length", 1, 9.0),
     ],
     "selection_by_level": [
         ("easy", "kept", 2, 1, 1.0, 0.625),

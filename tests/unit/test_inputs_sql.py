@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
+from infra.runs.run import config_json
 from infra.storage import CorpusWriter
 from sql.database import Database, connect, names
 from sql.pending import count_pending, stream_pending
@@ -20,8 +23,11 @@ from tasks.evaluate import EvaluateConfig
 from tasks.rewrite import RewriteConfig
 from tasks.schemas import Candidate, Membership, Problem, Rejection
 from tasks.score import ScoreConfig
-from tasks.select import SelectConfig
+from tasks.scorers import SCORERS
+from tasks.select import SelectConfig, SelectRecord, select
 from tasks.stage import StageConfig
+from tests.fakes import ports
+from tests.selection_reference import Chain, kept
 from tests.unit import sample_corpus as sample
 from tests.unit.sample_corpus import (
     FINGERPRINTS,
@@ -48,19 +54,28 @@ Records = list[dict[str, Any]]
 Ask = Callable[..., Records]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def mine() -> Iterator[None]:
+    """A scorer from outside."""
+    assert "mine" not in SCORERS
+    SCORERS.add(replace(SCORERS["ifd"], name="mine"), origin="test", sha="test")
+    yield
+    SCORERS.remove("test")
+
+
 @pytest.fixture
 def ask(tmp_path: Path) -> Ask:
     """ask(stage, *rows, config=..., shard=...): what `stage` has left to do over BASE and rows."""
 
     def asked(
-        reads: str, *rows: Made, config: BaseModel | None = None, shard: int | None = None
+        reads: str, *rows: Made, config: StageConfig | None = None, shard: int | None = None
     ) -> Records:
         database = connect(sample.write_rows(tmp_path / "corpus", [*BASE, *rows]))
         database.set_run(RUN_ID, FINGERPRINTS)
         query: dict[str, Any] = {
             "reads": reads, "table": TABLES[reads], "shard": shard,
             "fingerprint": FINGERPRINTS.get(reads, FINGERPRINTS["evaluate-base"]),
-            "config": (config or CONFIGS[reads]()).model_dump_json(),
+            "config": config_json(config or CONFIGS[reads]()),
         }  # fmt: skip
         found = list(stream_pending(database, **query))
         assert count_pending(database, **query) == len(found)
@@ -84,7 +99,7 @@ def empty() -> Database:
 def test_binds_on_an_empty_corpus(empty: Database, reads: str) -> None:
     query = {
         "reads": reads, "table": TABLES[reads], "fingerprint": "fp", "shard": None,
-        "config": CONFIGS[reads]().model_dump_json(),
+        "config": config_json(CONFIGS[reads]()),
     }  # fmt: skip
     assert count_pending(empty, **query) == 0
     assert list(stream_pending(empty, **query)) == []
@@ -422,7 +437,144 @@ def test_the_cutoff_is_the_rd_of_the_kept_fraction(
     wrong = rationale("generate", P0, candidate=9, verdict="wrong")
     config = SelectConfig(keep_fraction=fraction)
     (found,) = ask("select", *chains, *scores, wrong, config=config)
-    assert found["rd_cutoff"] == cutoff
+    assert found["cutoff"] == cutoff
+
+
+def scored(made: Made, **values: Any) -> Made:
+    """A scores row with values of other scorers than RD."""
+    row = sample.score(made.id, values.pop("rd", 0.5)).row
+    return Made("score", replace(row, problem_id=made.row.__dict__["problem_id"], **values))
+
+
+def test_select_brings_the_value_of_its_measure(ask: Ask) -> None:
+    other = rationale("generate", P0, candidate=2)
+    rows = [LONG, WRONG, other, scored(LONG, ifd=0.25, others={"random": 0.75}), scored(other)]
+    for by, value in (("ifd", 0.25), ("random", 0.75), ("length", 9.0), ("rd", None)):
+        (found,) = ask("select", *rows, config=SelectConfig(by=by))
+        values = {c["rationale_id"]: c["value"] for c in found["candidates"]}
+        without = 9.0 if by == "length" else None
+        assert values == {LONG.id: value, other.id: without, WRONG.id: None}
+
+
+@pytest.mark.parametrize(
+    ("fraction", "cutoff"),
+    [(0.25, -0.4), (0.5, -0.3), (0.51, -0.2), (0.75, -0.2), (0.76, None), (1.0, None)],
+)
+def test_the_cutoff_of_a_scorer_where_higher_is_better(
+    ask: Ask, fraction: float, cutoff: float | None
+) -> None:
+    """Of 0.4, 0.3, 0.2 and one without a value, which comes last."""
+    chains = [rationale("generate", P0, candidate=n, text=f"t{n}") for n in range(4)]
+    values = [0.2, None, 0.4, 0.3]
+    scores = [scored(c, naturalness=v) for c, v in zip(chains, values, strict=True)]
+    config = SelectConfig(by="naturalness", keep_fraction=fraction)
+    (found,) = ask("select", *chains, *scores, config=config)
+    assert found["cutoff"] == cutoff
+
+
+def test_weighted_ranks_by_hand(ask: Ask) -> None:
+    """Over all shards; RD 0.1 0.2 0.2 0.4 is 0 0.5 0.5 1, grape -1 -2 -3 -4 is 0 1/3 2/3 1."""
+    chains = [rationale("generate", problem, text=f"t{n}", candidate=n)
+              for n, problem in enumerate([P0, P2, P0, P1])]  # fmt: skip
+    rds, grapes = (0.1, 0.2, 0.2, 0.4), (-1.0, -2.0, -3.0, -4.0)
+    scores = [scored(c, rd=r, grape=g) for c, r, g in zip(chains, rds, grapes, strict=True)]
+    config = SelectConfig(by={"rd": 3, "grape": 1}, keep_fraction=0.5)
+    found = ask("select", *chains, *scores, config=config)
+    values = {c["rationale_id"]: c["value"] for row in found for c in row["candidates"]}
+    expected = [0, (3 * 0.5 + 1 / 3) / 4, (3 * 0.5 + 2 / 3) / 4, 1]
+    assert [values[chain.id] for chain in chains] == pytest.approx(expected)
+    assert {row["cutoff"] for row in found} == {values[chains[1].id]}
+
+
+def test_one_rationale_alone_has_rank_nought(ask: Ask) -> None:
+    config = SelectConfig(by={"rd": 1.0})
+    (found,) = ask("select", LONG, WRONG, scored(LONG, rd=7.0), config=config)
+    assert {c["rationale_id"]: c["value"] for c in found["candidates"]} == {
+        LONG.id: 0.0, WRONG.id: None
+    }  # fmt: skip
+
+
+VALUES = (0.1, 0.2, 0.2, 0.3, 0.5, -0.5, None, math.inf, -math.inf, math.nan)
+MEASURES: list[Any] = [
+    "ifd", "naturalness", "mine", "length", {"rd": 1.0}, {"rd": 0.5, "naturalness": 0.5},
+    {"ifd": 1, "mine": 2, "length": 0.5},
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Database, list[Chain]]:
+    """Values full of ties and gaps, two uses and two shards."""
+    rows, chains = _drawn_chains(random.Random(5))
+    database = connect(sample.write_rows(tmp_path_factory.mktemp("drawn") / "c", [*BASE, *rows]))
+    database.set_run(RUN_ID, FINGERPRINTS)
+    return database, chains
+
+
+@pytest.mark.parametrize("by", MEASURES, ids=str)
+@pytest.mark.parametrize("settings", [
+    {}, {"fraction": 0.3, "per_problem": None}, {"worst": 0.25, "per_problem": 2},
+], ids=str)  # fmt: skip
+def test_selection_is_that_of_the_reference(
+    drawn: tuple[Database, list[Chain]], by: Any, settings: dict[str, Any]
+) -> None:
+    """Query and filters together."""
+    database, chains = drawn
+    settings = {**settings, **({"worst": 9.0} if by == "length" and "worst" in settings else {})}
+    config = SelectConfig(
+        by=by, threshold=settings.get("worst"), keep_fraction=settings.get("fraction"),
+        keep_per_problem=settings.get("per_problem", 1), with_compressed=True,
+    )  # fmt: skip
+    found = stream_pending(
+        database, reads="select", table="selections", fingerprint="fp", shard=None,
+        config=config_json(config),
+    )  # fmt: skip
+    decided = [
+        row
+        for record in map(SelectRecord.from_row, found)
+        for row in asyncio.run(select(record, ports(), config))
+    ]
+    assert len(decided) == len(chains)
+    ours = {(row.rationale_id, row.condition) for row in decided if row.kept}
+    assert ours == kept(chains, by=by, **settings)
+    assert ours
+
+
+def _drawn_chains(draw: random.Random) -> tuple[list[Made], list[Chain]]:
+    """Long chains, each with a kept round of compression: the two uses."""
+    rows: list[Made] = []
+    chains: list[Chain] = []
+    for number in range(40):
+        problem = draw.choice([P0, P1, P2])
+        words = draw.choice(["one two three four", "one two three four five", f"text {number} x"])
+        long = rationale("generate", problem, candidate=number, text=words, verdict=_verdict(draw))
+        short = rationale(
+            "compress", problem, kind="compressed", parent_id=long.id, round=1, chosen=True,
+            text=words, verdict=_verdict(draw),
+        )  # fmt: skip
+        for made, condition in ((long, "original"), (short, "compressed")):
+            is_correct = made.row.__dict__["verdict"] == "correct"
+            values = _drawn_values(draw) if is_correct and draw.random() < 0.9 else {}
+            chains.append(
+                Chain(rationale_id=made.id, problem_id=problem, text=words, condition=condition,
+                      is_correct=is_correct, values=values)
+            )  # fmt: skip
+            rows += [made, *([_scores_row(made, values)] if values else [])]
+    return rows, chains
+
+
+def _verdict(draw: random.Random) -> str:
+    return draw.choice(["correct", "correct", "correct", "wrong"])
+
+
+def _drawn_values(draw: random.Random) -> dict[str, Any]:
+    drawn = {name: draw.choice(VALUES) for name in ("ifd", "naturalness", "mine")}
+    return {**drawn, "rd": draw.choice([0.1, 0.2, 0.9, math.inf]), "length": 9.0}
+
+
+def _scores_row(made: Made, values: dict[str, Any]) -> Made:
+    others = None if values["mine"] is None else {"mine": values["mine"]}
+    shown = {name: values[name] for name in ("rd", "ifd", "naturalness")}
+    return scored(made, **shown, others=others)
 
 
 def test_only_what_select_compares_brings_its_text(ask: Ask) -> None:

@@ -15,17 +15,15 @@ from tasks.schemas import Score
 from tasks.score import (
     ScoreConfig,
     ScoreRecord,
-    instruction_difficulty,
-    local_naturalness,
-    mean_nll,
-    perplexity,
-    rank_surprisal_ratio,
-    rationale_difficulty,
     score,
     score_request,
-    split_steps,
     without_answer,
 )
+from tasks.scorers.ifd import instruction_difficulty
+from tasks.scorers.naturalness import local_naturalness, split_steps
+from tasks.scorers.rd import rationale_difficulty
+from tasks.scorers.rsr import rank_surprisal_ratio
+from tasks.scorers.scorer import mean_nll, perplexity
 from tests.fakes import TableScorer, ports
 
 TEXT = "two and two are four\nThe answer is 4."

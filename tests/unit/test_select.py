@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import json
 import math
 import re
 from collections.abc import Sequence
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from tasks.schemas import Selection
 from tasks.select import (
@@ -39,7 +42,7 @@ def run(
     *candidates: Considered, cutoff: float | None = None, **settings: Any
 ) -> dict[tuple[str, str], Selection]:
     record = SelectRecord(
-        record_id="p", problem_id="p", candidates=tuple(candidates), rd_cutoff=cutoff
+        record_id="p", problem_id="p", candidates=tuple(candidates), cutoff=cutoff
     )
     rows = asyncio.run(select(record, ports(), SelectConfig.model_validate(settings)))
     found = {(row.rationale_id, row.condition): row for row in rows}
@@ -255,3 +258,168 @@ def test_a_near_duplicate_names_the_better_one() -> None:
     assert {key[0]: row.duplicate_of for key, row in found.items()} == {
         "a": None, "twin": "a", "b": None
     }  # fmt: skip
+
+
+# --- by other measures than RD
+
+
+def by(name: Any = "grape", **settings: Any) -> dict[str, Any]:
+    return {"by": name, **settings}
+
+
+def valued(name: str, value: float | None, text: str = CHAIN, **fields: Any) -> Considered:
+    """A right, scored rationale with a value of the measure; its RD says the opposite."""
+    rd = 0.5 if value is None or not math.isfinite(value) else abs(value)
+    return considered(name, text, value=value, **{"rd": rd, **fields})
+
+
+@pytest.mark.parametrize(
+    ("name", "better", "worse"),
+    [("ifd", 0.2, 0.4), ("rsr", 1.0, 2.0), ("length", 10, 20), ("random", 0.1, 0.2),
+     ("grape", -0.2, -0.4), ("naturalness", -1.0, -2.0), ({"rd": 1, "grape": 1}, 0.1, 0.9)],
+)  # fmt: skip
+def test_each_scorer_goes_in_its_direction(name: Any, better: float, worse: float) -> None:
+    settings = by(name, keep_per_problem=1)
+    found = run(valued("a", worse), valued("b", better, OTHER), **settings)
+    assert {key[0]: (row.kept, row.rank) for key, row in found.items()} == {
+        "a": (False, 2), "b": (True, 1)
+    }  # fmt: skip
+    twins = decisions(valued("a", worse), valued("b", better), **settings)
+    assert twins == {"a": ("diversity", "near_duplicate"), "b": ("kept", "kept")}
+
+
+@pytest.mark.parametrize(
+    ("name", "kept", "dropped"), [("ifd", [0.1, 0.5], [0.51]), ("grape", [0.9, 0.5], [0.49])]
+)
+def test_the_threshold_is_the_worst_kept(
+    name: str, kept: list[float], dropped: list[float]
+) -> None:
+    texts = {value: f"text number {value}" for value in (*kept, *dropped)}
+    settings = by(name, threshold=0.5, keep_per_problem=None)
+    found = decisions(*(valued(str(v), v, text) for v, text in texts.items()), **settings)
+    assert {key for key, told in found.items() if told == ("kept", "kept")} == set(map(str, kept))
+    for value in dropped:
+        assert found[str(value)] == ("difficulty", "beyond_threshold")
+
+
+@pytest.mark.parametrize("name", ["ifd", "grape", {"rd": 1.0}])
+@pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf])
+def test_no_value_comes_last_and_is_never_kept_by_a_threshold(
+    name: Any, value: float | None
+) -> None:
+    rows = valued("a", value), valued("b", 0.9, OTHER), valued("c", 0.9, "something else")
+    found = run(*rows, **by(name, threshold=1.0 if name != "grape" else 0.0))
+    assert (found["a", "original"].reason, found["a", "original"].rank) == ("beyond_threshold", 3)
+    assert found["b", "original"].kept
+    alone = run(rows[0], **by(name))
+    assert alone["a", "original"].kept  # nothing asked for a value, and there is no better one
+    twins = decisions(valued("a", value), valued("b", 0.9), **by(name))
+    assert twins["a"] == ("diversity", "near_duplicate")
+
+
+@pytest.mark.parametrize(("name", "sign"), [("ifd", 1), ("grape", -1)])
+def test_the_cutoff_is_a_cost(name: str, sign: int) -> None:
+    """What the query gives: the measure with its sign, less is better."""
+    rows = [valued(str(n), sign * n / 10, f"text {n} of them") for n in range(5)]
+    found = run(*rows, valued("none", None, OTHER), cutoff=0.2, **by(name, keep_per_problem=None))
+    assert {key[0] for key, row in found.items() if row.kept} == {"0", "1", "2"}
+    assert found["3", "original"].reason == "outside_keep_fraction"
+    assert found["none", "original"].reason == "outside_keep_fraction"
+
+
+def test_max_rd_is_for_rd_alone() -> None:
+    assert decisions(valued("a", -0.1, rd=5.0), **by("grape")) == {"a": ("kept", "kept")}
+
+
+def test_rows_tell_the_measure_but_for_rd() -> None:
+    (row,) = run(considered("a", rd=0.25, value=0.25)).values()
+    assert (row.by, row.value, row.rd) == (None, None, 0.25)
+    (row,) = run(valued("a", -0.5, rd=0.25), **by("grape")).values()
+    assert (row.by, row.value, row.rd) == ("grape", -0.5, 0.25)
+    (row,) = run(valued("a", 0.5, rd=0.25), **by({"rsr": 0.5, "rd": 0.5})).values()
+    assert (row.by, row.value, row.rd) == ("0.5 rd + 0.5 rsr", 0.5, 0.25)
+    (row,) = run(considered("w", verdict="wrong", rd=None), **by("grape")).values()
+    assert (row.by, row.value, row.rd) == ("grape", None, None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"by": "perplexity"}, "no scorer 'perplexity'; there are: grape, ifd"),
+        ({"by": {"rd": 1, "perplexity": 1}}, "no scorer 'perplexity'; there are"),
+        ({"by": {}}, "a scorer's name, or weights such as"),
+        ({"by": 3}, "a scorer's name, or weights such as"),
+        ({"by": {"rd": 0}}, "the weight of 'rd' must be above 0"),
+        ({"by": {"rd": math.inf}}, "the weight of 'rd' must be above 0 and finite"),
+        ({"by": {"rd": math.nan}}, "the weight of 'rd' must be above 0 and finite"),
+        ({"by": {"rd": "much"}}, "the weight of 'rd' is no number"),
+        ({"by": {"rd": True}}, "the weight of 'rd' is no number"),
+        ({"threshold": 0.5}, "where select.by is rd it is select.max_rd"),
+        ({"by": {"rd": 1.0}, "threshold": 1.5}, "weighted ranks are 0"),
+        ({"by": "ifd", "threshold": math.inf}, "finite"),
+    ],
+)
+def test_wrong_settings_are_one_line(settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(told)) as caught:
+        SelectConfig.model_validate(settings)
+    assert len(caught.value.errors()) == 1
+
+
+def test_the_order_of_weights_means_nothing() -> None:
+    one, other = ({"rd": 0.5, "rsr": 0.25}, {"rsr": 0.25, "rd": 0.5})
+    assert SelectConfig(by=one).measure == SelectConfig(by=other).measure
+    query = [json.loads(SelectConfig(by=some).for_query()) for some in (one, other)]
+    assert query[0]["measures"] == query[1]["measures"]
+
+
+NAMES = ["rd", "ifd", "grape", "rsr", "naturalness", "length", "random"]
+odd = st.none() | st.sampled_from([0.1, 0.5, 0.5, 0.9, -0.5, math.inf, -math.inf, math.nan])
+measured = st.lists(
+    st.builds(
+        Considered,
+        rationale_id=st.uuids().map(str),
+        condition=st.just("original"),
+        verdict=st.sampled_from(["correct", "correct", "wrong"]),
+        text=st.sampled_from([CHAIN, OTHER, "short", "other", ""]),
+        rd=st.sampled_from([0.1, 0.5, 0.9, 1.5]),
+        value=odd,
+    ),
+    max_size=8,
+    unique_by=lambda c: c.rationale_id,
+)
+
+
+@given(measured, st.sampled_from(NAMES[1:]), st.none() | st.sampled_from([0.5, 0.1]), st.data())
+def test_properties_of_selection_by_any_scorer(
+    some: list[Considered], name: str, threshold: float | None, data: st.DataObject
+) -> None:
+    keep = data.draw(st.sampled_from([1, 2, None]))
+    settings = by(name, threshold=threshold, keep_per_problem=keep)
+    found = run(*some, **settings)
+    assert _told(found) == _told(run(*data.draw(st.permutations(some)), **settings))
+    assert len(found) == len(some)
+    higher = name in ("grape", "naturalness")
+    ranked = sorted((row for row in found.values() if row.rank), key=lambda row: row.rank or 0)
+    for better, worse in itertools.pairwise(ranked):
+        if not _is_number(better.value):
+            assert not _is_number(worse.value)
+        elif _is_number(worse.value):
+            assert better.value >= worse.value if higher else better.value <= worse.value
+    kept = [row for row in ranked if row.kept]
+    assert keep is None or len(kept) <= keep
+    assert kept == ranked[: len(kept)]
+    if threshold is not None:
+        within = [
+            row for row in ranked if _is_number(row.value)
+            and (row.value >= threshold if higher else row.value <= threshold)
+        ]  # fmt: skip
+        assert kept == (within if keep is None else within[:keep])
+    for row in found.values():
+        if row.reason == "near_duplicate":
+            twin = found[str(row.duplicate_of), "original"]
+            assert twin.rank is not None
+            assert not (_is_number(row.value) and not _is_number(twin.value))
+
+
+def _is_number(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)

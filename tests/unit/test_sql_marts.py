@@ -88,6 +88,7 @@ GOLDEN: dict[str, list[tuple[Any, ...]]] = {
         ("compressed", "compressor", "written", None, 1, 0),
     ],
     "published_sources": [("sample", 2)],
+    "published_scores": [("rd", 2, 0.625, 0.625), ("length", 2, 9.0, 9.0)],
     "published_size": [(2, 1)],
     "published_left_out": [("ingest", "not_json", 1), ("rewrite", "answer_changed", 1)],
     "problem_sources": [("sample",)],
@@ -147,7 +148,8 @@ ON_EMPTY = {"funnel": 9, "published_size": 1, "num_shards": 1, "num_pending": 1,
 # Row counts of what is too wide to spell out.
 NUM_ROWS = {
     "stg_memberships": 4, "stg_problems": 4, "stg_candidates": 1, "stg_rationales": 7,
-    "stg_difficulties": 2, "stg_scores": 2, "stg_selections": 2, "stg_examples": 2,
+    "stg_difficulties": 2, "stg_scores": 2, "stg_score_values": 4,
+    "stg_selections": 2, "stg_examples": 2,
     "stg_rejections": 2, "stg_evaluations": 3, "stg_models": 1, "stg_runs": 1, "stg_invocations": 1,
     "stg_stored_ids": 35, "stg_error_history": 0, "usage_events": 12, "lineage": 13,
     "published_examples": 2, "published_funnel": 9, "published_run": 1,
@@ -277,7 +279,7 @@ def test_rd_is_ranked_against_length_within_a_kind(tmp_path: Path) -> None:
         rows += [made, sample.score(made.id, rd)]
     database = connect(sample.write_rows(tmp_path / "corpus", rows))
     assert database.run_file("analyses", "rd_against_length").rows == [
-        ("long", 4, 0.9487, 0.25, 37.5, 10.0, 80.0)
+        ("rd", "long", 4, 0.9487, 0.25, 37.5, 10.0, 80.0)
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -17,6 +18,8 @@ import pytest
 from infra.storage import Corpus, CorpusError, CorpusWriter
 from infra.storage.errors import explained
 from infra.storage.local import LocalStore
+from infra.storage.parts import layout
+from sql.database import connect
 from tasks.schemas import TABLES, Problem, Rejection, Row, Run, Score, arrow_schema
 
 
@@ -108,6 +111,78 @@ def test_odd_values_survive(tmp_path: Path) -> None:
     assert row["num_tokens"] == 2**40
     assert (row["ppl_rationale"], row["ppl_answer"]) == (math.inf, 1.0)
     assert math.isnan(float(str(row["rd"])))
+
+
+def scored(number: int, others: Any) -> Score:
+    return Score(
+        rationale_id=f"r{number}", problem_id="p", student="s", num_tokens=1, num_answer_tokens=1,
+        ppl_rationale=1.0, ppl_answer=1.0, ppl_answer_given_rationale=1.0, rd=1.0, others=others,
+    )  # fmt: skip
+
+
+MAPS: list[dict[str, float] | None] = [
+    None, {"a": 0.5, "b": -math.inf}, {}, {"b": math.inf}, None, {"\ud800": 2},
+]  # fmt: skip
+
+
+def test_maps_survive_journal_folds_compaction_and_reopening(tmp_path: Path) -> None:
+    with CorpusWriter(tmp_path / "c", grace_s=0) as writer:
+        for number, others in enumerate(MAPS):
+            finish(writer, number, scored(number, others))
+            if number in (0, 3):
+                writer.flush()
+    with CorpusWriter(tmp_path / "c", grace_s=0) as writer:
+        assert finish(writer, 1, scored(1, MAPS[1])) == 0  # the same row again
+        finish(writer, 9, scored(9, {"a": math.nan}))
+        writer.flush()
+        assert writer.compact("scores") > 1
+        (file,) = writer.parts()["scores"]
+    *found, last = [row["others"] for row in pq.read_table(file).to_pylist()]
+    expected = [
+        m if m is None else {k.replace("\ud800", "?"): v for k, v in m.items()} for m in MAPS
+    ]
+    assert [m if m is None else dict(m) for m in found] == expected
+    assert last[0][0] == "a"
+    assert math.isnan(last[0][1])
+    assert pq.read_schema(file).equals(arrow_schema(Score), check_metadata=False)
+
+
+@pytest.mark.parametrize("others", [{"a": "high"}, {1: 0.5}, [("a", 1.0)], {"a": None}])
+def test_a_map_that_does_not_fit_is_refused_at_once(tmp_path: Path, others: Any) -> None:
+    told = pytest.raises(ValueError, match=r"scores\.others")
+    with CorpusWriter(tmp_path / "c") as writer, told:
+        finish(writer, 1, scored(1, others))
+
+
+def test_scores_of_an_older_version_are_read_and_merged(tmp_path: Path) -> None:
+    """Written before `others` was a column, it is null."""
+    with CorpusWriter(tmp_path / "c", grace_s=0) as writer:
+        finish(writer, 1, scored(1, None))
+        writer.flush()
+        (file,) = writer.parts()["scores"]
+    rewrite_without(Path(file), "others")
+    with CorpusWriter(tmp_path / "c", grace_s=0) as writer:
+        finish(writer, 2, scored(2, {"a": 0.5}))
+        writer.flush()
+        query = "select rationale_id, others from raw_scores order by all"
+        expected = [("r1", None), ("r2", {"a": 0.5})]
+        assert len(writer.parts()["scores"]) == 2
+        assert connect(writer.parts()).run(query).rows == expected
+        writer.compact("scores")
+        assert len(writer.parts()["scores"]) == 1
+        assert connect(writer.parts()).run(query).rows == expected
+
+
+def rewrite_without(file: Path, column: str) -> None:
+    """The part as a version that did not know the column wrote it: other columns, other layout."""
+    table = pq.read_table(file).drop_columns([column])
+    name = "-".join([*file.name.split("-")[:2], layout(table.schema), "abcdef.parquet"])
+    pq.write_table(table, file.with_name(name))
+    manifest = file.parents[1] / "_manifest.json"
+    text = manifest.read_text().replace(file.name, name)
+    text = re.sub(r'"bytes": ?\d+', f'"bytes": {file.with_name(name).stat().st_size}', text)
+    manifest.write_text(text)
+    file.unlink()
 
 
 @pytest.mark.parametrize(
