@@ -12,11 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
+from jinja2 import TemplateError
 from pydantic import Field, model_validator
 
 from tasks.compress_methods import CompressionMethod, FixedRounds, Outcome, StopReason, UntilRebound
 from tasks.ports import Completion, PermanentError, Ports, Prompt, Sampling
-from tasks.prompts import prompt_file
+from tasks.prompts import PromptError, is_own, load_prompt
+from tasks.prompts.checks import asks_for
+from tasks.prompts.values import QUESTION, PromptValue, StepPrompt, rationale
 from tasks.schemas import Rationale
 from tasks.stage import Record, Stage, StageConfig, derive_seed
 from tasks.structured import after_thought
@@ -27,6 +30,23 @@ MADE_BY: dict[Source, tuple[str, ...]] = {  # the stages, any one of them
     "long": ("generate", "verify"),
     "rewritten": ("rewrite",),
 }
+PROMPT = StepPrompt(
+    step="compress",
+    values=(
+        QUESTION,
+        rationale("the chain, and from the second round on the round before"),
+        PromptValue(
+            name="target_percent",
+            meaning='fixed_ratio: the length asked for, in percent, e.g. "60"; else ""',
+            samples=("", "60"),
+        ),
+        PromptValue(
+            name="target_tokens",
+            meaning='fixed_ratio: the same in tokens of the student, e.g. "180"; else ""',
+            samples=("", "180"),
+        ),
+    ),
+)
 
 
 class CompressConfig(StageConfig):
@@ -53,10 +73,10 @@ class CompressConfig(StageConfig):
 
     @model_validator(mode="after")
     def _check_prompt(self) -> CompressConfig:
-        if self.method == "fixed_ratio" and "target_tokens" not in _prompt_text(self.prompt):
+        if self.method == "fixed_ratio" and not _asks_for_length(self.prompt):
             raise ValueError(
                 f"method 'fixed_ratio' has to ask for a length, which prompt {self.prompt!r} "
-                "does not: set compress.prompt = 'instruct'"
+                "does not: set compress.prompt = 'instruct', or write {{ target_tokens }} in yours"
             )
         return self
 
@@ -182,8 +202,13 @@ def _row(
     )
 
 
-def _prompt_text(variant: str) -> str:
-    return prompt_file("compress", variant).read_text(encoding="utf-8")
+def _asks_for_length(prompt: str) -> bool:
+    try:
+        return asks_for(load_prompt("compress", prompt), "target_tokens")
+    except (PromptError, TemplateError):
+        if is_own(prompt):  # it cannot be used at all: the checks of the recipe say why
+            return True
+        raise
 
 
 STAGE = Stage(
@@ -194,6 +219,6 @@ STAGE = Stage(
     config=CompressConfig,
     step=compress,
     roles=("compressor",),
-    prompts=("compress",),
+    prompts=(PROMPT,),
     upstream=("generate", "verify", "difficulty", "rewrite"),
 )

@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from tasks.ports import Ports, Sampling
+from tasks.prompts.values import QUESTION, StepPrompt
 from tasks.schemas import Rationale
 from tasks.stage import Record, Stage, StageConfig, derive_seed
 from tasks.verify import grade_completion
+
+PROMPT = StepPrompt(step="generate", values=(QUESTION,))
 
 
 class GenerateConfig(StageConfig):
@@ -79,5 +82,5 @@ STAGE = Stage(
     config=GenerateConfig,
     step=generate,
     roles=("teacher",),
-    prompts=("generate",),
+    prompts=(PROMPT,),
 )

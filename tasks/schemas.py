@@ -323,6 +323,7 @@ class Run(Row):
     num_problems: int = column("problems ingest took in, held-out ones included", default=0)
     num_candidates: int | None = column("candidates ingest took in", default=None)
     prompts: str | None = column("prompt file -> its hash, JSON", default=None)
+    prompt_texts: str | None = column("a prompt's hash -> its text, JSON", default=None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,10 +16,12 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from string import Formatter
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from tasks.generate import PROMPT
 from tasks.ports import Ports, Prompt, ScoreRequest, TokenScores
 from tasks.schemas import Score
 from tasks.stage import Record, Stage, StageConfig
@@ -40,6 +42,23 @@ class ScoreConfig(StageConfig):
     window_steps: int = Field(
         default=2, ge=0, description="naturalness: steps of context; each is one more to compute"
     )
+
+    @field_validator("answer_template")
+    @classmethod
+    def _check_template(cls, text: str) -> str:
+        remedy = "write {answer} where the answer goes, and {{ }} for braces that stay"
+        try:
+            names = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
+            text.format(answer="5")
+        except (ValueError, LookupError, AttributeError) as error:
+            names, fault = [], f"cannot be filled in ({type(error).__name__}: {error})"
+        else:
+            fault = "does not say the answer"
+        if given := [name for name in names if name != "answer"]:
+            fault = f"{{{given[0]}}} is not given"
+        if set(names) != {"answer"}:
+            raise ValueError(f"{text!r}: {fault}: {remedy}")
+        return text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +193,7 @@ STAGE = Stage(
     config=ScoreConfig,
     step=score,
     roles=("student",),
-    prompts=("generate",),
+    prompts=(PROMPT,),
     upstream=("generate", "verify", "rewrite", "compress"),
     revision=1,  # RD's answer without the line break, steps with theirs
 )

@@ -14,13 +14,18 @@ from typing import Any, Generic, Literal, Self, TypedDict, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from tasks.ports import Completion, Ports, Role
+from tasks.prompts import PromptFile, load_prompt, prompt_named
+from tasks.prompts.values import StepPrompt
 from tasks.schemas import Row
 
 Level = Literal["easy", "medium", "hard"]
 
 
 class StageConfig(BaseModel):
-    """Base of every table of a recipe: frozen, and a wrong key is an error."""
+    """Base of every table of a recipe: frozen, and a wrong key is an error.
+
+    A setting that is called `prompt`, or ends in `_prompt`, names a variant that ships or a file.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -55,10 +60,22 @@ class Stage(Generic[RecordT, ConfigT]):
     config: type[ConfigT]
     step: Callable[[RecordT, Ports, ConfigT], Awaitable[Sequence[Row]]]
     roles: tuple[Role, ...] = ()
-    prompts: tuple[str, ...] = ()  # prompt files whose text enters the fingerprint
+    prompts: tuple[StepPrompt, ...] = ()  # their text enters the fingerprint, in this order
     upstream: tuple[str, ...] = ()  # stages whose rows its query reads
     is_global: bool = False  # needs every shard's rows: runs once, after all shards
     revision: int = 0  # raised when the same settings begin to give other rows
+
+    def prompt_name(self, step: str, config: StageConfig) -> str:
+        """The variant or file that `config` names for `step`."""
+        (use,) = (prompt for prompt in self.prompts if prompt.step == step)
+        default = type(config).model_fields["prompt"].default
+        named: str | None = getattr(config, use.setting)
+        return prompt_named(step, named=named, beside=config.prompt, default=default)
+
+    def load_prompts(self, config: StageConfig) -> dict[str, PromptFile]:
+        """Step -> its prompt, read now. Raises PromptError."""
+        names = {use.step: self.prompt_name(use.step, config) for use in self.prompts}
+        return {step: load_prompt(step, name) for step, name in names.items()}
 
 
 class UsageTotals(TypedDict):

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from math import isinf
 
 from flows.recipes.recipe import Recipe
-from tasks.prompts import prompt_file
+from tasks import rewrite
+from tasks.prompts import load_prompt
 
 CONDITIONS = 2  # of an evaluation: without and with <compress>
 
@@ -82,9 +83,9 @@ class Expected:
 
     # --- lengths, tokens
 
-    def template(self, step: str, variant: str) -> float:
+    def template(self, step: str, name: str) -> float:
         """The words around what a prompt is filled with."""
-        text = prompt_file(step, variant).read_text(encoding="utf-8")
+        text = load_prompt(step, name).text
         return len(text) / self.recipe.estimate.characters_per_token
 
     @property
@@ -218,10 +219,10 @@ class Expected:
         )
         checks = int(config.teacher_check)
         words = self.assume("verdict_tokens")
+        verify = self.template("verify", rewrite.STAGE.prompt_name("verify", config))
         both = ExpectedUsage(
             requests=1 + checks,
-            prompt_tokens=write.prompt_tokens
-            + checks * (self.question + length + self.template("verify", config.prompt)),
+            prompt_tokens=write.prompt_tokens + checks * (self.question + length + verify),
             completion_tokens=write.completion_tokens
             + checks * self.reply(words, config.max_tokens_check),
         )

@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from flows.recipes.assumptions import Assumptions
+from flows.recipes.paths import anchor
 from infra.engines import EngineConfig
 from infra.training.config import TrainConfig
 from tasks.compress import MADE_BY, CompressConfig
@@ -184,16 +185,18 @@ def recipe_file(name: str) -> Path:
 def load_recipe(name: str, *, overrides: Sequence[str] = (), **fields: Any) -> Recipe:
     """Read, override (`key=value`, dotted, the value in TOML), set `fields` not None, and check.
 
-    Raises RecipeError.
+    Paths in the file are relative to it, others to the working directory. Raises RecipeError.
     """
     path = recipe_file(name)
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise RecipeError(f"{path}: {error}") from error
+    anchor(tree, path.parent)
     for override in overrides:
         _apply(tree, override)
     tree.update({key: value for key, value in fields.items() if value is not None})
+    anchor(tree, Path())
     try:
         recipe = Recipe.model_validate(tree)
     except ValidationError as error:

@@ -59,6 +59,11 @@ def model_fingerprint(config: EngineConfig) -> str:
     return _weights_fingerprint(config) + (f"+{_folder_sha(Path(adapter))}" if adapter else "")
 
 
+def model_identity(folder: str) -> str:
+    """Hash of what a local folder holds, whatever its path; of nothing where it is not there."""
+    return _folder_sha(Path(folder).expanduser())
+
+
 def _weights_fingerprint(config: EngineConfig) -> str:
     folder = model_folder(config.model)
     if folder is None:

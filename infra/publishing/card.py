@@ -16,8 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from infra.publishing.licences import identifier
 from infra.publishing.methods import filter_settings, methods, model_name, other_prompts
 from sql.database import Database
-from tasks.prompts import FOLDER as PROMPTS
-from tasks.prompts import prompt_sha
+from tasks.prompts import prompt_sha, steps, variants
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 FACTS = ("lengths", "conditions", "levels", "filters", "prompts", "sources")
@@ -80,6 +79,7 @@ def card_text(database: Database, licences: Mapping[str, str], *, content: str) 
         "select run_id, recipe, resolved, prompts from stg_runs limit 1"
     ).records()
     recipe = json.loads(run["resolved"] or "{}").get("recipe", {})
+    prompts = json.loads(run["prompts"] or "{}")
     num_examples = sum(row["num_examples"] for row in facts["sources"])
     (num_problems,) = database.run("select count(distinct problem_id) from stg_examples").rows[0]
     return environment.get_template("card.md.jinja").render(
@@ -93,10 +93,10 @@ def card_text(database: Database, licences: Mapping[str, str], *, content: str) 
         license=identifier(licences),
         methods=_and(methods(prompts=facts["prompts"], filters=facts["filters"], recipe=recipe)),
         filter_settings=filter_settings(recipe.get("select", {})),
-        prompt_names=_prompt_names(),
+        prompt_names={**{sha: _cell(key) for key, sha in prompts.items()}, **_prompt_names()},
         origins=ORIGINS,
-        other_prompts=other_prompts(recipe),
-        prompt_hashes=json.loads(run["prompts"] or "{}"),
+        other_prompts=other_prompts(recipe, prompts),
+        prompt_hashes=prompts,
         num_examples=num_examples,
         num_problems=num_problems,
         size_category=_size(num_examples),
@@ -120,8 +120,8 @@ def _words(reason: str) -> str:
 
 def _prompt_names() -> dict[str, str]:
     """Hash -> name of the prompt files of this version."""
-    stems = (path.stem.split("__", 1) for path in sorted(PROMPTS.glob("*__*.jinja")))
-    return {prompt_sha(step, variant): f"{step}__{variant}" for step, variant in stems}
+    names = ((step, variant) for step in steps() for variant in variants(step))
+    return {prompt_sha(step, variant): f"{step}__{variant}" for step, variant in names}
 
 
 def _and(parts: list[str]) -> str:

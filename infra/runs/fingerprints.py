@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel
 
-from tasks.prompts import prompt_sha
+from tasks.prompts import PromptFile
 from tasks.schemas import content_id
 
 
@@ -23,7 +23,7 @@ def stage_fingerprint(
     config: BaseModel,
     *,
     models: Mapping[str, str],
-    prompts: Sequence[str] = (),
+    prompts: Mapping[str, PromptFile] | None = None,
     upstream: Sequence[str] = (),
     seed: int = 0,
     inputs: str = "",
@@ -31,16 +31,27 @@ def stage_fingerprint(
 ) -> str:
     """16 hex characters.
 
-    `models`: role -> model identity; `inputs`: hash of the problems a global stage looks across.
+    `models`: role -> model identity; `prompts`: setting -> what it names, in the stage's order;
+    `inputs`: hash of the problems a global stage looks across.
     """
-    variant = getattr(config, "prompt", "")
+    prompts = prompts or {}
     return content_id(
         name,
-        json.loads(config.model_dump_json()),
+        _settings(config, prompts),
         sorted(models.items()),
-        [prompt_sha(step, variant) for step in prompts],
+        [prompt.sha for prompt in prompts.values()],
         sorted(upstream),
         seed,
         inputs,
         *([revision] if revision else []),
     )
+
+
+def _settings(config: BaseModel, prompts: Mapping[str, PromptFile]) -> dict[str, object]:
+    """As JSON. A prompt is its text: what a file of one's own is called, and where, is nothing."""
+    settings: dict[str, object] = json.loads(config.model_dump_json())
+    for setting, prompt in prompts.items():
+        settings.pop(setting, None)
+        if setting == "prompt":  # as the hashes of the first corpora had it
+            settings[setting] = prompt.twin or "own"
+    return settings
