@@ -46,19 +46,24 @@ class ScoreConfig(StageConfig):
     @field_validator("answer_template")
     @classmethod
     def _check_template(cls, text: str) -> str:
-        remedy = "write {answer} where the answer goes, and {{ }} for braces that stay"
-        try:
-            names = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
-            text.format(answer="5")
-        except (ValueError, LookupError, AttributeError) as error:
-            names, fault = [], f"cannot be filled in ({type(error).__name__}: {error})"
-        else:
-            fault = "does not say the answer"
-        if given := [name for name in names if name != "answer"]:
-            fault = f"{{{given[0]}}} is not given"
-        if set(names) != {"answer"}:
-            raise ValueError(f"{text!r}: {fault}: {remedy}")
+        if fault := _template_fault(text):
+            raise ValueError(
+                f"{text!r}: {fault}: write {{answer}} where the answer goes, and {{{{ }}}} for "
+                "braces that stay"
+            )
         return text
+
+
+def _template_fault(text: str) -> str:
+    """Why the answer cannot be put into it; empty where it can."""
+    try:
+        names = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
+        if unknown := [name for name in names if name != "answer"]:
+            return f"{{{unknown[0]}}} is not given"
+        text.format(answer="5")
+    except (ValueError, LookupError) as error:
+        return f"cannot be filled in ({type(error).__name__}: {error})"
+    return "" if names else "does not say the answer"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import Any, Generic, Literal, Self, TypedDict, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from tasks.ports import Completion, Ports, Role
-from tasks.prompts import PromptFile, load_prompt, prompt_named
+from tasks.prompts import PromptError, PromptFile, is_own, load_prompt, prompt_named
 from tasks.prompts.values import StepPrompt
 from tasks.schemas import Row
 
@@ -67,10 +67,20 @@ class Stage(Generic[RecordT, ConfigT]):
 
     def prompt_name(self, step: str, config: StageConfig) -> str:
         """The variant or file that `config` names for `step`."""
-        (use,) = (prompt for prompt in self.prompts if prompt.step == step)
+        setting, beside = {use.step: use.setting for use in self.prompts}[step], config.prompt
+        named: str | None = getattr(config, setting)
+        if named is None and is_own(beside):
+            beside = self._variant_of(beside)
         default = type(config).model_fields["prompt"].default
-        named: str | None = getattr(config, use.setting)
-        return prompt_named(step, named=named, beside=config.prompt, default=default)
+        return prompt_named(step, named=named, beside=beside, default=default)
+
+    def _variant_of(self, name: str) -> str:
+        """The shipped variant that the file is a copy of; the name itself where it is none."""
+        (step,) = (use.step for use in self.prompts if use.setting == "prompt")
+        try:
+            return load_prompt(step, name).twin or name
+        except PromptError:
+            return name
 
     def load_prompts(self, config: StageConfig) -> dict[str, PromptFile]:
         """Step -> its prompt, read now. Raises PromptError."""

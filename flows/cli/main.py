@@ -293,7 +293,9 @@ def prompts(context: typer.Context) -> None:
 @prompts_app.command("show")
 def show_prompt(
     step: Annotated[str, typer.Argument(help="A step, as `litecot prompts` has it.")],
-    variant: Annotated[str, typer.Argument(help="One of its variants.")] = "instruct",
+    variant: Annotated[
+        str | None, typer.Argument(help="One of its variants; else instruct, or default.")
+    ] = None,
 ) -> None:
     """Print a prompt's file, byte for byte: the place to start a prompt of your own.
 

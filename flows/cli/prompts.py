@@ -15,7 +15,7 @@ from flows.progress.text import page
 from flows.recipes.plan import STAGES
 from flows.recipes.recipe import shipped_recipes
 from tasks.errors import UsageError
-from tasks.prompts import load_prompt, prompt_file, steps, variants
+from tasks.prompts import DEFAULT, load_prompt, prompt_file, steps, variants
 
 
 class UnknownNameError(UsageError):
@@ -29,14 +29,12 @@ def print_prompts() -> None:
         named_by = ", ".join(settings_of(step))
         for number, variant in enumerate(variants(step)):
             first = load_prompt(step, variant).text.strip().partition("\n")[0]
-            is_first = number == 0
-            table.add_row(
-                step if is_first else "", variant, plain_cell(first), named_by if is_first else ""
-            )
+            about = ("", "") if number else (step, named_by)
+            table.add_row(about[0], variant, shortened(first), about[1])
     page().print(table, markup=False)
 
 
-def plain_cell(text: str, *, width: int = 60) -> str:
+def shortened(text: str, *, width: int = 60) -> str:
     """Short enough for a table's line."""
     return text if len(text) <= width else text[: width - 3].rstrip() + "..."
 
@@ -52,26 +50,26 @@ def settings_of(step: str) -> list[str]:
     return list(dict.fromkeys(named))
 
 
-def print_prompt_file(step: str, variant: str) -> None:
+def print_prompt_file(step: str, variant: str | None = None) -> None:
     """Raises UnknownNameError."""
-    known = known_name("step", step, steps(), listed_by="litecot prompts")
-    known_name(
-        f"prompt of the step {step!r}", variant, variants(known), listed_by="litecot prompts"
-    )
-    typer.echo(prompt_file(step, variant).read_bytes(), nl=False)
+    check_name(f"step {step!r}", step, steps(), listed_by="litecot prompts")
+    known = variants(step)
+    name = variant or ("instruct" if "instruct" in known else DEFAULT)
+    check_name(f"prompt {name!r} for step {step!r}", name, known, listed_by="litecot prompts")
+    typer.echo(prompt_file(step, name).read_bytes(), nl=False)
 
 
 def print_recipe_file(name: str) -> None:
     """Raises UnknownNameError."""
     shipped = shipped_recipes()
-    known_name("recipe", name, list(shipped), listed_by="litecot recipes")
+    check_name(f"recipe {name!r}", name, list(shipped), listed_by="litecot recipes")
     typer.echo(shipped[name].read_bytes(), nl=False)
 
 
-def known_name(kind: str, name: str, known: Sequence[str], *, listed_by: str) -> str:
-    """The name itself. Raises UnknownNameError with those that are near it."""
+def check_name(what: str, name: str, known: Sequence[str], *, listed_by: str) -> None:
+    """Raises UnknownNameError with the names that are near, else with all there are."""
     if name in known:
-        return name
+        return
     near = difflib.get_close_matches(name, known, n=3)
     meant = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
-    raise UnknownNameError(f"no {kind} {name!r}: {meant} (`{listed_by}` lists all)")
+    raise UnknownNameError(f"no {what}: {meant} (`{listed_by}` lists all)")

@@ -24,6 +24,7 @@ from tasks.ports import Prompt
 
 FOLDER = Path(__file__).parent
 SUFFIX = ".jinja"
+DEFAULT = "default"  # the variant of a step that has no other
 
 
 class PromptError(UsageError):

@@ -96,7 +96,7 @@ def _not_given(name: str, use: StepPrompt) -> str:
             f"{{{{ {name} }}}} is not always given: only where {only[0]} = {only[1]!r}; ask "
             f"{{% if {name} is defined %}} first"
         )
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
     meant = f" (did you mean {near[0]}?)" if near else ""
     return f"{{{{ {name} }}}} is not given{meant}; this step gives {_list(use.values)}"
 
