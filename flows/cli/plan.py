@@ -43,7 +43,7 @@ def show_plan(order: Order, *, on: str | None = None) -> None:
     """
     nodes = nodes_here() if on is None else read_nodes(on)
     recipe = resolve_recipe(order)
-    faults = faults_of_inputs([*order.problems, *order.rationales], recipe.source, ask_hub=False)
+    faults = faults_of_inputs(recipe.problems, recipe.source, ask_hub=False)
     is_readable = not faults
     if on is None:
         faults += faults_here(recipe, ask_hub=False)

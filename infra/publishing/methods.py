@@ -92,6 +92,8 @@ def other_prompts(recipe: Settings, stored: Settings | None = None) -> list[tupl
 def _prompt_key(step: str, table: Settings, setting: str, stored: Settings) -> str:
     """As the run stores it: of a file of the user's ("mine.jinja@sha256:4a1f...") by its stem."""
     beside = table.get("prompt", "default")
+    if setting not in table and f"{step}__{beside}" in stored:
+        return f"{step}__{beside}"
     name = prompt_named(step, named=table.get(setting), beside=beside, default="instruct")
     file, is_own, sha = name.partition("@sha256:")
     key = f"{step}__{file.removesuffix('.jinja')}"

@@ -233,7 +233,7 @@ def test_prompts_that_wrote_no_chain_are_named() -> None:
 
 def test_prompts_of_the_users_own_are_named_by_their_files(tmp_path: Path) -> None:
     prompt = tmp_path / "mine.jinja"
-    prompt.write_text("Say. {{ question }} {{ rationale }}")
+    prompt.write_text("Say. {{ question }}")
     overrides = [f"rewrite.prompt={prompt}", f"mix.prompt={prompt}"]
     plan = draft_plan(load_recipe("litecot", overrides=overrides))
     recipe, stored = json.loads(plan.resolved)["recipe"], plan.prompts()

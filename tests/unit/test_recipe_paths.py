@@ -15,6 +15,7 @@ from flows.session import Order, resolve_recipe
 from infra.runs.plan import RunPlan
 from tasks.intake.sources import file_sha, is_file_name
 from tasks.schemas import content_id
+from tests.unit.test_cli_unit import litecot
 from tests.unit.test_recipes import STAGES, save_model
 
 # Of `nano`, before files of one's own were known by what they hold: its rows are to stay.
@@ -42,7 +43,7 @@ problems = ["data/eval.jsonl.gz"]
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A recipe with everything it names beside it or above it."""
-    home = tmp_path / "work" / "recipes"
+    home = tmp_path / "place" / "recipes"
     for name in ("data", "prompts", "../sets", "../models"):
         (home / name).mkdir(parents=True)
     (home / "data/train.jsonl").write_text(PROBLEM.format(1))
@@ -73,7 +74,7 @@ def test_a_recipe_is_the_same_wherever_it_is_run(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plans = []
-    places = {folder: "mine.toml", tmp_path: "work/recipes/mine.toml",
+    places = {folder: "mine.toml", tmp_path: "place/recipes/mine.toml",
               folder / "data": "../mine.toml", Path("/"): str(folder / "mine.toml")}  # fmt: skip
     for place, name in places.items():
         monkeypatch.chdir(place)
@@ -106,17 +107,17 @@ def test_the_command_line_is_relative_to_the_working_directory(
     (tmp_path / "here.jsonl").write_text(PROBLEM.format(9))
     (tmp_path / "here.jinja").write_text("Here. {{ question }}")
     order = Order(
-        recipe="work/recipes/mine.toml", problems=("here.jsonl",),
+        recipe="place/recipes/mine.toml", problems=("here.jsonl",),
         overrides=("generate.prompt=./here.jinja", 'evaluate.problems=["./here.jsonl"]',
-                   "models.teacher.model=./work/models/teacher"),
+                   "models.teacher.model=./place/models/teacher"),
     )  # fmt: skip
     recipe = resolve_recipe(order)
     assert (recipe.problems, recipe.evaluate.problems) == (("here.jsonl",), ("./here.jsonl",))
     assert recipe.generate.prompt == "./here.jinja"
     assert recipe.models.teacher is not None
-    assert recipe.models.teacher.model == "./work/models/teacher"
-    assert recipe.models.student.model == "./work/recipes/student"
-    assert recipe.rewrite.check_prompt == "work/recipes/prompts/check.jinja"
+    assert recipe.models.teacher.model == "./place/models/teacher"
+    assert recipe.models.student.model == "./place/recipes/student"
+    assert recipe.rewrite.check_prompt == "place/recipes/prompts/check.jinja"
 
 
 def test_home_is_written_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,6 +182,16 @@ def test_an_adapter_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(tmp_path)
     recipe = load_recipe("deep/mine.toml")
     assert recipe.models.student.for_vllm.lora == "deep/adapter"
+
+
+def test_a_file_that_is_not_there_is_named_as_it_is_looked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    (folder / "data/train.jsonl").unlink()
+    code, out, err = litecot("run", "recipes/mine.toml", "--plan", "--corpus", folder / "corpus")
+    assert (code, out) == (2, "")
+    assert "no such file: recipes/data/train.jsonl" in err
 
 
 # --- the same file, however it is named
