@@ -12,16 +12,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
+from jinja2 import TemplateError
 from pydantic import BaseModel, Field, model_validator
 
 from tasks.compress_methods import METHODS, CompressionMethod, CompressionRule, Outcome
 from tasks.costs import CostBook, Expectation, ExpectedUsage
 from tasks.ports import Completion, PermanentError, Ports, Prompt, Sampling
-from tasks.prompts import prompt_file
+from tasks.prompts import PromptError, is_own, load_prompt
+from tasks.prompts.checks import asks_for
+from tasks.prompts.values import QUESTION, PromptValue, StepPrompt, rationale
 from tasks.schemas import Rationale
 from tasks.stage import Record, Stage, StageConfig, derive_seed
 from tasks.structured import after_thought
 from tasks.verify import grade_completion
+
+PROMPT = StepPrompt(
+    step="compress",
+    values=(
+        QUESTION,
+        rationale("the chain, and from the second round on the round before"),
+        PromptValue(
+            name="target_percent",
+            meaning='fixed_ratio: the length asked for, in percent, e.g. "60"; else ""',
+            samples=("", "60"),
+        ),
+        PromptValue(
+            name="target_tokens",
+            meaning='fixed_ratio: the same in tokens of the student, e.g. "180"; else ""',
+            samples=("", "180"),
+        ),
+    ),
+)
 
 
 class CompressConfig(StageConfig):
@@ -56,10 +77,10 @@ class CompressConfig(StageConfig):
 
     @model_validator(mode="after")
     def _check_prompt(self) -> CompressConfig:
-        if self.how.asks_for_length and "target_tokens" not in _prompt_text(self.prompt):
+        if self.how.asks_for_length and not _asks_for_length(self.prompt):
             raise ValueError(
                 f"method {self.method!r} has to ask for a length, which prompt {self.prompt!r} "
-                "does not: set compress.prompt = 'instruct'"
+                "does not: set compress.prompt = 'instruct', or write {{ target_tokens }} in yours"
             )
         return self
 
@@ -201,8 +222,13 @@ def _row(
     )
 
 
-def _prompt_text(variant: str) -> str:
-    return prompt_file("compress", variant).read_text(encoding="utf-8")
+def _asks_for_length(prompt: str) -> bool:
+    try:
+        return asks_for(load_prompt("compress", prompt), "target_tokens")
+    except (PromptError, TemplateError):
+        if is_own(prompt):  # it cannot be used at all: the checks of the recipe say why
+            return True
+        raise
 
 
 def _rounds(book: CostBook, config: CompressConfig) -> float:
@@ -241,7 +267,7 @@ STAGE = Stage(
     config=CompressConfig,
     step=compress,
     roles=("compressor",),
-    prompts=("compress",),
+    prompts=(PROMPT,),
     upstream=("generate", "verify", "difficulty", "rewrite"),
     makes=("compressed",),
     title="compressed, round {round}",

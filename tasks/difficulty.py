@@ -21,6 +21,7 @@ from pydantic import Field, model_validator
 
 from tasks.costs import CostBook, Expectation, ExpectedUsage
 from tasks.ports import Completion, Ports, Role, Sampling
+from tasks.prompts.values import QUESTION, StepPrompt, structured
 from tasks.schemas import Difficulty
 from tasks.stage import Level, Record, Stage, StageConfig, derive_seed, usage_of
 from tasks.structured import after_thought, choice_schema, is_object, read_choice, read_reason
@@ -29,6 +30,7 @@ TEACHER_SCORE: dict[Level, float] = {"easy": 0.0, "medium": 0.5, "hard": 1.0}
 LEVELS = tuple(TEACHER_SCORE)
 UNKNOWN = 0.5  # the score of a problem that no signal measures
 MAX_REASON_CHARS = 500
+PROMPT = StepPrompt(step="judge", values=(QUESTION, structured("difficulty.structured")))
 
 
 class DifficultyConfig(StageConfig):
@@ -210,7 +212,7 @@ STAGE = Stage(
     config=DifficultyConfig,
     step=grade_difficulty,
     roles=("teacher",),
-    prompts=("judge",),
+    prompts=(PROMPT,),
     upstream=("generate", "verify"),
     schema_setting="structured",
     expects=Expectation(records=lambda book, config: book.num_problems, usage=_usage),

@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from tasks.costs import CostBook, Expectation, ExpectedUsage
+from tasks.generate import PROMPT
 from tasks.ports import Ports, Sampling
 from tasks.schemas import Evaluation
 from tasks.stage import Record, Stage, StageConfig, derive_seed, usage_of
@@ -105,7 +106,7 @@ def evaluation_stage(role: Evaluated) -> Stage[EvaluateRecord, EvaluateConfig]:
         config=EvaluateConfig,
         step=step,
         roles=("student",),
-        prompts=("generate",),
+        prompts=(PROMPT,),
         upstream=("train",) if role == "trained" else (),
         is_global=True,
         phase="evaluation",

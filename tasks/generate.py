@@ -13,9 +13,12 @@ from pydantic import Field
 
 from tasks.costs import CostBook, Expectation, ExpectedUsage
 from tasks.ports import Ports, Sampling
+from tasks.prompts.values import QUESTION, StepPrompt
 from tasks.schemas import Rationale
 from tasks.stage import Record, Stage, StageConfig, derive_seed
 from tasks.verify import grade_completion
+
+PROMPT = StepPrompt(step="generate", values=(QUESTION,))
 
 
 class GenerateConfig(StageConfig):
@@ -88,7 +91,7 @@ STAGE = Stage(
     config=GenerateConfig,
     step=generate,
     roles=("teacher",),
-    prompts=("generate",),
+    prompts=(PROMPT,),
     makes=("long",),
     title="long chain {candidate}",
     expects=Expectation(

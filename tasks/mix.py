@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tasks.generate import PROMPT
 from tasks.ports import Ports
 from tasks.schemas import Example
 from tasks.stage import Record, Stage, StageConfig
@@ -48,7 +49,7 @@ STAGE = Stage(
     record=MixRecord,
     config=MixConfig,
     step=mix,
-    prompts=("generate",),
+    prompts=(PROMPT,),
     upstream=("select",),
     is_global=True,
 )

@@ -19,7 +19,8 @@ from pydantic import Field, model_validator
 
 from tasks.costs import CostBook, Expectation, ExpectedUsage
 from tasks.ports import Completion, Grade, Ports, Prompt, Sampling
-from tasks.prompts import render
+from tasks.prompts import is_own, render
+from tasks.prompts.values import QUESTION, PromptValue, StepPrompt, rationale, structured
 from tasks.rewrite_faults import CHECK, Fault, fault_of, read_check
 from tasks.schemas import Rationale, Rejection
 from tasks.stage import Level, Record, Stage, StageConfig, derive_seed, usage_of
@@ -27,12 +28,43 @@ from tasks.structured import after_thought, choices_schema
 from tasks.verify import grade_completion
 
 HARDER: Level = "medium"  # what `escalate` makes of an easy problem
+LIMIT = "of an easy rewrite, by `rewrite.max_tokens_easy`"
+PROMPT = StepPrompt(
+    step="rewrite",
+    values=(
+        QUESTION,
+        rationale("the long chain that is rewritten"),
+        PromptValue(
+            name="level",
+            meaning="easy, medium or hard; single_prompt: left out, the reply has to say it",
+            samples=("easy", "medium", "hard"),
+            sure_if=("variant", "two_step"),
+        ),
+        PromptValue(
+            name="feedback",
+            meaning='why the attempt before it was refused; "" at the first',
+            samples=("", "it has 312 tokens"),
+        ),
+        PromptValue(name="max_tokens", meaning=f"tokens {LIMIT}", samples=("300",)),
+        PromptValue(name="max_words", meaning=f"about as many words {LIMIT}", samples=("200",)),
+    ),
+)
+CHECK_PROMPT = StepPrompt(
+    step="verify",
+    setting="check_prompt",
+    values=(QUESTION, rationale("the rewrite"), structured("rewrite.structured_check")),
+)
 
 
 class RewriteConfig(StageConfig):
     """Variant, template by level, checks, and what happens after the last attempt."""
 
     prompt: str = "instruct"
+    check_prompt: str | None = Field(
+        default=None,
+        exclude_if=lambda name: name is None,  # left out, a recipe is stored as it always was
+        description="of the teacher's check; left out: the variant of `prompt`, else instruct",
+    )
     variant: Literal["two_step", "single_prompt"] = "two_step"
     temperature: float = Field(default=0.6, ge=0)
     top_p: float = Field(default=0.95, gt=0, le=1)
@@ -53,7 +85,7 @@ class RewriteConfig(StageConfig):
 
     @model_validator(mode="after")
     def _check_prompt(self) -> RewriteConfig:
-        if self.variant == "single_prompt":
+        if self.variant == "single_prompt" and not is_own(self.prompt):  # own: see its checks
             values = {"question": "", "rationale": "", "feedback": ""}
             try:
                 render("rewrite", self.prompt, **values, **_limits(self))
@@ -293,7 +325,9 @@ def _usage(book: CostBook, config: RewriteConfig) -> ExpectedUsage:
     """So many attempts, each a rewrite and, where wanted, the teacher's check of it."""
     length, checks = book.length("rewritten"), int(config.teacher_check)
     written = book.question + book.length("long") + book.template("rewrite", config.prompt)
-    checked = checks * (book.question + length + book.template("verify", config.prompt))
+    checked = checks * (
+        book.question + length + book.template("verify", STAGE.prompt_name("verify", config))
+    )
     verdict = checks * book.reply(book.assume("verdict_tokens"), config.max_tokens_check)
     attempt = ExpectedUsage(
         requests=1 + checks,
@@ -311,7 +345,7 @@ STAGE = Stage(
     config=RewriteConfig,
     step=rewrite,
     roles=("teacher",),
-    prompts=("rewrite", "verify"),
+    prompts=(PROMPT, CHECK_PROMPT),
     upstream=("generate", "verify", "difficulty"),
     makes=("rewritten",),
     title="rewritten as {level}",

@@ -333,6 +333,7 @@ class Run(Row):
     num_candidates: int | None = column("candidates ingest took in", default=None)
     prompts: str | None = column("prompt file -> its hash, JSON", default=None)
     settings: str | None = column("the whole recipe, every default filled in, JSON", default=None)
+    prompt_texts: str | None = column("a prompt's hash -> its text, JSON", default=None)
 
 
 @dataclass(frozen=True, kw_only=True)

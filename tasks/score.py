@@ -15,12 +15,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from string import Formatter
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from tasks.costs import CostBook, Expectation, ExpectedUsage
 from tasks.errors import UsageError
+from tasks.generate import PROMPT
 from tasks.ports import Ports, Prompt, ScoreRequest, TokenScores
 from tasks.schemas import Score
 from tasks.scorers import COLUMNS, SCORERS
@@ -53,6 +55,16 @@ class ScoreConfig(StageConfig):
             SCORERS.entry(name)  # raises an error that names those there are
         return names
 
+    @field_validator("answer_template")
+    @classmethod
+    def _check_template(cls, text: str) -> str:
+        if fault := _template_fault(text):
+            raise ValueError(
+                f"{text!r}: {fault}: write {{answer}} where the answer goes, and {{{{ }}}} for "
+                "braces that stay"
+            )
+        return text
+
     @model_validator(mode="after")
     def _check_options(self) -> Self:
         for name in self.options:
@@ -80,6 +92,18 @@ class ScoreConfig(StageConfig):
 def score_passes(config: ScoreConfig) -> float:
     """How many times a rationale goes through the student, counted in its own length."""
     return 1 + sum(SCORERS[name].passes(config) for name in set(config.scorers))
+
+
+def _template_fault(text: str) -> str:
+    """Why the answer cannot be put into it; empty where it can."""
+    try:
+        names = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
+        if unknown := [name for name in names if name != "answer"]:
+            return f"{{{unknown[0]}}} is not given"
+        text.format(answer="5")
+    except (ValueError, LookupError) as error:
+        return f"cannot be filled in ({type(error).__name__}: {error})"
+    return "" if names else "does not say the answer"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +240,7 @@ STAGE = Stage(
     config=ScoreConfig,
     step=score,
     roles=("student",),
-    prompts=("generate",),
+    prompts=(PROMPT,),
     upstream=("generate", "verify", "rewrite", "compress"),
     revision=1,  # RD's answer without the line break, steps with theirs
     expects=Expectation(

@@ -15,13 +15,18 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks.costs import Expectation
 from tasks.ports import Completion, Ports, Role
+from tasks.prompts import PromptError, PromptFile, is_own, load_prompt, prompt_named
+from tasks.prompts.values import StepPrompt
 from tasks.schemas import Row
 
 Level = Literal["easy", "medium", "hard"]
 
 
 class StageConfig(BaseModel):
-    """Base of every table of a recipe: frozen, and a wrong key is an error."""
+    """Base of every table of a recipe: frozen, and a wrong key is an error.
+
+    A setting that is called `prompt`, or ends in `_prompt`, names a variant that ships or a file.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,7 +84,7 @@ class Stage(Generic[RecordT, ConfigT]):
     config: type[ConfigT]
     step: Callable[[RecordT, Ports, ConfigT], Awaitable[Sequence[Row]]]
     roles: tuple[Role, ...] = ()
-    prompts: tuple[str, ...] = ()  # prompt files whose text enters the fingerprint
+    prompts: tuple[StepPrompt, ...] = ()  # their text enters the fingerprint, in this order
     upstream: tuple[str, ...] = ()  # stages whose rows its query reads
     is_global: bool = False  # needs every shard's rows: runs once, after all shards
     revision: int = 0  # raised when the same settings begin to give other rows
@@ -105,6 +110,28 @@ class Stage(Generic[RecordT, ConfigT]):
     def is_wanted(self, config: ConfigT, tables: Collection[str]) -> bool:
         """Whether a recipe that names `tables` as its stages has it do anything."""
         return self.settings in tables and config.wants(self.name, tables)
+
+    def prompt_name(self, step: str, config: StageConfig) -> str:
+        """The variant or file that `config` names for `step`."""
+        setting, beside = {use.step: use.setting for use in self.prompts}[step], config.prompt
+        named: str | None = getattr(config, setting)
+        if named is None and is_own(beside):
+            beside = self._variant_of(beside)
+        default = type(config).model_fields["prompt"].default
+        return prompt_named(step, named=named, beside=beside, default=default)
+
+    def _variant_of(self, name: str) -> str:
+        """The shipped variant that the file is a copy of; the name itself where it is none."""
+        (step,) = (use.step for use in self.prompts if use.setting == "prompt")
+        try:
+            return load_prompt(step, name).twin or name
+        except PromptError:
+            return name
+
+    def load_prompts(self, config: StageConfig) -> dict[str, PromptFile]:
+        """Step -> its prompt, read now. Raises PromptError."""
+        names = {use.step: self.prompt_name(use.step, config) for use in self.prompts}
+        return {step: load_prompt(step, name) for step, name in names.items()}
 
 
 class UsageTotals(TypedDict):

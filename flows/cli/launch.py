@@ -14,6 +14,7 @@ from rich.console import Console
 from flows.cli.interruption import run_interruptibly
 from flows.progress.terminal import Terminal
 from flows.recipes.missing import ready_placement
+from flows.recipes.plan import notes_on_prompts
 from flows.recipes.recipe import Recipe
 from flows.server.environment import settle_environment
 from flows.server.temporary import TemporaryServer, find_server
@@ -46,6 +47,8 @@ def launch(order: Order) -> None:
     terminal.say(f"recipe {recipe.name}, corpus {order.corpus}, {_server_line(server)}")
     for line in placement.words:
         terminal.say(f"  {line}")
+    for note in notes_on_prompts(recipe):
+        terminal.say(note)
     from flows.liter import liter  # imports Prefect while its server starts
 
     if server is not None:

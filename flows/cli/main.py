@@ -40,6 +40,10 @@ CorpusOption = Annotated[
     str,
     typer.Option("--corpus", envvar="LITECOT_CORPUS", help="Corpus: a folder or s3://bucket/path."),
 ]
+prompts_app = typer.Typer(invoke_without_command=True, add_completion=False)
+app.add_typer(prompts_app, name="prompts")
+recipes_app = typer.Typer(invoke_without_command=True, add_completion=False)
+app.add_typer(recipes_app, name="recipes")
 RunOption = Annotated[
     str | None, typer.Option("--run", help="A run's id or its start; default: the latest.")
 ]
@@ -247,13 +251,60 @@ def status(corpus: CorpusOption = DEFAULT_CORPUS) -> None:
         print_status(database, corpus)
 
 
-@app.command()
-def recipes() -> None:
-    """The recipes that come with the package."""
-    from flows.cli.display import print_recipes
+@recipes_app.callback()
+def recipes(context: typer.Context) -> None:
+    """The recipes that come with the package: what each does, and with which models.
+
+    To change one, start from its file: `litecot recipes show litecot > mine.toml`, then
+    `litecot run mine.toml`.
+    """
+    if context.invoked_subcommand is None:
+        from flows.cli.display import print_recipes
+
+        with clear_errors():
+            print_recipes()
+
+
+@recipes_app.command("show")
+def show_recipe(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name, as `litecot recipes` has it.")],
+) -> None:
+    """Print a recipe's file, byte for byte: `litecot recipes show litecot > mine.toml`."""
+    from flows.cli.prompts import print_recipe_file
 
     with clear_errors():
-        print_recipes()
+        print_recipe_file(recipe)
+
+
+@prompts_app.callback()
+def prompts(context: typer.Context) -> None:
+    """The prompts that come with the package: step, variants, first line, which settings name them.
+
+    A recipe may name a file of yours instead: `litecot prompts show rewrite instruct >
+    shorter.jinja`, then in the recipe `rewrite.prompt = "./shorter.jinja"` (docs/recipes.md).
+    """
+    if context.invoked_subcommand is None:
+        from flows.cli.prompts import print_prompts
+
+        with clear_errors():
+            print_prompts()
+
+
+@prompts_app.command("show")
+def show_prompt(
+    step: Annotated[str, typer.Argument(help="A step, as `litecot prompts` has it.")],
+    variant: Annotated[
+        str | None, typer.Argument(help="One of its variants; else instruct, or default.")
+    ] = None,
+) -> None:
+    """Print a prompt's file, byte for byte: the place to start a prompt of your own.
+
+    Unchanged it is the same prompt as the variant: naming it in a recipe makes nothing anew.
+    """
+    from flows.cli.prompts import print_prompt_file
+
+    with clear_errors():
+        print_prompt_file(step, variant)
 
 
 @app.command()

@@ -24,6 +24,7 @@ from flows.recipes.missing import (
     missing,
     place_or_faults,
 )
+from flows.recipes.plan import notes_on_prompts
 from flows.recipes.recipe import Recipe
 from flows.session import Order, resolve_recipe
 from infra.engines import EngineConfig
@@ -42,7 +43,7 @@ def show_plan(order: Order, *, on: str | None = None) -> None:
     """
     nodes = nodes_here() if on is None else read_nodes(on)
     recipe = resolve_recipe(order)
-    faults = faults_of_inputs([*order.problems, *order.rationales], recipe.source, ask_hub=False)
+    faults = faults_of_inputs(recipe.problems, recipe.source, ask_hub=False)
     is_readable = not faults
     if on is None:
         faults += faults_here(recipe, ask_hub=False)
@@ -53,6 +54,8 @@ def show_plan(order: Order, *, on: str | None = None) -> None:
     placement, misplaced = place_or_faults(recipe, plan, nodes, load_settings().placement)
     for line in placement.words if placement else ():
         print(plain(line))
+    for note in notes_on_prompts(recipe):
+        print(plain(note))
     print_estimate(make_estimate(recipe, plan, nodes, order.corpus), recipe.estimate)
     if faults := [*faults, *misplaced]:
         raise missing(faults)

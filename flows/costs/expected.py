@@ -14,7 +14,7 @@ from math import isinf
 
 from flows.recipes.recipe import TRAIN, Recipe
 from tasks.costs import ExpectedUsage
-from tasks.prompts import prompt_file
+from tasks.prompts import load_prompt
 from tasks.stage import StageConfig
 
 UNKNOWN_LENGTH = "long_tokens"  # of a chain whose maker does not say
@@ -74,9 +74,9 @@ class Expected:
 
     # --- lengths, tokens
 
-    def template(self, step: str, variant: str) -> float:
+    def template(self, step: str, name: str) -> float:
         """See CostBook."""
-        text = prompt_file(step, variant).read_text(encoding="utf-8")
+        text = load_prompt(step, name).text
         return len(text) / self.recipe.estimate.characters_per_token
 
     @property

@@ -16,6 +16,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from flows.recipes.extensions import load_recipe_plugins, recipe_type
+from flows.recipes.paths import anchor
 from flows.recipes.recipe import Recipe, RecipeError
 from infra.engines import ENGINES
 
@@ -43,16 +44,19 @@ def recipe_file(name: str) -> Path:
 def load_recipe(name: str, *, overrides: Sequence[str] = (), **fields: Any) -> Recipe:
     """Read, override (`key=value`, dotted, the value in TOML), set `fields` not None, and check.
 
-    Raises RecipeError, PluginError.
+    Paths in the file are relative to it, others to the working directory. Raises RecipeError,
+    PluginError.
     """
     path = recipe_file(name)
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise RecipeError(f"{path}: {error}") from error
+    anchor(tree, path.parent)
     for override in overrides:
         _apply(tree, override)
     tree.update({key: value for key, value in fields.items() if value is not None})
+    anchor(tree, Path())
     is_own = path.parent != FOLDER and not any(o.startswith("plugins") for o in overrides)
     load_recipe_plugins(tree, beside=path.parent if is_own else None)
     try:

@@ -7,19 +7,21 @@ missing file or model is one line before anything is loaded.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from flows.recipes.paths import store_names
 from flows.recipes.recipe import Recipe, RecipeError
+from flows.recipes.templates import prompt_faults, prompt_notes
 from infra.engines import EngineConfig, check_model, engine_identity, model_fingerprint
-from infra.nano.files import resolve_nano
+from infra.nano.files import PREFIX, resolve_nano
 from infra.runs.fingerprints import decisive_settings, stage_fingerprint
 from infra.runs.plan import TRAIN, RunPlan, StageRun
 from tasks import difficulty
 from tasks.catalog import STAGES, stages_of
 from tasks.intake.sources import file_sha
-from tasks.prompts import prompt_file
 from tasks.schemas import Run as RunRow
 from tasks.schemas import content_id
 from tasks.stage import Stage
@@ -27,12 +29,26 @@ from tasks.stage import Stage
 AnyStage = Stage[Any, Any]
 
 
-def input_files(recipe: Recipe) -> dict[str, str]:
-    """Input as named -> its hash (files) or the name itself (hub ids), train and eval alike."""
+def input_hashes(recipe: Recipe) -> dict[str, str]:
+    """Input as named -> the hash of its file, of train and eval alike; hub ids are not in it."""
     return {
-        name: file_sha(path) if _is_file(path := Path(resolve_nano(name))) else name
+        name: file_sha(path)
         for name in dict.fromkeys((*recipe.problems, *recipe.held_out()))
+        if _is_file(path := Path(resolve_nano(name)))
     }
+
+
+def own_files(hashes: Mapping[str, str]) -> dict[str, str]:
+    """Of these, the user's: a file is what it holds, however it is named and wherever it lies."""
+    own = (name for name in hashes if not name.startswith(PREFIX))
+    return {name: f"sha256:{hashes[name]}" for name in own}
+
+
+def input_files(recipe: Recipe, hashes: Mapping[str, str]) -> dict[str, str]:
+    """Input -> its hash, or the name itself (hub ids)."""
+    own = own_files(hashes)
+    names = (*recipe.problems, *recipe.held_out())
+    return {own.get(name, name): hashes.get(name, name) for name in names}
 
 
 def _is_file(path: Path) -> bool:
@@ -66,10 +82,13 @@ def check_models(plan: RunPlan) -> None:
 
 def draft_plan(recipe: Recipe) -> RunPlan:
     """The plan, whether or not its models and problems are here. Raises RecipeError."""
+    check_prompts(recipe)
+    hashes = input_hashes(recipe)
+    nameless = _nameless(recipe, own_files(hashes))
     reading = [
-        decisive_settings(getattr(recipe, part), table=part) for part in ("source", "hygiene")
+        decisive_settings(getattr(nameless, part), table=part) for part in ("source", "hygiene")
     ]
-    files = content_id(input_files(recipe), *reading)
+    files = content_id(input_files(recipe, hashes), *reading)
     inputs = content_id(files, recipe.limit)
     fingerprints = {"ingest": files}
     stages: dict[str, StageRun] = {}
@@ -80,9 +99,11 @@ def draft_plan(recipe: Recipe) -> RunPlan:
         for stage in stages_of(name):
             if not stage.is_wanted(getattr(recipe, name), recipe.stages):
                 continue
-            stages[stage.name] = _stage_run(stage, name, recipe, fingerprints, inputs=inputs)
-            fingerprints[stage.name] = stages[stage.name].fingerprint
-    resolved = json.dumps({"recipe": decisive_settings(recipe), "inputs": inputs})
+            made = _stage_run(stage, name, nameless, fingerprints, inputs=inputs)
+            stages[stage.name] = replace(made, config=getattr(recipe, name))
+            fingerprints[stage.name] = made.fingerprint
+    stored = _stored(recipe, own_files(hashes), stages)
+    resolved = json.dumps({"recipe": stored, "inputs": inputs})
     texts: dict[str, Any] = {
         "resolved": resolved,
         "fingerprints": json.dumps(fingerprints, sort_keys=True),
@@ -101,22 +122,74 @@ def draft_plan(recipe: Recipe) -> RunPlan:
     )
 
 
+def check_prompts(recipe: Recipe) -> None:
+    """Raises RecipeError with all that is wrong with the prompts of its stages, a line each."""
+    faults = [
+        fault
+        for stage in recipe.all_stages()
+        for fault in prompt_faults(stage, stage.settings, recipe.settings_of(stage))
+    ]
+    if faults:
+        raise RecipeError("\n  ".join(dict.fromkeys(faults)))
+
+
+def notes_on_prompts(recipe: Recipe) -> list[str]:
+    """What is odd about them, and may be meant. Its prompts have no faults."""
+    notes = (
+        note
+        for stage in recipe.all_stages()
+        for note in prompt_notes(stage, stage.settings, recipe.settings_of(stage))
+    )
+    return list(dict.fromkeys(notes))
+
+
+def _nameless(recipe: Recipe, own: Mapping[str, str]) -> Recipe:
+    """The recipe with what its data files hold instead of their names: what fingerprints hash."""
+
+    def held(names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(own.get(name, name) for name in names)
+
+    evaluate = {"problems": held(recipe.evaluate.problems)}
+    hygiene = {"evaluation_sets": held(recipe.hygiene.evaluation_sets)}
+    return recipe.model_copy(
+        update={
+            "evaluate": recipe.evaluate.model_copy(update=evaluate),
+            "hygiene": recipe.hygiene.model_copy(update=hygiene),
+        }
+    )
+
+
+def _stored(
+    recipe: Recipe, own: Mapping[str, str], stages: Mapping[str, StageRun]
+) -> dict[str, Any]:
+    """What identifies the run, as JSON, without paths."""
+    as_json = decisive_settings(recipe)
+    labels = {
+        f"{stage.settings}.{use.setting}": stages[stage.name].prompts[use.step].label
+        for stage in recipe.all_stages()
+        for use in stage.prompts
+    }
+    store_names(as_json, hashes=own, prompts=labels)
+    return as_json
+
+
 def _stage_run(
     stage: AnyStage, table: str, recipe: Recipe, done: Mapping[str, str], *, inputs: str
 ) -> StageRun:
     config = getattr(recipe, table)
     models = _models(stage, recipe)
-    _check_prompts(stage, table, config.prompt)
+    prompts = stage.load_prompts(config)
     return StageRun(
         stage=stage,
         config=config,
         models=models,
+        prompts=prompts,
         fingerprint=stage_fingerprint(
             stage.name,
             config,
             table=table,
             models=_identities({**models, "counter": recipe.models.student}),
-            prompts=stage.prompts,
+            prompts={use.setting: prompts[use.step] for use in stage.prompts},
             upstream=[done[name] for name in stage.upstream if name in done],
             seed=recipe.seed,
             inputs=_looks_across(stage, table, recipe, inputs),
@@ -134,14 +207,6 @@ def _looks_across(stage: AnyStage, table: str, recipe: Recipe, inputs: str) -> s
     if reads_levels and recipe.difficulty.thresholds == "quantile":  # of the problems of a shard
         return content_id(inputs, recipe.shard_size)
     return ""
-
-
-def _check_prompts(stage: AnyStage, table: str, variant: str) -> None:
-    try:
-        for step in stage.prompts:
-            prompt_file(step, variant)
-    except ValueError as error:
-        raise RecipeError(f"{table}.prompt: {error}") from None
 
 
 def _models(stage: AnyStage, recipe: Recipe) -> dict[str, EngineConfig]:

@@ -50,6 +50,11 @@ def model_source(model: str) -> str:
     return model if folder is None else str(folder)
 
 
+def model_identity(folder: str) -> str:
+    """Hash of what a local folder holds, whatever its path; of nothing where it is not there."""
+    return folder_sha(Path(folder).expanduser())
+
+
 def weights_fingerprint(config: EngineConfig) -> str:
     """Of a checkpoint: hash of a folder's files, or the hub id and revision."""
     folder = model_folder(config.model)

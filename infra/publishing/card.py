@@ -16,8 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from infra.publishing.licences import identifier
 from infra.publishing.methods import filter_settings, methods, model_name, other_prompts
 from sql.database import Database
-from tasks.prompts import FOLDER as PROMPTS
-from tasks.prompts import prompt_sha
+from tasks.prompts import prompt_sha, steps, variants
 from tasks.scorers import SCORERS
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -81,6 +80,7 @@ def card_text(database: Database, licences: Mapping[str, str], *, content: str) 
     facts = {name: database.run_file("analyses", f"published_{name}").records() for name in FACTS}
     run, size = facts.pop("run")[0], facts.pop("size")[0]
     recipe = json.loads(run["resolved"] or "{}").get("recipe", {})
+    prompts = json.loads(run["prompts"] or "{}")
     return environment.get_template("card.md.jinja").render(
         **facts,
         run_id=run["run_id"],
@@ -93,10 +93,10 @@ def card_text(database: Database, licences: Mapping[str, str], *, content: str) 
         license=identifier(licences),
         methods=_and(methods(prompts=facts["prompts"], filters=facts["filters"], recipe=recipe)),
         filter_settings=filter_settings(recipe.get("select", {})),
-        prompt_names=_prompt_names(),
+        prompt_names={**{sha: _cell(key) for key, sha in prompts.items()}, **_prompt_names()},
         origins=ORIGINS,
-        other_prompts=other_prompts(recipe),
-        prompt_hashes=json.loads(run["prompts"] or "{}"),
+        other_prompts=other_prompts(recipe, prompts),
+        prompt_hashes=prompts,
         **size,
         size_category=_size(size["num_examples"]),
     )
@@ -109,8 +109,8 @@ def _words(reason: str) -> str:
 
 def _prompt_names() -> dict[str, str]:
     """Hash -> name of the prompt files of this version."""
-    stems = (path.stem.split("__", 1) for path in sorted(PROMPTS.glob("*__*.jinja")))
-    return {prompt_sha(step, variant): f"{step}__{variant}" for step, variant in stems}
+    names = ((step, variant) for step in steps() for variant in variants(step))
+    return {prompt_sha(step, variant): f"{step}__{variant}" for step, variant in names}
 
 
 def _and(parts: list[str]) -> str:

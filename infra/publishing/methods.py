@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tasks.prompts import prompt_named
+
 Records = Sequence[Mapping[str, Any]]
 Settings = Mapping[str, Any]
 REWRITTEN = "rewritten by the difficulty of their problems (LiteCoT, arXiv 2505.19716)"
@@ -92,20 +94,31 @@ def model_name(recipe: Settings, role: str) -> str:
     return "@".join(part for part in parts if part) or "not recorded"
 
 
-def other_prompts(recipe: Settings) -> list[tuple[str, str, str]]:
-    """(use, model, prompt file) of the prompts that wrote no chain."""
+def other_prompts(recipe: Settings, stored: Settings | None = None) -> list[tuple[str, str, str]]:
+    """(use, model, prompt file) of the prompts that wrote no chain; `stored`: the run's prompts."""
     teacher, student = model_name(recipe, "teacher"), model_name(recipe, "student")
     asked = [
-        ("difficulty", "grading the problems", teacher, "judge"),
-        ("rewrite", "checking the rewrites", teacher, "verify"),
-        ("score", "scoring the chains", student, "generate"),
-        ("mix", "the user turn of `messages`", "-", "generate"),
+        ("difficulty", "grading the problems", teacher, "judge", "prompt"),
+        ("rewrite", "checking the rewrites", teacher, "verify", "check_prompt"),
+        ("score", "scoring the chains", student, "generate", "prompt"),
+        ("mix", "the user turn of `messages`", "-", "generate", "prompt"),
     ]
     return [
-        (use, model, f"{step}__{recipe.get(stage, {}).get('prompt', 'default')}")
-        for stage, use, model, step in asked
+        (use, model, _prompt_key(step, recipe.get(stage, {}), setting, stored or {}))
+        for stage, use, model, step, setting in asked
         if stage in recipe.get("stages", ()) and _is_asked(stage, recipe.get(stage, {}))
     ]
+
+
+def _prompt_key(step: str, table: Settings, setting: str, stored: Settings) -> str:
+    """As the run stores it: of a file of the user's ("mine.jinja@sha256:4a1f...") by its stem."""
+    beside = table.get("prompt", "default")
+    if setting not in table and f"{step}__{beside}" in stored:
+        return f"{step}__{beside}"
+    name = prompt_named(step, named=table.get(setting), beside=beside, default="instruct")
+    file, is_own, sha = name.partition("@sha256:")
+    key = f"{step}__{file.removesuffix('.jinja')}"
+    return f"{key}@{sha}" if is_own and f"{key}@{sha}" in stored else key
 
 
 def _is_asked(stage: str, table: Settings) -> bool:

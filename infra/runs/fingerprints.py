@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from tasks.prompts import prompt_sha
+from tasks.prompts import PromptFile
 from tasks.schemas import content_id
 
 ALWAYS_HASHED = Path(__file__).with_name("always_hashed.txt")
@@ -30,7 +30,7 @@ def stage_fingerprint(
     *,
     table: str = "",
     models: Mapping[str, str],
-    prompts: Sequence[str] = (),
+    prompts: Mapping[str, PromptFile] | None = None,
     upstream: Sequence[str] = (),
     seed: int = 0,
     inputs: str = "",
@@ -39,21 +39,34 @@ def stage_fingerprint(
 ) -> str:
     """16 hex characters.
 
-    `table`: the recipe's table that `config` is; `models`: role -> model identity; `inputs`: hash
-    of the problems a global stage looks across; `sources`: hashes of the plug-ins it uses.
+    `table`: the recipe's table that `config` is; `models`: role -> model identity; `prompts`:
+    setting -> what it names, in the stage's order; `inputs`: hash of the problems a global stage
+    looks across; `sources`: hashes of the plug-ins it uses.
     """
-    variant = getattr(config, "prompt", "")
+    prompts = prompts or {}
     return content_id(
         name,
-        decisive_settings(config, table=table or name),
+        _settings(config, table or name, prompts),
         sorted(models.items()),
-        [prompt_sha(step, variant) for step in prompts],
+        [prompt.sha for prompt in prompts.values()],
         sorted(upstream),
         seed,
         inputs,
         *([revision] if revision else []),
         *([sorted(sources)] if sources else []),
     )
+
+
+def _settings(
+    config: BaseModel, table: str, prompts: Mapping[str, PromptFile]
+) -> dict[str, object]:
+    """A prompt is its text: what a file of one's own is called, and where, is nothing."""
+    settings: dict[str, object] = decisive_settings(config, table=table)
+    for setting, prompt in prompts.items():
+        settings.pop(setting, None)
+        if setting == "prompt":  # as the hashes of the first corpora had it
+            settings[setting] = prompt.twin or "own"
+    return settings
 
 
 def decisive_settings(config: BaseModel, *, table: str = "") -> dict[str, Any]:

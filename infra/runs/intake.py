@@ -241,6 +241,7 @@ def _run_row(run: Run, num_problems: int, num_candidates: int = 0) -> RunRow:
         fingerprints=json.dumps(dict(run.plan.fingerprints), sort_keys=True),
         versions=json.dumps({name: _version(name) for name in PACKAGES}),
         prompts=json.dumps(run.plan.prompts(), sort_keys=True),
+        prompt_texts=json.dumps(run.plan.prompt_texts(), sort_keys=True),
     )
 
 

@@ -13,7 +13,7 @@ from infra.engines import EngineConfig
 from infra.engines.model_size import size_of
 from infra.hosting.nodes import nodes as nodes_here
 from infra.placement.plan import Node, Placement, PlacementMode, StageDemand, place
-from tasks.prompts import prompt_sha
+from tasks.prompts import PromptFile
 from tasks.stage import Stage
 
 TRAIN = "train"
@@ -28,6 +28,7 @@ class StageRun:
     fingerprint: str
     models: Mapping[str, EngineConfig] = field(default_factory=dict)  # role -> engine
     names: Mapping[str, str] = field(default_factory=dict)  # role -> name in rows, if another
+    prompts: Mapping[str, PromptFile] = field(default_factory=dict)  # by step, read when planned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +46,20 @@ class RunPlan:
     train_gpus: int = 0  # that training wants for itself
 
     def prompts(self) -> dict[str, str]:
-        """Prompt file -> its hash, of all stages."""
-        return {
-            f"{step}__{run.config.prompt}": prompt_sha(step, run.config.prompt)
-            for run in self.stages.values()
-            for step in run.stage.prompts
-        }
+        """Prompt -> its hash, of all stages; two files of one name are told apart by it."""
+        found: dict[str, str] = {}
+        for file in self._prompt_files():
+            known = found.setdefault(file.key, file.sha)
+            if known != file.sha:
+                found[f"{file.key}@{file.sha}"] = file.sha
+        return found
+
+    def prompt_texts(self) -> dict[str, str]:
+        """A prompt's hash -> its text, of all stages."""
+        return {file.sha: file.text for file in self._prompt_files()}
+
+    def _prompt_files(self) -> list[PromptFile]:
+        return [file for run in self.stages.values() for file in run.prompts.values()]
 
     def demands(self) -> list[StageDemand]:
         """The stages in order, as placement sees them."""

@@ -198,7 +198,7 @@ async def _rows_of(
     hosts = {role: run.model(config, affinity=affinity) for role, config in stage.models.items()}
     chats = _chats(run, stage, hosts, commits=commits, slot=slot)
     ports = Ports(
-        prompts=PromptFiles(stage.config.prompt),
+        prompts=PromptFiles(stage.config.prompt, stage.prompts),
         grader=run.grader,
         tokens=run.tokens,
         seed=run.seed,

@@ -85,6 +85,12 @@ def find_sources(locations: Iterable[str | Path]) -> list[Source]:
     return [_find_source(location, _short_name(location, named)) for location in named]
 
 
+def is_file_name(name: str) -> bool:
+    """Whether it names a file, there or not, rather than a hub id."""
+    kind, is_gzip = _kind_of(Path(name))
+    return kind is not None or is_gzip or name.startswith(("./", "../", "/", "~"))
+
+
 def parse_hub_id(text: str) -> tuple[str, str | None, str]:
     """The parts of `org/name[:config][:split]`; a lone split name is a split."""
     name, *rest = re.split(r":(?![^\[]*\])", text, maxsplit=2)

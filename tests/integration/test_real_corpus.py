@@ -277,12 +277,12 @@ def test_the_judge_is_heard(made: Made) -> None:
 
 
 @of_macc
-def test_macc_keeps_the_shortest_round_before_the_first_rebound(made: Made) -> None:
+def test_macc_keeps_the_shortest_round_before_the_first_rebound(made: Made, ground: Ground) -> None:
     """The stored rounds are the recorded chains in order, and end as the reference says."""
     by_question = {squashed(problem.question): problem for problem in made.problems}
     resolved = json.loads(made.rows("from stg_runs")[0]["resolved"])["recipe"]
     config = CompressConfig(**resolved["compress"])
-    counter = TokenizerCounter(resolved["models"]["student"]["model"])
+    counter = TokenizerCounter(str(ground.student))
     chains = made.rows(
         """select question, r.text, list({
             'round': c.round, 'text': c.text, 'num_tokens': c.num_tokens, 'verdict': c.verdict,

@@ -17,6 +17,7 @@ import yaml
 from datasets import load_dataset
 
 from flows.recipes.loading import load_recipe
+from flows.recipes.plan import draft_plan
 from infra.publishing.licences import UNKNOWN, identifier, licences_of
 from infra.publishing.methods import filter_settings, methods, other_prompts
 from infra.publishing.snapshot import PublishError, example_schema, write_snapshot
@@ -228,6 +229,35 @@ def test_prompts_that_wrote_no_chain_are_named() -> None:
     assert not {"grading the problems", "checking the rewrites"} & {
         use for use, _, _ in other_prompts(recipe)
     }
+
+
+def test_prompts_of_the_users_own_are_named_by_their_files(tmp_path: Path) -> None:
+    prompt = tmp_path / "mine.jinja"
+    prompt.write_text("Say. {{ question }}")
+    overrides = [f"rewrite.prompt={prompt}", f"mix.prompt={prompt}"]
+    plan = draft_plan(load_recipe("litecot", overrides=overrides))
+    recipe, stored = json.loads(plan.resolved)["recipe"], plan.prompts()
+    uses = {use: key for use, _, key in other_prompts(recipe, stored)}
+    assert uses["checking the rewrites"] == "verify__instruct"
+    assert uses["the user turn of `messages`"] == "generate__mine"
+    assert uses["scoring the chains"] == "generate__default"
+    assert set(uses.values()) <= stored.keys()
+
+
+def test_two_prompts_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    overrides = []
+    for stage in ("score", "mix"):
+        prompt = tmp_path / stage / "mine.jinja"
+        prompt.parent.mkdir()
+        prompt.write_text(f"{stage}. {{{{ question }}}}")
+        overrides.append(f"{stage}.prompt={prompt}")
+    plan = draft_plan(load_recipe("litecot", overrides=overrides))
+    recipe, stored = json.loads(plan.resolved)["recipe"], plan.prompts()
+    uses = {use: key for use, _, key in other_prompts(recipe, stored)}
+    asked = ("scoring the chains", "the user turn of `messages`")
+    assert [plan.prompt_texts()[stored[uses[use]]] for use in asked] == [
+        "score. {{ question }}", "mix. {{ question }}",
+    ]  # fmt: skip
 
 
 # --- licences

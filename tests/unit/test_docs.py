@@ -45,7 +45,7 @@ def split_commands(line: str) -> Iterator[list[str]]:
         if word not in SEPARATORS:
             words.append(word)
         elif words:
-            yield words
+            yield words[: words.index(">")] if ">" in words else words
             words = []
 
 

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flows.cli.messages import exit_code
+from flows.recipes.loading import load_recipe
+from flows.recipes.plan import draft_plan
 from infra.engines import EngineConfig
 from infra.runs.intake import Intake, IntakeReport, take_in
 from infra.runs.plan import RunPlan
@@ -22,6 +25,7 @@ from infra.training.config import TrainConfig
 from sql.database import connect
 from tasks.intake.hygiene import HygieneConfig
 from tasks.intake.problems import IngestedProblem, IngestError, SourceConfig, read_problems
+from tasks.prompts import prompt_sha
 from tasks.schemas import Example, Membership
 from tests.fakes import WordCounter, WordGrader
 
@@ -255,3 +259,18 @@ def add_evaluation(run: Run, path: str) -> None:
             member_of=run.run_id, problem_id=item.problem_id, split="eval", shard=0, position=0
         )
         run.write(item.problem_id, [item.problem, member], stage="ingest")
+
+
+def test_a_run_keeps_the_text_of_its_prompts(tmp_path: Path, intake: Intake) -> None:
+    """Beside the hashes, in a column of its own: whoever reads hashes goes on doing so."""
+    mine = tmp_path / "mine.jinja"
+    mine.write_text("Say. {{ question }}")
+    plan = draft_plan(load_recipe("nano", overrides=[f"generate.prompt={mine}"]))
+    fakes: dict[str, Any] = {"grader": WordGrader(), "tokens": WordCounter()}
+    with Run(plan, corpus=tmp_path / "corpus", settings=Settings(), **fakes) as run:
+        take_in(run, intake, lambda count: None)
+        (row,) = run.database().run("select prompts, prompt_texts from stg_runs").records()
+    prompts, kept = json.loads(row["prompts"]), json.loads(row["prompt_texts"])
+    assert prompts["rewrite__nano"] == prompt_sha("rewrite", "nano")
+    assert kept[prompts["generate__mine"]] == "Say. {{ question }}"
+    assert set(kept) == set(prompts.values())

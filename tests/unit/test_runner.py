@@ -19,6 +19,7 @@ from infra.runs.runner import StageFailedError, StageReport, run_stage
 from infra.settings import Settings
 from infra.storage import CorpusError
 from tasks.ports import PermanentError, Ports, Sampling, TransientError
+from tasks.prompts import PromptFile
 from tasks.schemas import Membership, Problem, Rationale, Row
 from tasks.schemas import Run as RunRow
 from tasks.stage import Record, Stage, StageConfig
@@ -73,6 +74,7 @@ class Factory:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.runs = 0
+        self.prompts: dict[str, PromptFile] = {}  # by step, as planned
 
     def go(
         self, answer: Callable[[str], Reply], *, shard: int | None = None, **settings: Any
@@ -87,8 +89,9 @@ class Factory:
 
     def open(self, chat: FunctionChat, **settings: Any) -> Run:
         stage = StageRun(
-            stage=ASK, config=StageConfig(), fingerprint="fp-ask", models={"teacher": MODEL}
-        )
+            stage=ASK, config=StageConfig(), fingerprint="fp-ask", models={"teacher": MODEL},
+            prompts=self.prompts,
+        )  # fmt: skip
         plan = RunPlan(
             run_id=RUN_ID, recipe="r", resolved="{}", fingerprints=FINGERPRINTS,
             stages={"ask": stage}, counter=MODEL, seed=7,
@@ -141,6 +144,18 @@ def failing(number: int, fault: Reply, step: str = "reason") -> Callable[[str], 
         return fault if number_in(text) == number and step in text else right(text)
 
     return answer
+
+
+def test_each_step_asks_with_the_prompt_that_was_planned(factory: Factory) -> None:
+    """Its text as it was read then: the file may be edited while the run goes on."""
+    for step in ("judge", "generate"):
+        factory.prompts[step] = PromptFile(
+            step=step, name="./gone.jinja", text=f"{step}: {{{{ question }}}}", sha="0" * 16
+        )
+    outcome, chat = factory.go(right)
+    assert report(outcome).num_rows == len(PROBLEMS)
+    asked = {text.partition(":")[0] for text in chat.asked}
+    assert asked == {"judge", "generate"}
 
 
 def report(outcome: StageReport | StageFailedError) -> StageReport:
