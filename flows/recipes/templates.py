@@ -8,7 +8,7 @@ A sample: prompt_faults(rewrite.STAGE, "rewrite", config) ==
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tasks.prompts import PromptError, PromptFile, is_own, load_prompt
@@ -35,8 +35,18 @@ def prompt_faults(stage: AnyStage, table: str, config: StageConfig) -> list[str]
 
 
 def prompt_notes(stage: AnyStage, table: str, config: StageConfig) -> Iterator[str]:
-    """What is odd about prompts without faults: a text of the problem that the model won't see."""
-    for use, file in _files(stage, config):
+    """What is odd about prompts without faults, and may be meant.
+
+    A text of the problem that the model will not see; a variant of ours chosen for a step whose
+    setting is left out, beside a prompt of the user's own.
+    """
+    files = _files(stage, config)
+    for use, file in files:
+        if getattr(config, use.setting) is None and any(other.twin is None for _, other in files):
+            yield (
+                f"{table}.{use.setting} is left out beside a prompt of your own: "
+                f"the variant {file.name!r} is used"
+            )
         for name in unused_texts(file, use):
             yield (
                 f"{table}.{use.setting}: {file.name} has no {{{{ {name} }}}}: the model will not "
@@ -44,6 +54,6 @@ def prompt_notes(stage: AnyStage, table: str, config: StageConfig) -> Iterator[s
             )
 
 
-def _files(stage: AnyStage, config: StageConfig) -> Iterable[tuple[StepPrompt, PromptFile]]:
+def _files(stage: AnyStage, config: StageConfig) -> Sequence[tuple[StepPrompt, PromptFile]]:
     files = stage.load_prompts(config)
     return [(use, files[use.step]) for use in stage.prompts]

@@ -388,8 +388,14 @@ def test_a_text_the_model_will_not_see_is_said(tmp_path: Path) -> None:
     path = save(tmp_path, "{{ rationale }}")
     recipe = load_recipe("litecot", overrides=[f"rewrite.prompt={path}"])
     assert notes_on_prompts(recipe) == [
-        f"rewrite.prompt: {path} has no {{{{ question }}}}: the model will not see it"
+        f"rewrite.prompt: {path} has no {{{{ question }}}}: the model will not see it",
+        "rewrite.check_prompt is left out beside a prompt of your own: the variant 'instruct' is "
+        "used",
     ]
+    chosen = load_recipe(
+        "litecot", overrides=[f"generate.prompt={save(tmp_path, '{{ question }}!', 'a.jinja')}"]
+    )
+    assert notes_on_prompts(chosen) == []
     assert [notes_on_prompts(load_recipe(name)) for name in shipped_recipes()] == [[]] * 8
 
 
