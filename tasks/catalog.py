@@ -10,7 +10,15 @@ from typing import Any
 from tasks.registry import Registry
 from tasks.stage import Stage
 
-STAGES: Registry[Stage[Any, Any]] = Registry("stage", Stage, folder="tasks", group="litecot.stages")
+STAGES: Registry[Stage[Any, Any]] = Registry(
+    "stage",
+    Stage,
+    group="litecot.stages",
+    modules=[  # in the order in which a recipe goes through them
+        "tasks.generate", "tasks.verify", "tasks.difficulty", "tasks.rewrite", "tasks.compress",
+        "tasks.score", "tasks.select", "tasks.mix", "tasks.evaluate",
+    ],
+)  # fmt: skip
 
 
 def stages_of(table: str) -> list[Stage[Any, Any]]:

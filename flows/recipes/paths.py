@@ -51,7 +51,9 @@ def rename(tree: dict[str, Any], names: Renames) -> None:
     for model in _table(tree, "models").values():
         if isinstance(model, dict) and _has_files(model):
             _rename_one(model, "model", names.model)
-            _rename_one(_table(model, "vllm"), "lora", names.adapter)
+            for engine in ENGINES.values():
+                for option in engine.path_options:
+                    _rename_one(_table(model, engine.name), option, names.adapter)
     for name, table in tree.items():
         for setting in table if isinstance(table, dict) else ():
             if setting == "prompt" or setting.endswith("_prompt"):

@@ -34,10 +34,6 @@ from tasks.select import SelectConfig
 from tasks.stage import Stage, StageConfig
 from tasks.verify import VerifyConfig
 
-OUR_STAGES = (
-    "generate", "verify", "difficulty", "rewrite", "compress", "score", "select", "mix",
-    "train", "evaluate",
-)  # fmt: skip
 TRAIN = "train"  # the one step that is no Stage: its records are not rows
 
 
@@ -205,9 +201,11 @@ class Recipe(BaseModel):
 
 
 def stage_order() -> tuple[str, ...]:
-    """Tables that may be stages of a recipe, in the order they go in; ours, then plug-ins' each
-    behind the last of those whose rows it reads."""
-    order = list(OUR_STAGES)
+    """Tables that may be stages of a recipe, in the order they go in: ours, training before the
+    evaluations, and plug-ins' each behind the last of those whose rows it reads."""
+    ours = [STAGES[name] for name in STAGES if not STAGES.entry(name).sha]
+    corpus = [stage.settings for stage in ours if stage.phase == "corpus"]
+    order = list(dict.fromkeys([*corpus, TRAIN, *(stage.settings for stage in ours)]))
     for stage in STAGES.values():
         if stage.settings not in order:
             tables = [STAGES[name].settings for name in stage.upstream if name in STAGES]

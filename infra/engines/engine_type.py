@@ -77,6 +77,8 @@ class EngineType:
     """As a plan words it; empty: the name."""
     options: type[BaseModel] | None = None
     """Reads its own table: frozen, extra="forbid"; None: it has no table."""
+    path_options: tuple[str, ...] = ()
+    """Those of its options that name a local folder: in a recipe, relative to it."""
     open: Callable[[EngineConfig], Engine] | None = None
     """Loads the model, in a process of its own. Imports heavy libraries inside."""
     connect: Callable[[EngineConfig, Mapping[str, str]], ServedModel] | None = None

@@ -45,6 +45,7 @@ VLLM = EngineType(
     name="vllm",
     label="vLLM",
     options=VllmOptions,
+    path_options=("lora",),
     open=_open,
     has_checkpoint=True,
     can_score=True,
