@@ -149,7 +149,7 @@ async def test_a_killed_worker_is_replaced() -> None:
 
 KILLED = """
 import asyncio, os, signal
-from infra.grading import ProcessGrader
+from infra.runs.grading import ProcessGrader
 
 async def main():
     grader = ProcessGrader(max_workers=1)

@@ -147,8 +147,9 @@ async def test_what_can_never_fit_is_refused(config: EngineConfig) -> None:
 DRIVER = """
 import asyncio, json, sys
 import psutil
-from infra.actors import ModelPool, stop_ray
 from infra.engines import EngineConfig
+from infra.hosting.ray_cluster import stop_ray
+from infra.hosting.ray_host import ModelPool
 from tasks.ports import Prompt, Sampling
 
 pool = ModelPool()

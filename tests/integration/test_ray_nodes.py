@@ -142,8 +142,9 @@ async def test_the_nodes_are_seen(cluster: Cluster, pool: ModelPool) -> None:
 
 DRIVER = """
 import asyncio, json, sys
-from infra.actors import ModelPool, stop_ray
 from infra.engines import EngineConfig
+from infra.hosting.ray_cluster import stop_ray
+from infra.hosting.ray_host import ModelPool
 from infra.settings import Settings
 from tasks.ports import Prompt, Sampling
 
