@@ -22,7 +22,7 @@ GONE_WITHIN_S = 10.0
 START = """
 import os, sys
 from pathlib import Path
-from flows.server import find_server
+from flows.server.temporary import find_server
 server = find_server(Path("home"))
 print(server is not None, os.environ["PREFECT_API_URL"], flush=True)
 """
