@@ -96,6 +96,7 @@ def _start_ray(started: ExitStack) -> str:
     quiet_ray()
     cluster = Cluster(
         initialize_head=True,
+        shutdown_at_exit=False,  # it would set signal handlers, and this is no main thread
         head_node_args={
             "num_cpus": NUM_SLOTS, "object_store_memory": LOCAL_OBJECT_STORE_BYTES,
             "include_dashboard": False,
