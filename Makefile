@@ -7,6 +7,9 @@ CORPUS ?= corpus
 UV := UV_FIND_LINKS="$(PIP_FIND_LINKS)" $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt
 export RAY_USAGE_STATS_ENABLED := 0
 export DO_NOT_TRACK := 1
+# Every engine, rank and server is a process that imports the same large libraries: without their
+# bytecode, which uv does not make, each compiles them again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo ui test test-fast test-gpu lint type bench nano clean

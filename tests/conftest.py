@@ -1,6 +1,16 @@
-"""Settings of all tests: how long an example takes says how busy the machine is, no more."""
+"""Settings of all tests: how long an example takes says how busy the machine is, no more.
+
+A session starts some hundred processes that import the same libraries. Compiling those anew in each
+takes half of its time, so their bytecode is kept, whatever PYTHONDONTWRITEBYTECODE says here.
+"""
+
+import os
+import sys
 
 from hypothesis import settings
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 settings.register_profile("litecot", deadline=None)
 settings.load_profile("litecot")

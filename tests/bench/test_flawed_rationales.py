@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench.small_student import CONTEXT, train_small_student
-from tests.integration.test_nano_run import litecot, query
+from tests.integration.command_line import litecot, query
 from tests.real_chains import DATA
 
 FILE = DATA / "verify_cot_human_annotated_rationales.jsonl"

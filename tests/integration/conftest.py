@@ -1,49 +1,83 @@
-"""The long modules first, and one Prefect server for those that ask for it.
+"""The long modules first, and two things that runs may share: a Prefect server, and a warm Ray.
 
 Workers are given whole modules: a long one begun last would leave the other worker idle. Starting a
-server takes as long as a small run: `pytestmark = pytest.mark.usefixtures("prefect_server")` in a
-module about something else; the runs of the others start a temporary server of their own, as a
-user's do.
+Prefect server takes as long as a small run, and loading an engine half as long. A module about
+something else asks for `pytestmark = pytest.mark.usefixtures("prefect_server")`, and for
+"warm_engines" where it does not matter either which engines its runs ask: they join one Ray, in
+which an engine stays loaded for the next run (LITECOT_KEEP_WARM_S). Both are there once a session,
+whatever the number of workers. Modules that ask for neither run as a user does.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 
-from flows.server.environment import settle_environment
-from flows.server.temporary import API_URL, TemporaryServer
-from infra.settings import load_settings
+from flows.server.temporary import API_URL
+from tests.integration.shared_services import SharedServices
 
 LONGEST_FIRST = (
-    "nano_run", "pools", "crash", "real_corpus", "vllm_engine", "ray_nodes", "phases", "s3_run",
-    "training", "real_rationales", "faults", "cluster_run", "scoring_reference", "endpoint_runs",
+    "nano_run", "crash", "real_corpus", "vllm_engine", "phases", "s3_run", "training",
+    "cluster_run", "faults", "pools", "ray_nodes", "real_rationales", "scoring_reference",
+    "endpoint_runs",
 )  # fmt: skip
+SHORT_LIMIT_S = 240  # of one test of the others, on a machine that is busy with much else
+KEEP_WARM_S = 900  # longer than a session leaves an engine alone
+OF_THE_CONTROLLER = pytest.StashKey[SharedServices]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """In the order of LONGEST_FIRST, then the others as they were."""
+    """In the order of LONGEST_FIRST, then the others as they were, and these may not last long."""
     ranks = {f"test_{name}": rank for rank, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
+    for item in items:
+        if item.path.stem not in ranks and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(SHORT_LIMIT_S))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Before a worker of xdist starts: it is told where the controller's services can be asked."""
+    stash = node.config.stash
+    if OF_THE_CONTROLLER not in stash:
+        stash[OF_THE_CONTROLLER] = SharedServices()
+    node.workerinput["shared_services"] = str(stash[OF_THE_CONTROLLER].folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if services := config.stash.get(OF_THE_CONTROLLER, None):
+        services.close()
 
 
 @pytest.fixture(scope="session")
-def prefect_api() -> Iterator[str]:
-    """The address of a server that lasts as long as this process."""
-    with patch.dict(os.environ):
-        settle_environment(load_settings())
-        server = TemporaryServer()
-        api = os.environ[API_URL] = server.address()[1]
-        server.wait()
-    yield api
-    server.stop()
+def services(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """The folder at which services are asked for: the controller's, or this process' own."""
+    workerinput = getattr(request.config, "workerinput", {})
+    if folder := workerinput.get("shared_services"):
+        yield Path(folder)
+        return
+    own = SharedServices()
+    yield own.folder
+    own.close()
 
 
 @pytest.fixture(scope="module")
-def prefect_server(prefect_api: str) -> Iterator[None]:
-    """What the module's runs report to."""
-    with patch.dict(os.environ, {API_URL: prefect_api}):
-        yield
+def prefect_server(services: Path) -> Iterator[str]:
+    """What the module's runs report to; its API address."""
+    api = SharedServices.address(services, "prefect")
+    with patch.dict(os.environ, {API_URL: api}):
+        yield api
+
+
+@pytest.fixture(scope="module")
+def warm_engines(services: Path) -> Iterator[dict[str, str]]:
+    """The module's runs join one Ray and find engines there; the environment that does it."""
+    address = SharedServices.address(services, "ray")
+    environment = {"RAY_ADDRESS": address, "LITECOT_KEEP_WARM_S": str(KEEP_WARM_S)}
+    with patch.dict(os.environ, environment):
+        yield environment

@@ -28,6 +28,7 @@ from tasks.schemas import TABLES
 TIMES = {"created_at", "latency_s", "train_seconds", "versions"}
 PER_INVOCATION = {"invocations"}
 POLL_S = 0.05
+FINISH_LIMIT_S = 500
 LONGEST_PAUSE_S = 1.5  # random time after the request at which the kill is due
 
 
@@ -44,16 +45,20 @@ class CrashReport:
     rows: dict[str, int] = field(default_factory=dict)
 
 
-def start(corpus: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+def start(
+    corpus: Path, arguments: Sequence[str], *, has_own_ray: bool = False
+) -> subprocess.Popen[bytes]:
     """`litecot run` in a process of its own."""
     command = [sys.executable, "-m", "flows.cli.main", "run", *arguments, "--corpus", str(corpus)]
-    log = corpus.with_suffix(".log").open("ab")
-    return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    left_out = {"RAY_ADDRESS"} if has_own_ray else set()
+    environment = {name: value for name, value in os.environ.items() if name not in left_out}
+    with corpus.with_suffix(".log").open("ab") as log:
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
 
 
 def finish(corpus: Path, arguments: Sequence[str]) -> None:
     """Run to the end; what it printed where it fails."""
-    if start(corpus, arguments).wait() != 0:
+    if start(corpus, arguments).wait(timeout=FINISH_LIMIT_S) != 0:
         raise RuntimeError(corpus.with_suffix(".log").read_text()[-4000:])
 
 
@@ -87,8 +92,11 @@ def num_issued(corpus: Path) -> int:
 
 
 def kill_when(corpus: Path, arguments: Sequence[str], *, is_due: Callable[[], bool]) -> float:
-    """Start, kill the tree once it is due; the Unix time of the kill, 0 where it ended before."""
-    process = start(corpus, arguments)
+    """Start, kill the tree once it is due; the Unix time of the kill, 0 where it ended before.
+
+    Its engines are in the tree: where others may join a Ray (RAY_ADDRESS), it has its own.
+    """
+    process = start(corpus, arguments, has_own_ray=True)
     while process.poll() is None and not is_due():
         time.sleep(POLL_S)
     if process.poll() is not None:
@@ -111,14 +119,19 @@ def kill_after(corpus: Path, arguments: Sequence[str], *, requests: int, pause_s
 
 
 def rows(corpus: Path) -> dict[str, list[str]]:
-    """Table -> its rows as sorted JSON, times left out."""
+    """Table -> its rows as sorted JSON, without times and the noise of a sum's order."""
     database = connect(Corpus(corpus).parts())
     found = {}
     for table in TABLES.keys() - PER_INVOCATION:
         records = database.run(f"from raw_{table}").records()
-        kept = [{k: v for k, v in record.items() if k not in TIMES} for record in records]
+        kept = [{k: steady(v) for k, v in row.items() if k not in TIMES} for row in records]
         found[table] = sorted(json.dumps(record, sort_keys=True) for record in kept)
     return found
+
+
+def steady(value: object) -> object:
+    """A score's last digits depend on what else was in its batch."""
+    return round(value, 12) if isinstance(value, float) else value
 
 
 def crash_and_compare(

@@ -21,9 +21,9 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 
 NODE = {"num_cpus": 2, "object_store_memory": 80 * 1024**2, "include_dashboard": False}
 LIMIT_S = 300
-NUM_PROBLEMS, NUM_CANDIDATES = 48, 4
+NUM_PROBLEMS, NUM_CANDIDATES = 32, 4
 ORDER = [
-    "run", "nano", "--limit", str(NUM_PROBLEMS), "--set", "shard_size=12",
+    "run", "nano", "--limit", str(NUM_PROBLEMS), "--set", "shard_size=8",
     "--set", 'stages=["generate", "score"]', "--set", "score.kinds=['long']",
     "--set", "models.teacher.replicas=2", "--set", "models.student.replicas=2",
     "--set", "models.teacher.max_batch_size=8",  # slow enough to lose a node on the way

@@ -8,9 +8,9 @@ import pytest
 
 from tests.integration.crash import crash_and_compare
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = pytest.mark.usefixtures("prefect_server", "warm_engines")
 
-SMALL = ("nano", "--limit", "16", "--set", "shard_size=8", "--set", 'stages=["generate", '
+SMALL = ("nano", "--limit", "12", "--set", "shard_size=6", "--set", 'stages=["generate", '
          '"difficulty", "rewrite", "compress", "score", "select", "mix"]')  # fmt: skip
 
 
@@ -22,4 +22,4 @@ def test_killed_runs_end_in_the_same_tables(tmp_path: Path) -> None:
     assert report.leftovers == []
     assert report.rows["examples"] > 0
     # Only what was in flight when it was killed may be asked again.
-    assert report.num_repeated <= 16 * len(report.killed_after_requests)
+    assert report.num_repeated <= 12 * len(report.killed_after_requests)

@@ -116,7 +116,7 @@ def asked(question: str) -> Prompt:
 
 async def test_the_served_teacher_is_right_most_of_the_time(teacher: EndpointModel) -> None:
     sampling = Sampling(temperature=0.7, max_tokens=600, seed=7)
-    found = problems(40)
+    found = problems(20)
     replies = await asyncio.gather(
         *(teacher.complete(asked(problem["question"]), sampling) for problem in found)
     )
@@ -124,7 +124,7 @@ async def test_the_served_teacher_is_right_most_of_the_time(teacher: EndpointMod
         reply.text.endswith(f"The answer is {problem['answer']}.")
         for (reply,), problem in zip(replies, found, strict=True)
     )
-    assert num_right >= 36  # it is right in 99% of cases
+    assert num_right >= 18  # it is right in 99% of cases
 
 
 async def test_candidates_of_one_seed_are_the_same_again(teacher: EndpointModel) -> None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import ray
 
 from infra.engines import EngineConfig, ModelFilesError
 from infra.engines.token_counter import TokenizerCounter
+from infra.hosting import ray_replica
 from infra.hosting.ray_cluster import start_ray, stop_ray
 from infra.hosting.ray_host import ModelPool
+from infra.hosting.ray_replica import RayReplica
 from tasks.ports import PermanentError, Prompt, Sampling, ScoreRequest
 from tests.tiny_models import save_tiny_model
 
@@ -90,13 +95,59 @@ async def test_kill_9_costs_nobody_an_answer(pool: ModelPool, config: EngineConf
     info = await model.info()
     long = Sampling(max_tokens=1000, num_candidates=4)
     in_flight = asyncio.create_task(model.complete(Prompt(text="hi"), long))
-    while (await model.info())["generated_tokens"] == info["generated_tokens"]:
-        await asyncio.sleep(0)
+    async with asyncio.timeout(120):
+        while (await model.info())["generated_tokens"] == info["generated_tokens"]:
+            await asyncio.sleep(0)
     os.kill(int(info["pid"]), signal.SIGKILL)
     after = await model.complete(Prompt(text="hi"), SHORT)
     assert [c.text for c in after] == [c.text for c in before]
     assert len(await in_flight) == 4
     assert (await model.info())["pid"] != info["pid"]
+
+
+class RecordingActor:
+    """What RayReplica asks of Ray's actor, without Ray: methods with `remote`."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        async def done() -> None: ...
+
+        def remote() -> Coroutine[Any, Any, None]:
+            self.asked.append(name)
+            return done()
+
+        return SimpleNamespace(remote=remote)
+
+
+@pytest.mark.parametrize("keep_warm_s", [0, 30])
+async def test_a_driver_keeps_its_warm_engines_from_ending(
+    keep_warm_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ticks come every second; a sign of life goes out well within what an engine waits for."""
+    now = 0.0
+    monkeypatch.setattr(ray_replica.time, "monotonic", lambda: now)
+    actor = RecordingActor()
+    replica = RayReplica(actor, "m", {"num_cpus": 1, "num_gpus": 0}, keep_warm_s)
+    signs = []
+    for second in range(1, 121):
+        now = float(second)
+        replica.touch()
+        signs += [now] * (len(actor.asked) - len(signs))
+    assert set(actor.asked) == ({"touch"} if keep_warm_s else set())
+    gaps = [after - before for before, after in itertools.pairwise([0.0, *signs, now])]
+    assert max(gaps) <= keep_warm_s / 2 or not keep_warm_s
+    assert len(signs) <= 12
+
+
+@pytest.mark.parametrize(("keep_warm_s", "asked"), [(0, ["close"]), (30, [])])
+async def test_a_driver_that_goes_ends_engines_unless_they_stay_warm(
+    keep_warm_s: float, asked: list[str]
+) -> None:
+    actor = RecordingActor()
+    await RayReplica(actor, "m", {"num_cpus": 1, "num_gpus": 0}, keep_warm_s).leave()
+    assert actor.asked == asked
 
 
 def test_starting_twice_is_starting_once(pool: ModelPool) -> None:

@@ -17,7 +17,7 @@ from infra.placement.plan import read_nodes
 from infra.storage.corpus import Corpus
 from sql.database import connect
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = pytest.mark.usefixtures("prefect_server", "warm_engines")
 
 STAGES = ["generate", "difficulty", "rewrite", "compress"]
 OVERRIDES = [f"stages={json.dumps(STAGES)}"]

@@ -1,4 +1,4 @@
-"""Ten thousand hostile answers through the grader the product uses: nothing hangs, grows or dies.
+"""Three thousand hostile answers through the grader the product uses: nothing hangs, grows or dies.
 
 Every string of tests/hostile_answers.py is graded as what a model stated and as the gold answer;
 half of them as mathematics, the others as each other answer type.
@@ -21,14 +21,14 @@ import pytest
 from infra.runs.grading import DEFAULT_TIME_LIMIT_S, ProcessGrader
 from tests.hostile_answers import hostile_answers
 
-NUM_ANSWERS = 10_000
+NUM_ANSWERS = 3_000  # 200 of each kind
 SEED = 20_261_121
 VERDICTS = {"correct", "wrong", "no_answer", "truncated", "unverifiable"}
 IN_FLIGHT = 2  # as many as workers: nothing waits for another
 SLACK_S = 25.0  # a worker started anew on a loaded machine
-MOST_SECONDS = 450.0  # about 60 s on two idle cores
+MOST_SECONDS = 200.0  # about 20 s on two idle cores
 MOST_AT_THE_LIMIT = 0.005  # none on an idle machine
-MOST_GROWTH_MIB = 64
+MOST_GROWTH_MIB = 32
 FRAMES = ("\\boxed{%s}", "The answer is %s.", "#### %s", "<answer>%s</answer>", "</think>%s", "%s")
 MATHEMATICS = ("x+y", "5", "\\sqrt{12}", "\\{\\sqrt2,\\sqrt3\\}", "(1,2]",
                "\\begin{pmatrix}1\\\\\\sqrt2\\end{pmatrix}")  # fmt: skip
@@ -121,8 +121,8 @@ def survive_alone() -> Survived:
     return asyncio.run(survive())
 
 
-@pytest.mark.timeout(900)
-def test_ten_thousand_hostile_answers_are_survived() -> None:
+@pytest.mark.timeout(400)
+def test_thousands_of_hostile_answers_are_survived() -> None:
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as process:
         found = process.submit(survive_alone).result()
     at_the_limit = sum(each >= DEFAULT_TIME_LIMIT_S for each in found.seconds)

@@ -22,7 +22,7 @@ from transformers import AutoTokenizer
 from infra.engines.token_counter import QWEN2_SPLIT, TokenizerCounter
 from infra.storage import Corpus
 from sql.database import connect
-from tests.integration.test_nano_run import litecot
+from tests.integration.command_line import litecot
 from tests.real_chains import DATA, MATH500, math100, math500, save_qwen2_model
 from tests.tiny_models import SPECIALS
 

@@ -9,132 +9,222 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
+from infra.storage import Corpus, CorpusWriter
+from sql.database import connect, names
+from tests.integration.command_line import litecot, query
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+NUM_PROBLEMS, NUM_EVALUATED = 16, 6
 ARGUMENTS = (
-    "run", "nano", "--limit", "30", "--set", "shard_size=15", "--set", "train.epochs=2",
-    "--set", "evaluate.limit=12",
+    "run", "nano", "--limit", str(NUM_PROBLEMS), "--set", "shard_size=8", "--set", "train.epochs=2",
+    "--set", f"evaluate.limit={NUM_EVALUATED}",
 )  # fmt: skip
+STAGES = ("generate", "difficulty", "rewrite", "compress", "score", "select", "mix", "train")
 REPEAT_LIMIT_S = 120  # a generous bound on a run that has nothing to do
+INTERRUPT_LIMIT_S = 120
 
 
-def litecot(*arguments: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
-    """The command line in a process of its own."""
-    command = [sys.executable, "-m", "flows.cli.main", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+class Made(NamedTuple):
+    """A corpus made by one run, and what the run printed."""
 
-
-def query(corpus: Path, text: str) -> list[dict[str, object]]:
-    """Rows of a query through the command line."""
-    done = litecot("sql", text, "--corpus", str(corpus), "--format", "json")
-    assert done.returncode == 0, done.stderr
-    rows: list[dict[str, object]] = json.loads(done.stdout)
-    return rows
+    corpus: Path
+    printed: str
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A corpus made by one run, and what the run printed."""
+def made(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Made:
     corpus = tmp_path_factory.mktemp("nano") / "corpus"
     done = litecot(*ARGUMENTS, "--corpus", str(corpus))
     assert done.returncode == 0, done.stdout + done.stderr
-    return corpus, done.stdout
+    return Made(corpus, done.stdout)
 
 
-def test_report_answers_a_strangers_questions(made: tuple[Path, str]) -> None:
-    _, printed = made
+def test_report_answers_a_strangers_questions(made: Made) -> None:
     for words in (
         "problems", "answered correctly", "levels", "mean tokens", "compression", "kept",
         "before training", "after training", "with <compress>", "wall seconds", "litecot show",
     ):  # fmt: skip
-        assert words in printed
+        assert words in made.printed
 
 
-def test_every_stage_left_rows(made: tuple[Path, str]) -> None:
-    counts = {r["stage"]: r["num_rows"] for r in query(made[0], "from funnel")}
-    assert counts["problems"] == 30
-    assert counts["with_candidates"] == 120
+def test_every_stage_left_rows(made: Made) -> None:
+    """As the command line says it, and the same without it."""
+    done = litecot("sql", "from funnel", "--corpus", str(made.corpus), "--format", "json")
+    assert json.loads(done.stdout) == query(made.corpus, "from funnel"), done.stderr
+    counts = {row["stage"]: row["num_rows"] for row in json.loads(done.stdout)}
+    assert counts["problems"] == NUM_PROBLEMS
+    assert counts["with_candidates"] == 4 * NUM_PROBLEMS
     assert all(counts.values()), counts
 
 
-def test_nothing_disappears(made: tuple[Path, str]) -> None:
+def test_nothing_disappears(made: Made) -> None:
     (row,) = query(
-        made[0],
+        made.corpus,
         """select
             (select count(*) from stg_problems where split = 'train') as problems,
             (select count(*) from stg_rationales where kind = 'rewritten') as rewritten,
             (select count(*) from stg_rejections where stage = 'rewrite') as rejected""",
     )
-    assert row["problems"] == int(str(row["rewritten"])) + int(str(row["rejected"]))
+    assert row["problems"] == row["rewritten"] + row["rejected"]
 
 
-def test_checks_find_no_failing_row(made: tuple[Path, str]) -> None:
-    from infra.storage import Corpus
-    from sql.database import connect, names
-
-    database = connect(Corpus(made[0]).parts())
+def test_checks_find_no_failing_row(made: Made) -> None:
+    database = connect(Corpus(made.corpus).parts())
     assert {name: database.run_file("checks", name).rows for name in names("checks")} == {
         name: [] for name in names("checks")
     }
 
 
-def test_trained_student_is_in_the_corpus(made: tuple[Path, str]) -> None:
-    (model,) = query(made[0], "select path, world_size, num_examples from stg_models")
-    assert (made[0] / str(model["path"]) / "model.safetensors").is_file()
+def test_trained_student_is_in_the_corpus(made: Made) -> None:
+    (model,) = query(made.corpus, "select path, world_size, num_examples from stg_models")
+    assert (made.corpus / model["path"] / "model.safetensors").is_file()
     assert model["world_size"] == 2
-    roles = query(made[0], "select role, compress, num_problems from evaluation_summary")
+    roles = query(made.corpus, "select role, compress, num_problems from evaluation_summary")
     assert {(r["role"], r["compress"], r["num_problems"]) for r in roles} == {
-        (role, compress, 12) for role in ("base", "trained") for compress in (False, True)
+        (role, compress, NUM_EVALUATED)
+        for role in ("base", "trained")
+        for compress in (False, True)
     }
 
 
-def test_show_prints_the_lineage_down_to_the_training_example(made: tuple[Path, str]) -> None:
+def test_show_prints_the_lineage_down_to_the_training_example(made: Made) -> None:
     (row,) = query(
-        made[0], "select problem_id from stg_examples where condition = 'compressed' limit 1"
+        made.corpus, "select problem_id from stg_examples where condition = 'compressed' limit 1"
     )
-    done = litecot("show", str(row["problem_id"]), "--corpus", str(made[0]))
+    done = litecot("show", row["problem_id"], "--corpus", str(made.corpus))
     assert done.returncode == 0, done.stderr
     for words in ("question", "long chain 0", "rewritten as", "compressed, round 1", "RD",
                   "selection as", "training example"):  # fmt: skip
         assert words in done.stdout
 
 
-def test_the_same_command_again_does_nothing(made: tuple[Path, str]) -> None:
+# --- what it left in Prefect
+
+
+def asked(api: str, path: str, **body: Any) -> list[dict[str, Any]]:
+    """Of the server's own API, as its UI asks it."""
+    request = urllib.request.Request(
+        f"{api}/{path}/filter", data=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )  # fmt: skip
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        found: list[dict[str, Any]] = json.load(reply)
+    return found
+
+
+Left = dict[str, list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def left(made: Made, prefect_server: str) -> Left:
+    """Flow runs, task runs and artifacts of `made`, among those of other runs."""
+    outermost = {"parent_task_run_id": {"is_null_": True}}
+    (whole,) = [
+        run
+        for run in asked(prefect_server, "flow_runs", flow_runs=outermost)
+        if run["parameters"]["order"]["corpus"] == str(made.corpus)
+    ]
+    inner = {"parent_flow_run_id": {"any_": [whole["id"]]}}
+    runs = [whole, *asked(prefect_server, "flow_runs", flow_runs=inner)]
+    of_these = {"flow_run_id": {"any_": [run["id"] for run in runs]}}
+    return {
+        "flow_runs": runs,
+        "task_runs": asked(prefect_server, "task_runs", task_runs=of_these),
+        "artifacts": asked(prefect_server, "artifacts", artifacts=of_these),
+    }
+
+
+def of_type(left: Left, kind: str) -> dict[str, dict[str, Any]]:
+    """Artifacts by key; of several the one updated last."""
+    found = [one for one in left["artifacts"] if one["type"] == kind]
+    return {one["key"]: one for one in sorted(found, key=lambda one: one["updated"])}
+
+
+def test_every_flow_and_task_ended_well(left: Left) -> None:
+    flows = {run["name"]: run["state_type"] for run in left["flow_runs"]}
+    expected = [f"{flow} nano" for flow in ("liter", "corpus", "train", "evaluate")]
+    assert flows == dict.fromkeys(expected, "COMPLETED")
+    tasks = {task["name"]: task for task in left["task_runs"]}
+    assert {task["state_type"] for task in tasks.values()} == {"COMPLETED"}
+    assert {"ingest", "generate, shard 0", "generate, shard 1", "train the student"} <= set(tasks)
+    assert set(tasks["generate, shard 1"]["tags"]) == {"generate", "shard-1"}
+
+
+def test_every_stage_left_its_progress(left: Left) -> None:
+    """One artifact a stage, whole at the end, with the records of all its shards."""
+    progress = of_type(left, "progress")
+    assert {f"nano-{stage}" for stage in STAGES} <= set(progress)
+    assert {key: float(one["data"]) for key, one in progress.items()} == dict.fromkeys(
+        progress, 100.0
+    )
+    said = progress["nano-generate"]["description"]
+    assert said == f"generate of recipe nano: {NUM_PROBLEMS} of {NUM_PROBLEMS} records"
+
+
+def test_the_funnel_is_a_table(made: Made, left: Left) -> None:
+    (table,) = of_type(left, "table").values()
+    assert table["key"] == "nano-funnel"
+    assert table["description"] == "Problems and rows left by each stage"
+    assert json.loads(table["data"]) == query(made.corpus, "from funnel")
+
+
+def test_the_summary_is_a_page(made: Made, left: Left) -> None:
+    (page,) = of_type(left, "markdown").values()
+    assert (page["key"], page["description"]) == ("nano-summary", "What nano made")
+    assert f"| problems | {NUM_PROBLEMS} |  |" in page["data"]
+    for words in ("answered correctly", "mean tokens", "compression", "kept", "Held-out problems"):
+        assert words in page["data"]
+
+
+# --- the same again, stopped, refused
+
+
+def test_the_same_command_again_does_nothing(made: Made) -> None:
     started = time.monotonic()
-    done = litecot(*ARGUMENTS, "--corpus", str(made[0]))
+    done = litecot(*ARGUMENTS, "--corpus", str(made.corpus))
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - started < REPEAT_LIMIT_S
-    (last,) = query(made[0], "from stg_invocations order by started_at desc limit 1")
+    (last,) = query(made.corpus, "from stg_invocations order by started_at desc limit 1")
     assert last["num_requests"] == 0
-    assert set(json.loads(str(last["stage_rows"])).values()) == {0}
+    assert set(json.loads(last["stage_rows"]).values()) == {0}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_run_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
+def test_interrupted_run_says_how_to_go_on(
+    tmp_path: Path, number: signal.Signals, request: pytest.FixtureRequest
+) -> None:
+    """Ctrl-C where Ray is the run's own, SIGTERM where it joined one."""
+    if number == signal.SIGTERM:
+        environment = {**os.environ, **request.getfixturevalue("warm_engines")}
+    else:
+        environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     corpus = tmp_path / "corpus"
     command = [sys.executable, "-m", "flows.cli.main", *ARGUMENTS, "--corpus", str(corpus)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as run:
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment) as run:
         assert run.stdout is not None
         assert run.stderr is not None
         for line in run.stdout:
             if re.search(r"generate shard", line):
                 break
         run.send_signal(number)
-        assert run.wait(timeout=120) == 130
+        assert run.wait(timeout=INTERRUPT_LIMIT_S) == 130
         assert "run the same command again" in run.stderr.read()
     (row,) = query(corpus, "select status from raw_invocations")
     assert row["status"] == "interrupted"
     assert query(corpus, "select count(*) as n from raw_rationales")[0]["n"]
 
 
-def test_a_second_writer_is_refused(made: tuple[Path, str]) -> None:
-    from infra.storage import CorpusWriter
-
-    with CorpusWriter(made[0]):
-        done = litecot(*ARGUMENTS, "--corpus", str(made[0]))
+def test_a_second_writer_is_refused(made: Made) -> None:
+    with CorpusWriter(made.corpus):
+        done = litecot(*ARGUMENTS, "--corpus", str(made.corpus))
     assert done.returncode == 2
     assert str(os.getpid()) in done.stderr
     assert "Traceback" not in done.stderr

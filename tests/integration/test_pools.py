@@ -1,4 +1,8 @@
-"""Pools of real Ray actors on this machine: poison, growth, sleep, what cannot load, the end."""
+"""Pools of real Ray actors on this machine: poison, growth, sleep, what cannot load, the end.
+
+The processes are real, their engines have no model (tests/odd_actors.py): what is shown here does
+not depend on one. A real engine in an actor: test_engine_actor.py, test_vllm_engine.py.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +24,14 @@ from infra.hosting.ray_host import ModelPool
 from infra.hosting.ray_replica import EngineActor
 from infra.settings import Settings
 from tasks.ports import PermanentError, Prompt, Sampling
-from tests.odd_actors import DEADLY, MortalActor, SleepyActor, StillbornActor
-from tests.tiny_models import save_tiny_model
+from tests.odd_actors import (
+    DEADLY,
+    EchoActor,
+    MortalActor,
+    SleepyActor,
+    StillbornActor,
+    save_empty_model,
+)
 
 SHORT = Sampling(max_tokens=4, temperature=1.0)
 LIMIT_S = 120
@@ -29,8 +39,7 @@ LIMIT_S = 120
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> EngineConfig:
-    folder = save_tiny_model(tmp_path_factory.mktemp("tiny"))
-    return EngineConfig(model=str(folder), dtype="float64", threads=1)
+    return EngineConfig(model=str(save_empty_model(tmp_path_factory.mktemp("empty"))), threads=1)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,7 +50,7 @@ def ray_for_all() -> Iterator[None]:
 
 @contextmanager
 def pool_of(
-    actor_class: type[EngineActor] = EngineActor, settings: Settings | None = None
+    actor_class: type[EngineActor] = EchoActor, settings: Settings | None = None
 ) -> Iterator[ModelPool]:
     pool = ModelPool(settings, actor_class=actor_class)
     yield pool
@@ -80,21 +89,24 @@ async def test_a_record_that_kills_its_engine_is_refused_alone(
 
 
 async def test_a_pool_grows_and_shrinks(config: EngineConfig) -> None:
-    settings = Settings(scale_up_after_s=1, scale_down_after_s=2)
+    settings = Settings(scale_up_after_s=0.5, scale_down_after_s=0.5)
     growing = changed(config, max_in_flight=1, max_replicas=2)
-    long = Sampling(max_tokens=400, num_candidates=8)
-    with pool_of(settings=settings) as pool:
-        model = pool.model(growing)
-        requests = [asyncio.create_task(model.complete(Prompt(text="hi"), long))]
-        while len(await pool.infos(growing)) < 2:
-            if sum(not request.done() for request in requests) < 3:
-                requests.append(asyncio.create_task(model.complete(Prompt(text="hi"), long)))
-            await asyncio.sleep(0.1)
-        replies = await asyncio.gather(*requests)
-        assert len({reply[0].text for reply in replies}) == 1
-        while len(await pool.infos(growing)) > 1:
-            await asyncio.sleep(0.2)
-        assert await model.complete(Prompt(text="hi"), SHORT)
+    long = Sampling(max_tokens=400)
+    async with asyncio.timeout(LIMIT_S):
+        with pool_of(settings=settings) as pool:
+            model = pool.model(growing)
+            requests = [asyncio.create_task(model.complete(Prompt(text="hi"), long))]
+            while len(grown := await pool.infos(growing)) < 2:
+                if sum(not request.done() for request in requests) < 3:
+                    requests.append(asyncio.create_task(model.complete(Prompt(text="hi"), long)))
+                await asyncio.sleep(0.1)
+            replies = await asyncio.gather(*requests)
+            assert {reply[0].text for reply in replies} == {"hi"}
+            while len(left := await pool.infos(growing)) > 1:
+                await asyncio.sleep(0.1)
+            assert left[0]["pid"] == grown[0]["pid"]
+            await until(lambda: not psutil.pid_exists(int(grown[1]["pid"])))
+            assert await model.complete(Prompt(text="hi"), SHORT)
 
 
 async def test_an_engine_that_cannot_sleep_ends_when_others_reside(config: EngineConfig) -> None:
@@ -147,11 +159,13 @@ async def test_what_can_never_fit_is_refused(config: EngineConfig) -> None:
 DRIVER = """
 import asyncio, json, sys
 import psutil
-from infra.actors import ModelPool, stop_ray
 from infra.engines import EngineConfig
+from infra.hosting.ray_cluster import stop_ray
+from infra.hosting.ray_host import ModelPool
 from tasks.ports import Prompt, Sampling
+from tests.odd_actors import EchoActor
 
-pool = ModelPool()
+pool = ModelPool(actor_class=EchoActor)
 config = EngineConfig.model_validate_json(sys.argv[1])
 asyncio.run(pool.model(config).complete(Prompt(text="hi"), Sampling(max_tokens=4)))
 infos = asyncio.run(pool.infos(config))

@@ -1,6 +1,7 @@
 """Three Ray nodes on this machine: replicas spread over them, a node lost, engines kept warm.
 
-The nodes are real (a raylet, an object store and workers each); only the machine is one.
+The nodes are real (a raylet, an object store and workers each); only the machine is one. The
+engines have no model (tests/odd_actors.py); a run on nodes with real ones: test_cluster_run.py.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psutil
@@ -24,12 +26,12 @@ from infra.engines.engine import EngineInfo
 from infra.hosting.ray_cluster import cluster_nodes, quiet_ray, start_ray, stop_ray
 from infra.hosting.ray_host import ModelPool
 from tasks.ports import Prompt, Sampling
-from tests.tiny_models import save_tiny_model
+from tests.odd_actors import EchoActor, save_empty_model
 
 SHORT = Sampling(max_tokens=4, temperature=1.0)
 LONG = Sampling(max_tokens=150, temperature=1.0, num_candidates=4)
 AT_ONCE = 8  # requests of one role: its replicas take 6 each
-KEEP_WARM_S = 15
+KEEP_WARM_S = 4
 LIMIT_S = 150
 NODE = {"num_cpus": 2, "object_store_memory": 80 * 1024**2, "include_dashboard": False}
 
@@ -48,11 +50,9 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture(scope="module")
 def roles(tmp_path_factory: pytest.TempPathFactory) -> list[EngineConfig]:
     """Two models with two replicas each."""
-    folders = [
-        save_tiny_model(tmp_path_factory.mktemp(f"role{seed}"), seed=seed) for seed in (0, 1)
-    ]
+    folders = [save_empty_model(tmp_path_factory.mktemp(f"role{number}")) for number in (0, 1)]
     return [
-        EngineConfig(model=str(folder), dtype="float64", threads=1, replicas=2, max_in_flight=6)
+        EngineConfig(model=str(folder), threads=1, replicas=2, max_in_flight=6)
         for folder in folders
     ]
 
@@ -60,7 +60,7 @@ def roles(tmp_path_factory: pytest.TempPathFactory) -> list[EngineConfig]:
 @pytest.fixture
 async def pool(cluster: Cluster) -> AsyncIterator[ModelPool]:
     await asyncio.to_thread(start_ray, address=cluster.address)
-    pool = ModelPool()
+    pool = ModelPool(actor_class=EchoActor)
     yield pool
     await asyncio.to_thread(pool.close)
 
@@ -142,13 +142,18 @@ async def test_the_nodes_are_seen(cluster: Cluster, pool: ModelPool) -> None:
 
 DRIVER = """
 import asyncio, json, sys
-from infra.actors import ModelPool, stop_ray
 from infra.engines import EngineConfig
+from infra.hosting.ray_cluster import start_ray, stop_ray
+from infra.hosting.ray_host import ModelPool
 from infra.settings import Settings
 from tasks.ports import Prompt, Sampling
+from tests.odd_actors import EchoActor
 
 config = EngineConfig.model_validate_json(sys.argv[1])
-pool = ModelPool(Settings())
+start_ray()
+print("joined", flush=True)
+sys.stdin.readline()
+pool = ModelPool(Settings(), actor_class=EchoActor)
 asyncio.run(pool.model(config).complete(Prompt(text="hi"), Sampling(max_tokens=4)))
 print(json.dumps(asyncio.run(pool.infos(config))))
 pool.close()
@@ -156,17 +161,30 @@ stop_ray()
 """
 
 
-def drive(cluster: Cluster, config: EngineConfig, *, keep_warm_s: float) -> EngineInfo:
-    """A driver process of its own that joins the cluster, asks once and goes; its engine."""
+@contextmanager
+def driver(
+    cluster: Cluster, config: EngineConfig, *, keep_warm_s: float
+) -> Iterator[subprocess.Popen[str]]:
+    """A process of its own that joins the cluster, says so, and waits for a line to ask at."""
     environment = {
         **os.environ, "RAY_ADDRESS": cluster.address, "LITECOT_KEEP_WARM_S": str(keep_warm_s)
     }  # fmt: skip
-    done = subprocess.run(
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
         [sys.executable, "-c", DRIVER, config.model_dump_json()],
-        env=environment, capture_output=True, text=True, timeout=LIMIT_S,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    (info,) = json.loads(done.stdout.splitlines()[-1])
+        env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True,
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def drive(process: subprocess.Popen[str]) -> EngineInfo:
+    """It asks once and goes; what its engine is and has done."""
+    said, errors = process.communicate("now\n", timeout=LIMIT_S)
+    assert process.returncode == 0, errors
+    (info,) = json.loads(said)
     return dict(info)
 
 
@@ -179,18 +197,22 @@ def wait_for_end(pid: int) -> float:
     return time.monotonic() - started
 
 
-def test_the_next_run_finds_the_engine_warm(cluster: Cluster, roles: list[EngineConfig]) -> None:
-    config = EngineConfig(**{**roles[0].model_dump(), "replicas": 1})
-    first = drive(cluster, config, keep_warm_s=KEEP_WARM_S)
-    second = drive(cluster, config, keep_warm_s=KEEP_WARM_S)
-    assert second["pid"] == first["pid"]
-    assert second["generated_tokens"] == 2 * int(first["generated_tokens"])
-    assert 1 < wait_for_end(int(second["pid"])) < 4 * KEEP_WARM_S
-
-
-def test_without_keep_warm_it_ends_with_its_run(
+def test_engines_end_with_their_run_or_stay_warm_for_the_next(
     cluster: Cluster, roles: list[EngineConfig]
 ) -> None:
     config = EngineConfig(**{**roles[0].model_dump(), "replicas": 1})
-    info = drive(cluster, config, keep_warm_s=0)
-    assert wait_for_end(int(info["pid"])) < 10
+    with (
+        driver(cluster, config, keep_warm_s=KEEP_WARM_S) as one,
+        driver(cluster, config, keep_warm_s=KEEP_WARM_S) as another,
+        driver(cluster, config, keep_warm_s=0) as cold,
+    ):
+        for process in (one, another, cold):
+            assert process.stdout is not None
+            assert process.stdout.readline() == "joined\n"
+        first, second = drive(one), drive(another)
+        assert second["pid"] == first["pid"]
+        assert second["generated_tokens"] == 2 * int(first["generated_tokens"])
+        assert 1 < wait_for_end(int(second["pid"])) < LIMIT_S
+        last = drive(cold)
+        assert last["generated_tokens"] == first["generated_tokens"]
+        assert wait_for_end(int(last["pid"])) < 10

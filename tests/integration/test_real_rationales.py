@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_nano_run import litecot, query
+from tests.integration.command_line import litecot, query
 from tests.real_chains import DATA
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = pytest.mark.usefixtures("prefect_server", "warm_engines")
 
 NAME = "date_understanding_chatgpt_10candidates"
 

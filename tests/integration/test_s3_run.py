@@ -18,7 +18,7 @@ from tasks.schemas import TABLES
 from tests.integration.crash import PER_INVOCATION, kill_tree
 from tests.s3_server import S3Service, s3_service
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = pytest.mark.usefixtures("prefect_server", "warm_engines")
 
 NUM_PROBLEMS = 12
 ARGUMENTS = (

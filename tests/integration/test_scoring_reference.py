@@ -1,4 +1,6 @@
-"""All scorers against a slow reference of their own (tests/scoring_reference.py), on both engines.
+"""All scorers against a slow reference of their own (tests/scoring_reference.py).
+
+On vLLM: test_vllm_engine.py, with a model and an adapter.
 
 The rationales are random words: 1 to several hundred tokens, no line to dozens, many a problem.
 """
@@ -6,7 +8,6 @@ The rationales are random words: 1 to several hundred tokens, no line to dozens,
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import random
 from collections.abc import Sequence
@@ -21,11 +22,11 @@ from tasks.ports import ScoreRequest, TokenScores
 from tasks.schemas import Score
 from tasks.score import ScoreConfig, ScoreRecord, score
 from tests.fakes import ports
-from tests.integration.test_nano_run import litecot, query
+from tests.integration.command_line import litecot, query
 from tests.scoring_reference import SlowScorer
 from tests.tiny_models import save_tiny_model
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = pytest.mark.usefixtures("prefect_server", "warm_engines")
 
 COLUMNS = (
     "num_tokens", "num_answer_tokens", "ppl_rationale", "ppl_answer", "ppl_answer_given_rationale",
@@ -84,7 +85,7 @@ class Student:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny_model(tmp_path_factory.mktemp("tiny"), width=128)  # vLLM: no heads of 16
+    return save_tiny_model(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="module")
@@ -159,15 +160,6 @@ async def test_settings_change_the_formula(folder: Path) -> None:
     engine = open_engine(EngineConfig(model=str(folder), threads=1))
     try:
         check(await scored(engine, rank_clip=5, window_steps=0), expected, rel=1e-4)
-    finally:
-        engine.close()
-
-
-@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
-async def test_vllm(folder: Path, expected: list[Reference]) -> None:
-    engine = open_engine(EngineConfig(engine="vllm", model=str(folder), threads=1))
-    try:
-        check(await scored(engine), expected, rel=1e-4)
     finally:
         engine.close()
 

@@ -9,11 +9,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-import pytest
 
 from flows.cli.messages import EXIT_FAILED
 
@@ -22,7 +21,7 @@ GONE_WITHIN_S = 10.0
 START = """
 import os, sys
 from pathlib import Path
-from flows.server import find_server
+from flows.server.temporary import find_server
 server = find_server(Path("home"))
 print(server is not None, os.environ["PREFECT_API_URL"], flush=True)
 """
@@ -74,38 +73,39 @@ def assert_gone(processes: list[psutil.Process]) -> None:
     assert left == []
 
 
-@pytest.mark.parametrize("code", [START, START + WAIT], ids=["starting", "answering"])
-def test_killed_driver_takes_its_server_along(tmp_path: Path, code: str) -> None:
-    with driver(tmp_path, code + STAY) as process:
+def test_driver_killed_while_its_server_starts_takes_it_along(tmp_path: Path) -> None:
+    with driver(tmp_path, START + STAY) as process:
         assert next_line(process).startswith("True http://127.0.0.1:")
-        if WAIT in code:
-            assert next_line(process) == "answers"
         servers = children(process)
         assert len(servers) == 1
         process.send_signal(signal.SIGKILL)
         assert_gone(servers)
 
 
-def test_servers_that_start_together_in_a_new_home_all_answer(tmp_path: Path) -> None:
-    with ExitStack() as stack:
-        processes = [stack.enter_context(driver(tmp_path, START + WAIT)) for _ in range(3)]
-        said = [process.communicate(timeout=240) for process in processes]
-    assert ["answers" in printed for printed, _ in said] == [True] * 3, said
-
-
-def test_prefect_uses_it_and_starts_no_other(tmp_path: Path) -> None:
+def test_each_run_has_a_server_of_its_own_and_takes_it_along(tmp_path: Path) -> None:
+    """Two that start together in a new home both answer; one is killed, the other ends in order."""
     mine = tmp_path / "flows"  # a folder of the user's by the name of a package of ours
     mine.mkdir()
     (mine / "__init__.py").write_text("raise RuntimeError('not this one')")
-    with driver(tmp_path, START + WAIT + ASK_PREFECT + STAY) as process:
-        _, api = next_line(process).split()
-        assert next_line(process) == "answers"
-        assert next_line(process) == f"{api}/ None"
-        servers = children(process)
-        assert len(servers) == 1
-        said = process.communicate()[1]  # closes stdin: an orderly end
-        assert (process.returncode, said) == (0, "")
-    assert not servers[0].is_running()
+    with (
+        driver(tmp_path, START + WAIT + STAY) as killed,
+        driver(tmp_path, START + WAIT + "sys.stdin.readline()" + ASK_PREFECT + STAY) as other,
+    ):
+        apis = [next_line(process).removeprefix("True ") for process in (killed, other)]
+        assert [next_line(process) for process in (killed, other)] == ["answers"] * 2
+        assert len(set(apis)) == 2
+        servers = [children(process) for process in (killed, other)]
+        assert [len(each) for each in servers] == [1, 1]
+        killed.send_signal(signal.SIGKILL)
+        assert_gone(servers[0])
+        assert other.stdin is not None
+        other.stdin.write("\n")
+        other.stdin.flush()
+        assert next_line(other) == f"{apis[1]}/ None"  # Prefect itself asks there,
+        assert len(children(other)) == 1  # and started no other
+        said = other.communicate(timeout=GONE_WITHIN_S * 6)[1]  # closes stdin: an orderly end
+        assert (other.returncode, said) == (0, "")
+    assert not servers[1][0].is_running()
 
 
 def test_an_address_in_prefects_own_settings_is_used(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_an_address_in_prefects_own_settings_is_used(tmp_path: Path) -> None:
     api = "http://prefect.example/api"
     profiles.write_text(f'active = "team"\n[profiles.team]\nPREFECT_API_URL = "{api}"\n')
     with driver(tmp_path, START) as process:
-        assert process.communicate()[0].split() == ["False", api]
+        assert process.communicate(timeout=120)[0].split() == ["False", api]
 
 
 def litecot_run(folder: Path, **more: str) -> subprocess.CompletedProcess[str]:

@@ -26,6 +26,8 @@ from tasks.difficulty import LEVELS, read_level
 from tasks.ports import Completion, PermanentError, Prompt, Sampling, ScoreRequest
 from tasks.prompts import PromptFiles
 from tasks.structured import choice_schema
+from tests.integration.test_scoring_reference import RATIONALES, check, scored
+from tests.scoring_reference import SlowScorer
 from tests.tiny_models import save_tiny_model
 
 pytestmark = [
@@ -39,7 +41,7 @@ LONG = Sampling(max_tokens=400)
 SAMPLED = Sampling(max_tokens=300, temperature=1.0, top_p=0.95, num_candidates=4, seed=5)
 
 
-def problems(count: int = 60) -> list[dict[str, Any]]:
+def problems(count: int = 40) -> list[dict[str, Any]]:
     lines = Path(resolve_nano("nano:eval")).read_text().splitlines()[:count]
     return [json.loads(line) for line in lines]
 
@@ -218,8 +220,9 @@ def test_what_vllm_itself_refuses_is_one_line() -> None:
     assert "\n" not in str(caught.value)
 
 
-async def test_an_adapter_changes_every_reply(tmp_path: Path) -> None:
-    """vLLM with the adapter beside it, against transformers with the adapter merged into it."""
+async def test_an_adapter_changes_every_reply_and_every_score(tmp_path: Path) -> None:
+    """vLLM with the adapter beside it, against transformers with the adapter merged into it; all
+    scorers against the slow reference on the merged model (test_scoring_reference.py)."""
     base, adapter, merged = save_adapter(tmp_path)
     vllm: Any = open_engine(
         EngineConfig.model_validate(
@@ -234,6 +237,8 @@ async def test_an_adapter_changes_every_reply(tmp_path: Path) -> None:
         ]
         assert sum(a == b for a, b in zip(ours, theirs, strict=True)) >= 9
         assert all(a != b for a, b in zip(ours, without, strict=True))
+        slow = SlowScorer(merged)
+        check(await scored(vllm), [slow.row(*each) for each in RATIONALES], rel=1e-4)
         assert await vllm.sleep() is False  # a CPU gives nothing back
     finally:
         for engine in (vllm, plain, reference):

@@ -33,6 +33,7 @@ class CoroutineReplica:
     is_dead: bool = False
     is_asleep: bool = False
     answered: int = 0
+    signs_of_life: int = 0
     died: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def load(self) -> None:
@@ -89,7 +90,8 @@ class CoroutineReplica:
     async def leave(self) -> None:
         await self.end()
 
-    def touch(self) -> None: ...
+    def touch(self) -> None:
+        self.signs_of_life += 1
 
 
 @dataclass
@@ -351,6 +353,18 @@ async def test_a_pool_grows_while_requests_wait_and_shrinks_when_idle(
     await asking
     await until(lambda: len(host.replicas) == 1)
     assert await ask(pools.model(config), "hi") == "hi"
+
+
+async def test_those_there_are_told_that_they_are_wanted(pools: Pools, host: CoroutineHost) -> None:
+    """Awake or asleep, asked or not: they end by themselves where nobody says so."""
+    host.can_sleep = True
+    await ask(pools.model(CONFIG), "hi")
+    await pools.reside([OTHER])
+    await ask(pools.model(OTHER), "hi")
+    asleep, awake = host.replicas
+    before = [asleep.signs_of_life, awake.signs_of_life]
+    await until(lambda: asleep.signs_of_life > before[0] and awake.signs_of_life > before[1])
+    assert (asleep.is_asleep, awake.is_asleep) == (True, False)
 
 
 async def test_closing_fails_what_still_waits(host: CoroutineHost) -> None:

@@ -18,8 +18,9 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     return sample.write_sample(tmp_path_factory.mktemp("it's [a] corpus*") / "sample")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def database(parts: dict[str, list[str]]) -> Database:
+    """For those that only read."""
     return connect(parts)
 
 
@@ -39,7 +40,8 @@ def test_unknown_run_is_one_line(parts: dict[str, list[str]]) -> None:
         connect(parts, run_id="zzz")
 
 
-def test_run_without_a_row_can_be_selected(database: Database) -> None:
+def test_run_without_a_row_can_be_selected(parts: dict[str, list[str]]) -> None:
+    database = connect(parts)
     database.set_run(sample.OTHER_ID, {"generate": "fp-generate"})
     assert database.run("select count(*) from stg_rationales").rows == [(2,)]
 
@@ -55,7 +57,8 @@ def test_stream_gives_records_while_other_queries_run(database: Database) -> Non
     assert [first, *stream] == [{"n": i} for i in range(5)]
 
 
-def test_variables_and_parameters(database: Database) -> None:
+def test_variables_and_parameters() -> None:
+    database = connect({})
     database.set_variables(shard=None, share=0.5)
     query = "select getvariable('shard') is null, getvariable('share'), $more"
     assert database.run(query, {"more": "it's"}).rows == [(True, 0.5, "it's")]
