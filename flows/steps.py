@@ -117,6 +117,7 @@ async def _show(count: StageCount, progress: StageProgress, *, is_last: bool = F
 async def train(order: Order) -> bool:
     """DeepSpeed training on the run's examples; whether it was done now."""
     opened = session(order)
+    run = opened.run
     count, progress = _count(order, "train")
     changed = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -134,9 +135,9 @@ async def train(order: Order) -> bool:
     shown = asyncio.create_task(_keep_showing(count, progress, changed))
     try:
         is_new = await asyncio.to_thread(
-            train_student, opened.run, opened.recipe.train,
-            base=opened.recipe.models.student, held_out=opened.recipe.held_out(),
-            hygiene=opened.recipe.hygiene, on_progress=advance,
+            train_student, run.database(), run.writer, store=run.corpus.store, plan=run.plan,
+            config=opened.recipe.train, base=opened.recipe.models.student,
+            held_out=opened.recipe.held_out(), hygiene=opened.recipe.hygiene, on_progress=advance,
         )  # fmt: skip
     finally:
         stopping.set()

@@ -21,12 +21,14 @@ PAGE_RECORDS = 1000
 
 
 def _variables(
-    database: Database, *, reads: str, table: str, fingerprint: str, config: str, shard: int | None
-) -> dict[str, Any]:
-    """What sql/runs/pending.sql and the inputs it is about look up."""
+    database: Database, *, reads: str, table: str, fingerprint: str, config: str,
+    shard: int | None, query: str = "",
+) -> dict[str, Any]:  # fmt: skip
+    """What sql/runs/pending.sql and the inputs it is about look up. `query`: of a stage from
+    outside, instead of the file that `reads` names."""
     asked: dict[str, Any] = {"stage_fingerprint": fingerprint, "config": config, "shard": shard}
     times = database.run_file("runs", "shard_times", variables=asked).records()[0]
-    return {**asked, **times, "inputs": statement("inputs", reads), "writes": table}
+    return {**asked, **times, "inputs": query or statement("inputs", reads), "writes": table}
 
 
 def count_pending(database: Database, **query: Any) -> int:

@@ -20,6 +20,7 @@ from infra.runs.grading import ProcessGrader
 from infra.runs.models import RunModels
 from infra.runs.plan import RunPlan, StageRun
 from infra.runs.ports import HostedModel, ModelHost
+from infra.runs.weights import trained_weights
 from infra.settings import Settings
 from infra.storage import Corpus, CorpusWriter
 from sql.database import Database, connect
@@ -114,18 +115,11 @@ class Run:
         stage = replace(stage, models=models)
         if not stage.stage.asks_trained:
             return stage
-        weights = self.trained_weights()
+        weights = trained_weights(self.database(), self.corpus.store)
         if weights is None:
             raise NotTrainedError("there is no trained student to evaluate: run the stage 'train'")
         student = stage.models["student"].model_copy(update={"model": str(weights.resolve())})
         return replace(stage, models={"student": student}, names={"student": weights.name})
-
-    def trained_weights(self, data_fingerprint: str | None = None) -> Path | None:
-        """Folder of the weights this run trained (on these examples), if they are there."""
-        found = self.database().run_file("runs", "trained_models")
-        store = self.corpus.store
-        paths = [path for path, data in found.rows if data_fingerprint in (None, data)]
-        return next((store.folder / path for path in paths if store.fetch(path)), None)
 
     @property
     def grader(self) -> Grader:
@@ -154,6 +148,7 @@ class Run:
         database = self.database()
         arguments: dict[str, Any] = {
             "reads": stage.stage.reads,
+            "query": stage.stage.query,
             "table": stage.stage.writes.table,
             "fingerprint": stage.fingerprint,
             "config": config_json(stage.config),
@@ -170,11 +165,6 @@ class Run:
             stage_fingerprint=self.plan.fingerprints.get(stage, ""),
             run_id=self.run_id,
         )
-
-    @cached_property
-    def weights(self) -> Path:
-        """Folder on this machine of the models trained into this corpus."""
-        return self.corpus.store.folder / "weights"
 
 
 def config_json(config: StageConfig) -> str:

@@ -13,7 +13,10 @@ from typing import Any
 from infra.engines import EngineConfig
 from infra.engines.model_files import model_source
 from infra.runs.intake import read_held_out
-from infra.runs.run import Run
+from infra.runs.plan import RunPlan
+from infra.runs.weights import WEIGHTS, trained_weights
+from infra.storage import CorpusWriter
+from infra.storage.store import Store
 from infra.training.config import TrainConfig, TrainingError, TrainingExample, TrainProgress
 from infra.training.launch import train
 from sql.database import Database
@@ -36,9 +39,12 @@ class EvaluationOverlapError(TrainingError):
 
 
 def train_student(
-    run: Run,
-    config: TrainConfig,
+    database: Database,
+    writer: CorpusWriter,
     *,
+    store: Store,
+    plan: RunPlan,
+    config: TrainConfig,
     base: EngineConfig,
     held_out: Sequence[str] = (),
     hygiene: HygieneConfig | None = None,
@@ -46,38 +52,39 @@ def train_student(
 ) -> bool:
     """Train unless it was done; whether it was done now.
 
-    `held_out`: evaluation sets, beside the run's own held-out problems. Raises
-    NothingToTrainError, EvaluationOverlapError, TrainingError.
+    `database`: the corpus with the run of `plan` selected; weights go into `store`, the `models`
+    row through `writer`. `held_out`: evaluation sets, beside the run's own held-out problems.
+    Raises NothingToTrainError, EvaluationOverlapError, TrainingError.
     """
-    rows = _examples(run.database())
+    rows = _examples(database)
     if not rows:
         raise NothingToTrainError(
             "no example was selected, so there is nothing to train on: `litecot sql 'select * from "
             "selection_by_filter'` shows what dropped them"
         )
     hygiene = hygiene or HygieneConfig()
-    assert_separate(run.database(), read_held_out(held_out, hygiene, ids={}))
+    assert_separate(database, read_held_out(held_out, hygiene, ids={}))
     data = content_id([row["record_id"] for row in rows])
-    model_id = _model_row(run, base, data).content_id(run.plan.fingerprints[STAGE])
-    if run.trained_weights(data) is not None:
+    fingerprint = plan.fingerprints[STAGE]
+    model_id = _model_row(plan.recipe, base, data).content_id(fingerprint)
+    if trained_weights(database, store, data_fingerprint=data) is not None:
         return False
-    output = run.weights / model_id
+    path = f"{WEIGHTS}/{model_id}"
     result = train(
-        config, base=model_source(base.model), examples=list(map(_example, rows)), output=output,
-        on_progress=on_progress,
+        config, base=model_source(base.model), examples=list(map(_example, rows)),
+        output=store.folder / path, on_progress=on_progress,
     )  # fmt: skip
-    path = str(output.relative_to(run.corpus.store.folder))
-    run.corpus.store.keep(path)
+    store.keep(path)
     row = _model_row(
-        run, base, data,
+        plan.recipe, base, data,
         path=path,
         num_parameters=result.num_parameters, num_examples=result.num_examples,
         num_steps=result.num_steps, train_tokens=result.train_tokens,
         train_loss=result.train_loss, train_seconds=result.train_seconds,
         world_size=result.world_size,
     )  # fmt: skip
-    run.write(data, [row], stage=STAGE)
-    run.writer.flush()
+    writer.finish(data, [row], stage_fingerprint=fingerprint, run_id=plan.run_id)
+    writer.flush()
     return True
 
 
@@ -125,14 +132,14 @@ def _examples(database: Database) -> list[dict[str, Any]]:
     return database.run_file("inputs", "train").records()
 
 
-def _model_row(run: Run, base: EngineConfig, data_fingerprint: str, **measured: Any) -> Model:
+def _model_row(recipe: str, base: EngineConfig, data_fingerprint: str, **measured: Any) -> Model:
     unmeasured: dict[str, Any] = {
         "path": "", "num_parameters": 0, "num_examples": 0, "num_steps": 0, "train_tokens": 0,
         "train_loss": 0.0, "train_seconds": 0.0, "world_size": 0,
     }  # fmt: skip
     return Model(
         base=base.model,
-        recipe=run.plan.recipe,
+        recipe=recipe,
         data_fingerprint=data_fingerprint,
         **{**unmeasured, **measured},
     )

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from flows.recipes.loading import load_recipe
 from flows.recipes.plan import run_plan
-from flows.recipes.recipe import load_recipe
 from infra.engines import Engine, EngineConfig, open_engine
 from infra.runs.intake import Intake, take_in
 from infra.runs.run import Run
