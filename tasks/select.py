@@ -11,28 +11,24 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from tasks.costs import Expectation, ExpectedUsage
+from tasks.diversity import near_duplicates
 from tasks.ports import Ports
 from tasks.schemas import Selection
 from tasks.scorers import SCORERS
 from tasks.stage import Record, Stage, StageConfig
 
-Kind = Literal["long", "rewritten"]
-
 
 class SelectConfig(StageConfig):
     """Filters. Diversity: n-gram Jaccard, n 3, threshold 0.8 (METHODS 3.3, our reading)."""
 
-    original_kinds: tuple[Kind, ...] = ("long",)
+    original_kinds: tuple[str, ...] = ("long",)
     with_compressed: bool = False
     ngram: int = Field(default=3, ge=1, description="words an n-gram")
     max_similarity: float = Field(default=0.8, gt=0, le=1)
@@ -73,6 +69,10 @@ class SelectConfig(StageConfig):
         if self.by_ranks and not 0 <= self.threshold <= 1:
             raise ValueError("threshold: weighted ranks are 0 (the best of the run) to 1")
         return self
+
+    def read_kinds(self) -> tuple[str, ...]:
+        """Compressed ones are chosen from apart (`with_compressed`)."""
+        return self.original_kinds
 
     @property
     def by_ranks(self) -> bool:
@@ -138,78 +138,6 @@ class SelectRecord(Record):
         return cls(**{**row, "candidates": tuple(Considered(**c) for c in row["candidates"])})
 
 
-_WORD = re.compile(r"\w+|[^\w\s]")
-Ngram = tuple[str, ...]
-
-
-def words_of(text: str) -> list[str]:
-    """Words and marks, case folded, in order; of an empty text one empty word."""
-    return _WORD.findall(text.casefold()) or [""]
-
-
-def ngrams(words: Sequence[str], size: int) -> Iterable[Ngram]:
-    """The runs of `size` words; fewer words are one n-gram."""
-    if len(words) < size:
-        return [tuple(words)]
-    return zip(*(words[start:] for start in range(size)), strict=False)
-
-
-class Multiset:
-    """What a text consists of, in the form that makes `overlap` mostly one set operation."""
-
-    def __init__(self, elements: Iterable[Any]) -> None:
-        counts = Counter(elements)
-        self._elements = frozenset(counts)
-        self._again = {element: number - 1 for element, number in counts.items() if number > 1}
-        self._get_again = self._again.__getitem__
-
-    def __len__(self) -> int:
-        return len(self._elements) + sum(self._again.values())
-
-    def overlap(self, other: Multiset) -> int:
-        """How many elements both have, repeated ones as often as both repeat them."""
-        again = self._again.keys() & other._again.keys()
-        repeated = sum(map(min, map(self._get_again, again), map(other._get_again, again)))
-        return len(self._elements & other._elements) + repeated
-
-
-def jaccard(left: Multiset, right: Multiset) -> float:
-    """Jaccard similarity of two multisets that are not empty, 0..1."""
-    return _similarity(left.overlap(right), len(left), len(right))
-
-
-def _similarity(shared: int, num_left: int, num_right: int) -> float:
-    """Grows with `shared`, so what an upper bound of it gives bounds the similarity too."""
-    return shared / (num_left + num_right - shared)
-
-
-class _Prepared:
-    """A text as `near_duplicates` compares it: its n-grams are made when they are needed."""
-
-    def __init__(self, candidate: Considered, size: int) -> None:
-        self.rationale_id = candidate.rationale_id
-        self._words, self._size = words_of(candidate.text), size
-        self.num_ngrams = max(1, len(self._words) - size + 1)
-
-    @cached_property
-    def first_words(self) -> Multiset:
-        """Of its n-grams: two texts share no more n-grams than first words of n-grams."""
-        return Multiset(self._words[: self.num_ngrams])
-
-    @cached_property
-    def ngrams(self) -> Multiset:
-        return Multiset(ngrams(self._words, self._size))
-
-    def is_near(self, other: _Prepared, least: float) -> bool:
-        """Whether the Jaccard similarity is at least `least`; cheap bounds come first."""
-        sizes = self.num_ngrams, other.num_ngrams
-        if _similarity(min(sizes), *sizes) < least:
-            return False
-        if _similarity(self.first_words.overlap(other.first_words), *sizes) < least:
-            return False
-        return _similarity(self.ngrams.overlap(other.ngrams), *sizes) >= least
-
-
 def best_first(candidates: Iterable[Considered], config: SelectConfig) -> list[Considered]:
     """By cost, those without one last; equals by id, so the order never depends on arrival."""
     return sorted(candidates, key=lambda c: (*_last(cost_of(c, config)), c.rationale_id))
@@ -228,32 +156,13 @@ def _last(cost: float) -> tuple[bool, float]:
     return (True, 0.0) if math.isnan(cost) else (False, cost)
 
 
-def near_duplicates(ordered: Sequence[Considered], config: SelectConfig) -> dict[str, str]:
-    """rationale_id -> id of the best one it nearly repeats. `ordered` is best first.
-
-    Exact: a pair's similarity is left out only where a bound shows that it is below the threshold.
-    """
-    kept: list[_Prepared] = []
-    duplicates: dict[str, str] = {}
-    for candidate in ordered if len(ordered) > 1 else ():
-        text = _Prepared(candidate, config.ngram)
-        twin = next(
-            (better for better in kept if text.is_near(better, config.max_similarity)), None
-        )
-        if twin is None:
-            kept.append(text)
-        else:
-            duplicates[text.rationale_id] = twin.rationale_id
-    return duplicates
-
-
 def select_condition(
     candidates: Sequence[Considered], *, problem_id: str, cutoff: float | None, config: SelectConfig
 ) -> list[Selection]:
     """The three filters over the rationales of one problem considered for one use."""
     accurate = {c.rationale_id for c in candidates if c.verdict == "correct" and c.rd is not None}
     correct = best_first((c for c in candidates if c.rationale_id in accurate), config)
-    duplicates = near_duplicates(correct, config)
+    duplicates = near_duplicates(correct, size=config.ngram, least=config.max_similarity)
     decided = [
         (c, _Decision("accuracy", _accuracy_fault(c)))
         for c in candidates

@@ -17,6 +17,7 @@ from flows.costs.estimate import Estimate, estimate
 from flows.costs.observed import Known, know_corpus, know_inputs
 from flows.costs.table import print_estimate
 from flows.progress.text import page, plain
+from flows.recipes.extensions import plugins_in_use
 from flows.recipes.missing import (
     draft_or_faults,
     faults_here,
@@ -51,6 +52,8 @@ def show_plan(order: Order, *, on: str | None = None) -> None:
     if not is_readable:
         raise missing(faults)
     page().print(_stage_table(recipe, plan), markup=False)
+    for used in plugins_in_use(recipe):
+        print(plain(f"plug-in: {used}"))
     placement, misplaced = place_or_faults(recipe, plan, nodes, load_settings().placement)
     for line in placement.words if placement else ():
         print(plain(line))

@@ -55,6 +55,7 @@ class Estimate:
     num_examples: int
     assumed: tuple[str, ...]
     disk_bytes: int
+    unknown: tuple[str, ...] = ()  # stages that do not say what they will ask
 
 
 def estimate(
@@ -68,7 +69,11 @@ def estimate(
     """The cost of every stage that asks a model."""
     book = Expected(recipe, inputs, observed)
     costs = []
-    for stage, role in _asking(recipe).items():
+    asking = _asking(recipe)
+    unknown = [name for name in asking if name != TRAIN and book.stages[name].expects is None]
+    for stage, role in asking.items():
+        if stage in unknown:
+            continue
         records = book.records(stage)
         per_record = observed.usage.get(stage) or book.usage(stage)
         costs.append(
@@ -84,6 +89,7 @@ def estimate(
         stages=tuple(costs),
         num_examples=round(book.examples()),
         assumed=tuple(sorted(book.used, key=list(Assumptions.model_fields).index)),
+        unknown=tuple(unknown),
         disk_bytes=round(written * recipe.estimate.characters_per_token / COMPRESSED_BY),
     )
 

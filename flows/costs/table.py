@@ -27,6 +27,8 @@ def print_estimate(found: Estimate, assumptions: Assumptions) -> None:
     made = [f"about {_count(found.num_examples)} training examples"] if found.num_examples else []
     made += [_disk(found)] if found.disk_bytes else []
     print("; ".join(made))
+    if found.unknown:
+        print(f"not estimated, for they do not say what they ask: {', '.join(found.unknown)}")
     if found.assumed:
         print("assumed (change one with --set estimate.NAME=VALUE):")
         table = Table.grid(padding=(0, 2))

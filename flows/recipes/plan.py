@@ -24,7 +24,7 @@ from tasks.catalog import STAGES, stages_of
 from tasks.intake.sources import file_sha
 from tasks.schemas import Run as RunRow
 from tasks.schemas import content_id
-from tasks.stage import Stage
+from tasks.stage import Stage, StageConfig
 
 AnyStage = Stage[Any, Any]
 
@@ -190,13 +190,22 @@ def _stage_run(
             table=table,
             models=_identities({**models, "counter": recipe.models.student}),
             prompts={use.setting: prompts[use.step] for use in stage.prompts},
-            upstream=[done[name] for name in stage.upstream if name in done],
+            upstream=[done[name] for name in _upstream(stage, config) if name in done],
             seed=recipe.seed,
             inputs=_looks_across(stage, table, recipe, inputs),
             revision=stage.revision,
             sources=[*filter(None, [STAGES.entry(stage.name).sha]), *config.sources()],
         ),
     )
+
+
+def _upstream(stage: AnyStage, config: StageConfig) -> list[str]:
+    """The stages whose rows it reads: those it names, and those from outside that make a kind of
+    chain its settings name."""
+    makers = [
+        maker.name for maker in STAGES.values() if set(maker.makes) & set(config.read_kinds())
+    ]
+    return list(dict.fromkeys([*stage.upstream, *makers]))
 
 
 def _looks_across(stage: AnyStage, table: str, recipe: Recipe, inputs: str) -> str:

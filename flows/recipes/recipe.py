@@ -113,7 +113,15 @@ class Recipe(BaseModel):
             )
 
     def _check_kinds(self) -> None:
-        """Every stage finds the chains it reads: a stage before it makes them."""
+        """Kinds that it names are made by some stage, those that it needs by one of the recipe."""
+        known = list(dict.fromkeys(kind for stage in STAGES.values() for kind in stage.makes))
+        for stage in self.all_stages():
+            for kind in self.settings_of(stage).read_kinds():
+                if kind not in known:
+                    raise ValueError(
+                        f"stage {stage.name!r}: no stage makes chains of kind {kind!r}; there are: "
+                        f"{', '.join(known)}"
+                    )
         made = {kind for stage in self.all_stages() for kind in stage.makes}
         for stage in self.all_stages():
             for kind in self.settings_of(stage).needed_kinds():
@@ -216,9 +224,6 @@ def stage_order() -> tuple[str, ...]:
 
 def _remedy(kind: str) -> str:
     makers = [stage.settings for stage in STAGES.values() if kind in stage.makes]
-    if not makers:
-        known = dict.fromkeys(k for s in STAGES.values() for k in s.makes)
-        return f"there are {', '.join(known)}"
     if kind == "long":
         return "add the stage 'generate', or 'verify' for imported rationales"
     return f"add the stage {makers[0]!r}, or set compress.source = 'long'"

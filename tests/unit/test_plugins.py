@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from flows.costs.estimate import estimate
+from flows.costs.expected import Inputs, Observed
 from flows.recipes.extensions import plugins_in_use
 from flows.recipes.loading import load_recipe
 from flows.recipes.plan import draft_plan
+from flows.recipes.recipe import Recipe
 from tasks import plugins
 from tasks.answers import grade
 from tasks.answers.kinds import ANSWER_TYPES
-from tasks.catalog import STAGES
+from tasks.catalog import STAGES, title_of
 from tasks.compress_methods import METHODS
 from tasks.plugins import load_plugins, loaded_plugins
 from tasks.registry import REGISTRIES, PluginError, Registry
@@ -217,3 +220,74 @@ def test_an_answer_type_from_outside_reads_and_compares(tmp_path: Path) -> None:
     assert recipe.source.answer_type == "roman"
     with pytest.raises(ValueError, match="no answer type 'romann'"):
         load_recipe("nano", overrides=["source.answer_type=romann"])
+
+
+STAGE = """
+from litecot import Rationale, Record, Stage, StageConfig
+from dataclasses import dataclass
+
+@dataclass(frozen=True, kw_only=True)
+class Chain(Record):
+    text: str
+
+async def shout(record, ports, config):
+    text = record.text.upper()
+    return [Rationale(problem_id=record.problem_id, parent_id=record.record_id, kind="shouted",
+                      model="shout", engine="none", text=text, finish_reason="stop",
+                      num_tokens=ports.tokens.count(text), verdict="correct")]
+
+STAGE = Stage(
+    name="shout", reads="shout", writes=Rationale, record=Chain, config=StageConfig, step=shout,
+    upstream=("generate",), makes=("shouted",), roles=("teacher",),
+    query="select rationale_id as record_id, problem_id, text from stg_rationales"
+    " where kind = 'long'",
+)
+"""
+
+
+def shouting(folder: Path, *overrides: str) -> Recipe:
+    write(folder, STAGE)
+    stages = '["generate", "shout", "score", "select", "mix"]'
+    own = own_recipe(folder, 'plugins = ["./mine.py"]')
+    return load_recipe(own, overrides=[f"stages={stages}", *overrides])
+
+
+def test_a_stage_from_outside_has_a_table_a_place_in_the_order_and_a_fingerprint(
+    tmp_path: Path,
+) -> None:
+    recipe = shouting(tmp_path, "shout.prompt=default", 'score.kinds=["shouted"]')
+    plan = draft_plan(recipe)
+    assert list(plan.fingerprints) == ["ingest", "generate", "shout", "score", "select", "mix"]
+    assert plan.stages["shout"].models["teacher"].model == "nano:teacher"
+    assert title_of("shouted") == "{kind}"
+    with pytest.raises(ValueError, match=r"shout\.loud: unknown key; known are prompt"):
+        shouting(tmp_path, "shout.loud=true")
+    with pytest.raises(ValueError, match="generate, shout, verify"):
+        load_recipe(str(tmp_path / "own.toml"), overrides=['stages=["shout", "generate"]'])
+
+
+def test_what_reads_the_chains_of_a_stage_from_outside_depends_on_it(tmp_path: Path) -> None:
+    reading = 'score.kinds=["shouted"]'
+    before = draft_plan(shouting(tmp_path, reading)).fingerprints
+    after = draft_plan(shouting(tmp_path, reading, "shout.prompt=nano")).fingerprints
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"shout", "score", "select", "mix"}
+    before = draft_plan(shouting(tmp_path, 'score.kinds=["long"]')).fingerprints
+    after = draft_plan(shouting(tmp_path, 'score.kinds=["long"]', "shout.prompt=nano")).fingerprints
+    assert {name for name in before if before[name] != after[name]} == {"shout"}
+
+
+def test_a_stage_that_does_not_say_what_it_asks_is_told_not_estimated(tmp_path: Path) -> None:
+    found = estimate(
+        shouting(tmp_path), inputs=Inputs(num_problems=3), observed=Observed(),
+        parameters=lambda config: None, on_gpu=lambda config: False,
+    )  # fmt: skip
+    assert found.unknown == ("shout",)
+    assert [cost.stage for cost in found.stages] == ["generate", "score"]
+
+
+@pytest.mark.parametrize("key", ["score.kinds", "select.original_kinds"])
+def test_a_kind_that_no_stage_makes_is_one_line(key: str) -> None:
+    told = "no stage makes chains of kind 'whispered'; there are: long, rewritten, compressed"
+    with pytest.raises(ValueError, match=told):
+        load_recipe("nano", overrides=[f'{key}=["whispered"]'])

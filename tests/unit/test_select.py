@@ -15,18 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from tasks.diversity import Multiset, jaccard, near_duplicates, ngrams, words_of
 from tasks.schemas import Selection
-from tasks.select import (
-    Considered,
-    Multiset,
-    SelectConfig,
-    SelectRecord,
-    jaccard,
-    near_duplicates,
-    ngrams,
-    select,
-    words_of,
-)
+from tasks.select import Considered, SelectConfig, SelectRecord, select
 from tests.fakes import ports
 
 CHAIN = "first add the two numbers then divide what you get by three and write it down"
@@ -249,8 +240,9 @@ def test_near_duplicates_are_exactly_those_of_the_definition(
     texts: list[str], size: int, threshold: float
 ) -> None:
     ordered = [considered(str(number), text) for number, text in enumerate(texts)]
-    config = SelectConfig(ngram=size, max_similarity=threshold)
-    assert near_duplicates(ordered, config) == naive_duplicates(texts, size, threshold)
+    assert near_duplicates(ordered, size=size, least=threshold) == naive_duplicates(
+        texts, size, threshold
+    )
 
 
 def test_a_near_duplicate_names_the_better_one() -> None:
