@@ -24,7 +24,7 @@ ARGUMENTS = (
 )  # fmt: skip
 CONTENT = {
     "rationales": "rationale_id, text, verdict", "difficulties": "difficulty_id, difficulty",
-    "scores": "score_id, round(rd, 12)", "selections": "selection_id, kept",
+    "scores": "score_id, round(rd, 9)", "selections": "selection_id, kept",
     "examples": "example_id, prompt", "rejections": "record_id, stage, reason",
 }  # fmt: skip
 LOOK_EVERY_S = 0.2

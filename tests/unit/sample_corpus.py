@@ -7,13 +7,15 @@ works on P0 with other settings: nothing of it may show when the first run is se
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from infra.storage import CorpusWriter
+from sql.database import Database, _raw_view
 from tasks.schemas import (
+    TABLES,
     Candidate,
     Difficulty,
     Evaluation,
@@ -216,8 +218,15 @@ def write_sample(folder: Path) -> dict[str, list[str]]:
     return write_rows(folder, [INVOCATION])
 
 
+def seen_through(database: Database, parts: Mapping[str, Sequence[str]]) -> Database:
+    """Another corpus under the views that `database` has: as `connect`, but for the time."""
+    cursor = database.cursor()
+    for table, row_type in TABLES.items():
+        view = _raw_view(table, row_type, parts.get(table, ()))
+        cursor.execute(view.replace("create view", "create or replace view", 1))
+    return database
+
+
 def sample_tables() -> list[str]:
     """Every table of the schema: the sample has rows in each."""
-    from tasks.schemas import TABLES
-
     return list(TABLES)

@@ -131,3 +131,21 @@ async def test_after_a_full_disk_nothing_more_is_asked(
         await commits.finish("1", [rejection(1)], **STAMP)
     with pytest.raises(CorpusError, match="no space left"):
         commits.issued("another")
+
+
+async def test_a_reply_paid_for_outlives_the_batch_it_came_in(
+    writer: CorpusWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row has no room, its reply has: the next run does not pay for it again."""
+    commits = Commits(writer)
+
+    def is_full(*_: Any, **__: Any) -> int:
+        raise CorpusError("no space left")
+
+    monkeypatch.setattr(writer, "finish", is_full)
+    commits.issued("key")
+    commits.completed("key", "reply")
+    with pytest.raises(CorpusError):
+        await commits.finish("1", [rejection(1)], requests_done=["key"], **STAMP)
+    assert seen_by_others(tmp_path, "select count(*) from payloads") == 1
+    assert seen_by_others(tmp_path, "select issued from requests where key = 'key'") == 1

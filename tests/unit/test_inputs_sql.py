@@ -63,14 +63,21 @@ def mine() -> Iterator[None]:
     SCORERS.remove("test")
 
 
+@pytest.fixture(scope="module")
+def views() -> Database:
+    """Over the corpus of one test after another: making all views takes longer than to ask."""
+    return connect({})
+
+
 @pytest.fixture
-def ask(tmp_path: Path) -> Ask:
+def ask(tmp_path: Path, views: Database) -> Ask:
     """ask(stage, *rows, config=..., shard=...): what `stage` has left to do over BASE and rows."""
 
     def asked(
         reads: str, *rows: Made, config: StageConfig | None = None, shard: int | None = None
     ) -> Records:
-        database = connect(sample.write_rows(tmp_path / "corpus", [*BASE, *rows]))
+        parts = sample.write_rows(tmp_path / "corpus", [*BASE, *rows])
+        database = sample.seen_through(views, parts)
         database.set_run(RUN_ID, FINGERPRINTS)
         query: dict[str, Any] = {
             "reads": reads, "table": TABLES[reads], "shard": shard,

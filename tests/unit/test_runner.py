@@ -17,7 +17,8 @@ from infra.runs.plan import RunPlan, StageRun
 from infra.runs.run import Run
 from infra.runs.runner import StageFailedError, StageReport, run_stage
 from infra.settings import Settings
-from infra.storage import CorpusError
+from infra.storage import Corpus, CorpusError
+from sql.database import connect
 from tasks.ports import PermanentError, Ports, Sampling, TransientError
 from tasks.prompts import PromptFile
 from tasks.schemas import Membership, Problem, Rationale, Row
@@ -173,6 +174,14 @@ def test_every_record_is_a_row_once(factory: Factory) -> None:
     done = report(outcome)
     assert (done.num_pending, done.num_rows, done.num_rejected) == (6, 6, 0)
     assert len(factory.rows("rationales")) == 6
+
+
+def test_what_a_stage_made_can_be_read_while_the_run_goes_on(factory: Factory) -> None:
+    """Readers see parts, not the journal: a stage that has ended is in them."""
+    with factory.open(FunctionChat(right)) as run:
+        asyncio.run(run_stage(run, "ask"))
+        readers = connect(Corpus(factory.folder).parts())
+        assert readers.run("select count(*) from raw_rationales").rows == [(6,)]
 
 
 def test_the_second_time_nothing_is_left_to_do(factory: Factory) -> None:
