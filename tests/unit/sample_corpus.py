@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from infra.storage import CorpusWriter
-from sql.database import Database, _raw_view
+from sql.database import Database
+from sql.views import raw_views
 from tasks.schemas import (
     TABLES,
     Candidate,
@@ -221,9 +222,8 @@ def write_sample(folder: Path) -> dict[str, list[str]]:
 def seen_through(database: Database, parts: Mapping[str, Sequence[str]]) -> Database:
     """Another corpus under the views that `database` has: as `connect`, but for the time."""
     cursor = database.cursor()
-    for table, row_type in TABLES.items():
-        view = _raw_view(table, row_type, parts.get(table, ()))
-        cursor.execute(view.replace("create view", "create or replace view", 1))
+    for name, query in raw_views(parts).items():
+        cursor.execute(f"create or replace view {name} as {query}")
     return database
 
 
