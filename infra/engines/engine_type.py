@@ -11,16 +11,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from pydantic import BaseModel
 
 from infra.engines.engine import Engine, ServedModel
 from tasks.registry import Registry
 
-if TYPE_CHECKING:  # the configuration is checked against the declarations
-    from infra.engines.config import EngineConfig
-    from infra.engines.model_size import ModelSize
+# An infra.engines.config.EngineConfig. That module imports this one: a configuration is checked
+# against the declarations.
+EngineConfig = Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSize:
+    """`stored_bytes`: of the checkpoint as it is; `is_quantized`: it cannot be read as floats."""
+
+    num_parameters: int
+    stored_bytes: int
+    is_quantized: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from infra.engines.config import EngineConfig
+from infra.engines.engine_type import ModelSize
 from infra.engines.model_files import model_folder
 
 GIB = 2**30
@@ -26,15 +26,6 @@ _FIGURE = re.compile(r"(?<![\w.])(?:(\d+)x)?(\d+(?:\.\d+)?)([bm])(?![a-z\d])", r
 _UNITS = {"b": 1e9, "m": 1e6}
 _FOUR_BITS = re.compile(r"awq|gptq|bnb|bitsandbytes|nf4|fp4|int4|w4a|4-?bit", re.IGNORECASE)
 _EIGHT_BITS = re.compile(r"fp8|int8|w8a|8-?bit", re.IGNORECASE)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelSize:
-    """`stored_bytes`: of the checkpoint as it is; `is_quantized`: it cannot be read as floats."""
-
-    num_parameters: int
-    stored_bytes: int
-    is_quantized: bool = False
 
 
 def model_size(model: str, *, revision: str | None = None) -> ModelSize | None:

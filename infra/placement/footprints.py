@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from infra.engines import ENGINES, EngineConfig
-from infra.engines.model_size import GIB, ModelSize, bytes_in_memory
+from infra.engines.engine_type import ModelSize
+from infra.engines.model_size import GIB, bytes_in_memory
 from infra.placement.nodes import Node
 from tasks.errors import UsageError
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from infra.engines import EngineConfig
-from infra.engines.model_size import GIB, ModelSize
+from infra.engines.engine_type import ModelSize
+from infra.engines.model_size import GIB
 from infra.placement.footprints import Footprint, PlacementError, footprint, pack
 from infra.placement.nodes import Node
 from infra.placement.words import words_of

@@ -31,7 +31,8 @@ from infra.engines import (
     model_fingerprint,
     open_engine,
 )
-from infra.engines.model_size import ModelSize, size_of
+from infra.engines.engine_type import ModelSize
+from infra.engines.model_size import size_of
 from infra.hosting.process import EngineProcess
 from infra.placement.footprints import PlacementError
 from infra.placement.plan import StageDemand, place, read_nodes
@@ -327,7 +328,7 @@ def test_a_model_without_files_is_known_by_its_name() -> None:
 SIZED = """
 from dataclasses import replace
 from infra.engines import EngineType, Needs
-from infra.engines.model_size import ModelSize
+from infra.engines.engine_type import ModelSize
 
 BIG = EngineType(
     name="big", label="Big", open=print,

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from flows.cli.main import app
 from flows.recipes.loading import load_recipe
 from infra.engines import EngineConfig
-from infra.engines.model_size import ModelSize, model_size
+from infra.engines.engine_type import ModelSize
+from infra.engines.model_size import model_size
 from infra.placement.footprints import GIB, weights_bytes
 from infra.placement.machine import Gpu, ray_node, read_gpus, this_machine
 from infra.placement.nodes import Node

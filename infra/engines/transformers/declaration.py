@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from infra.engines.config import EngineConfig
 from infra.engines.engine import Engine
-from infra.engines.engine_type import EngineType, Needs
+from infra.engines.engine_type import EngineType, ModelSize, Needs
 from infra.engines.model_files import check_checkpoint, check_packages
-from infra.engines.model_size import ModelSize, bytes_in_memory
+from infra.engines.model_size import bytes_in_memory
 
 
 def _open(config: EngineConfig) -> Engine:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from infra.engines.config import EngineConfig, VllmOptions
 from infra.engines.engine import Engine
-from infra.engines.engine_type import EngineType, Needs, SleepMode
+from infra.engines.engine_type import EngineType, ModelSize, Needs, SleepMode
 from infra.engines.model_files import folder_sha, weights_fingerprint
-from infra.engines.model_size import GIB, ModelSize, bytes_in_memory, quantized_bytes
+from infra.engines.model_size import GIB, bytes_in_memory, quantized_bytes
 from infra.engines.vllm.checks import check_vllm
 
 
