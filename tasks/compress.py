@@ -270,6 +270,7 @@ STAGE = Stage(
     prompts=(PROMPT,),
     upstream=("generate", "verify", "difficulty", "rewrite"),
     makes=("compressed",),
+    grades=True,
     title="compressed, round {round}",
     expects=Expectation(
         records=lambda book, config: book.chains(config.source),

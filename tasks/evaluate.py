@@ -110,6 +110,7 @@ def evaluation_stage(role: Evaluated) -> Stage[EvaluateRecord, EvaluateConfig]:
         upstream=("train",) if role == "trained" else (),
         is_global=True,
         phase="evaluation",
+        grades=True,
         asks_trained=role == "trained",
         expects=Expectation(records=_records, usage=usage),
     )

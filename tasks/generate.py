@@ -93,6 +93,7 @@ STAGE = Stage(
     roles=("teacher",),
     prompts=(PROMPT,),
     makes=("long",),
+    grades=True,
     title="long chain {candidate}",
     expects=Expectation(
         records=lambda book, config: book.num_problems,

@@ -348,6 +348,7 @@ STAGE = Stage(
     prompts=(PROMPT, CHECK_PROMPT),
     upstream=("generate", "verify", "difficulty"),
     makes=("rewritten",),
+    grades=True,
     title="rewritten as {level}",
     schema_setting="structured_check",
     expects=Expectation(

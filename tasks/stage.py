@@ -99,6 +99,7 @@ class Stage(Generic[RecordT, ConfigT]):
     title: str = "{kind}"  # of such a chain, in `litecot show`: {kind} {candidate} {level} {round}
     phase: Literal["corpus", "evaluation"] = "corpus"  # evaluation: alone, after training
     asks_trained: bool = False  # its student is the one this run trained
+    grades: bool = False  # its rows have verdicts, which depend on the answer types
     schema_setting: str = ""  # the setting that holds replies to a JSON schema
     expects: Expectation | None = None  # what it will cost; None: `--plan` says it does not know
 

@@ -82,6 +82,7 @@ STAGE = Stage(
     step=verify,
     revision=1,  # a chain that breaks off has no answer
     makes=("long",),
+    grades=True,
     title="long chain {candidate}",
     expects=Expectation(
         records=lambda book, config: book.num_problems * book.num_candidates,

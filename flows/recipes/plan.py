@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from flows.recipes.extensions import answer_type_sources
 from flows.recipes.paths import store_names
 from flows.recipes.recipe import Recipe, RecipeError
 from flows.recipes.templates import prompt_faults, prompt_notes
@@ -194,7 +195,11 @@ def _stage_run(
             seed=recipe.seed,
             inputs=_looks_across(stage, table, recipe, inputs),
             revision=stage.revision,
-            sources=[*filter(None, [STAGES.entry(stage.name).sha]), *config.sources()],
+            sources=[
+                *filter(None, [STAGES.entry(stage.name).sha]),
+                *config.sources(),
+                *(answer_type_sources(recipe) if stage.grades else ()),
+            ],
         ),
     )
 

@@ -210,6 +210,15 @@ def test_the_source_of_a_plug_in_is_in_the_fingerprints_behind_it(tmp_path: Path
     assert changed == {"compress", "score", "select", "mix", "train", "evaluate-trained"}
 
 
+def test_an_edited_answer_type_changes_what_it_graded(tmp_path: Path) -> None:
+    write(tmp_path, ANSWER)
+    own = own_recipe(tmp_path, 'plugins = ["./mine.py"]')
+    before = draft_plan(load_recipe(own)).fingerprints
+    write(tmp_path, ANSWER + "\n# edited")
+    after = draft_plan(load_recipe(own)).fingerprints
+    assert {name for name in before if before[name] == after[name]} == {"ingest"}
+
+
 def test_an_answer_type_from_outside_reads_and_compares(tmp_path: Path) -> None:
     load_plugins([write(tmp_path, ANSWER)])
     graded = grade("so the answer is xiv.", answer="XIV", answer_type="roman", truncated=False)
