@@ -1,4 +1,4 @@
-"""The questions asked of a corpus: SQL files, and the one module that imports duckdb.
+"""The questions asked of a corpus: SQL files, and what runs them; the only folder with duckdb.
 
 Invariant: raw_<table> is what is stored, stg_<table> the rows of the selected run, a mart an answer
 to a question; raw_* is read by staging alone, and by what is asked across runs (runs, costs,

@@ -4,8 +4,9 @@ Role: pure decisions over the rounds so far; tasks/compress.py asks the model an
 Invariant: whatever a compressor returned, a kept round is whole, has the gold answer and is shorter
 than the chain itself; a round that is cut off or whose answer changed is the last one.
 
-A sample: a chain of 20 tokens and rounds of 15, 12 and 14, all with the right answer, are
-`rebound` and round 2 until_rebound; under fixed_rounds, 3 of them, `rounds_done` and round 3.
+A sample: a chain of 20 tokens, rounds of 15, 12 and 14 tokens, all with the right answer.
+until_rebound stops there for `rebound` and keeps round 2; fixed_rounds with num_rounds = 3 stops
+for `rounds_done` and keeps round 3.
 """
 
 from __future__ import annotations

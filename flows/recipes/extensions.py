@@ -21,7 +21,7 @@ from tasks.registry import REGISTRIES, Registry
 
 
 def load_recipe_plugins(tree: Mapping[str, Any], *, beside: Path | None) -> None:
-    """Load what the table `plugins` names. Raises PluginError; leaves a wrong type to the check."""
+    """Load the files that `plugins` names. Raises PluginError; leaves a wrong type to the check."""
     named = tree.get("plugins", ())
     if isinstance(named, list) and all(isinstance(name, str) for name in named):
         load_plugins(named, beside=beside)

@@ -1,7 +1,8 @@
 """Recipes: *what* to make. A TOML file, shipped (flows/recipes) or the user's own.
 
 Invariant: a wrong key, an unknown stage or a stage without its model is one clear line before any
-model loads; the resolved recipe (defaults filled in) is what the run stores and what identifies it.
+model loads. A run is identified by what decides its rows (infra/runs/fingerprints.py), and stores
+the whole recipe beside that, every default filled in.
 
 A sample: `load_recipe("nano", overrides=["generate.num_candidates=8"], seed=3)`.
 """
@@ -52,7 +53,7 @@ class Models(BaseModel):
 
 
 class Recipe(BaseModel):
-    """Everything that determines the rows. Where it runs is not here (infra/settings)."""
+    """Everything that determines the rows. Where it runs is not here (infra/settings.py)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -33,7 +33,7 @@ class StageRun:
 
 @dataclass(frozen=True, kw_only=True)
 class RunPlan:
-    """Everything decided before anything starts; made by flows/plan from a recipe."""
+    """Everything decided before anything starts; made by flows/recipes/plan.py from a recipe."""
 
     run_id: str
     recipe: str

@@ -34,7 +34,7 @@ def write_part(store: Store, name: str, table: pa.Table, *, seq: int) -> Part:
 
 
 def read_entries(bodies: Sequence[str]) -> dict[str, pa.Table]:
-    """Journal entries (infra/storage/rows.encode) as tables, empty ones left out.
+    """Journal entries (infra.storage.rows.encode) as tables, empty ones left out.
 
     By Arrow's JSON reader, not `pa.array`: that one imports pandas, 0.8 s of CPU at the first fold.
     """

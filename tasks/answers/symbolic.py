@@ -2,7 +2,7 @@
 
 Invariant: math-verify is imported on the first comparison, not before. Its own signal time-outs are
 off, because they need a main thread and turn a time-out into "wrong": the caller's worker process
-is the limit (infra/grading).
+is the limit (infra/runs/grading.py).
 """
 
 from __future__ import annotations

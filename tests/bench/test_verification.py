@@ -1,10 +1,11 @@
 """The verifier on every labelled answer of shared/data, beside math-verify used alone, in one run.
 
-Ours is what the product runs (infra/grading, two worker processes); math-verify alone is `parse`,
-`parse`, `verify` with default settings in two processes of its own, the gold answer of type `math`
-written as `$...$` because it reads LaTeX nowhere else. The record is noisy, so every answer on
-which ours, math-verify or the record differ must be judged by hand in verification_judgements.toml;
-one that is not fails the bench, and errors are counted against the record so corrected.
+Ours is what the product runs (infra/runs/grading.py, two worker processes); math-verify alone is
+`parse`, `parse`, `verify` with default settings in two processes of its own, the gold answer of
+type `math` written as `$...$` because it reads LaTeX nowhere else. The record is noisy, so every
+answer on which ours, math-verify or the record differ must be judged by hand in
+verification_judgements.toml; one that is not fails the bench, and errors are counted against the
+record so corrected.
 
 The disagreements are written to BENCH_DISAGREEMENTS (a folder; pytest's tmp_path by default).
 """

@@ -1,8 +1,8 @@
 """One server's connections: a pooled session an event loop, and what becomes of each request.
 
 Invariants: at most `max_in_flight` requests at a time from one loop; a POST is never sent again
-here (that could be paid twice): a fault is raised, and infra/retries decides; once the server has
-turned us away for good, nothing more is sent to it. The key appears in no error.
+here (that could be paid twice): a fault is raised, and infra/runs/retries.py decides; once the
+server has turned us away for good, nothing more is sent to it. The key appears in no error.
 """
 
 from __future__ import annotations
