@@ -36,7 +36,7 @@ def ready_placement(recipe: Recipe, mode: PlacementMode) -> Placement:
 def place_or_faults(
     recipe: Recipe, plan: RunPlan, nodes: Sequence[Node], mode: PlacementMode
 ) -> tuple[Placement | None, list[str]]:
-    """The placement, or what cannot fit: every model too large by itself, else all of them together."""
+    """The placement, or what cannot fit: each model that is too large, else all together."""
     try:
         return plan.place(nodes, mode=mode), []
     except PlacementError as error:
