@@ -16,7 +16,7 @@ from infra.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
+FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.M | re.S)  # ```python mine.py
 SHELLS = {"console", "sh", "bash", "shell"}
 STARTERS = {"sbatch", "kubectl"}
 SEPARATORS = {"&&", "||", "|", ";", "&"}

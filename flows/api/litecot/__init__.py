@@ -8,8 +8,15 @@ from litecot._names import claim_names
 
 claim_names()
 
+from infra.engines.config import EngineConfig  # noqa: E402
+from infra.engines.engine import Engine, EngineInfo, ServedModel  # noqa: E402
+from infra.engines.engine_type import EngineType, Needs, SleepMode  # noqa: E402
+from infra.engines.errors import EngineBrokenError  # noqa: E402
+from infra.engines.model_files import ModelFilesError, check_checkpoint  # noqa: E402
+from infra.engines.model_size import ModelSize  # noqa: E402
 from tasks.answers.kinds import AnswerType  # noqa: E402
 from tasks.answers.stated import Statement  # noqa: E402
+from tasks.answers.symbolic import UnreadableGoldError  # noqa: E402
 from tasks.compress_methods import CompressionMethod, CompressionRule, Outcome  # noqa: E402
 from tasks.costs import CostBook, Expectation, ExpectedUsage  # noqa: E402
 from tasks.errors import LitecotError, UsageError  # noqa: E402
@@ -24,39 +31,72 @@ from tasks.ports import (  # noqa: E402
     TokenScores,
     TransientError,
 )
+from tasks.prompts.values import PromptValue, StepPrompt  # noqa: E402
 from tasks.schemas import Difficulty, Evaluation, Rationale, Rejection, Row  # noqa: E402
+from tasks.scorers.scorer import Scored, Scorer, ScoreSettings, Texts, mean_nll  # noqa: E402
 from tasks.stage import Record, Stage, StageConfig, derive_seed, usage_of  # noqa: E402
 from tasks.verify import grade_completion  # noqa: E402
 
-__all__ = [
-    "AnswerType",
-    "Completion",
+__all__ = [  # noqa: RUF022 - by what they are for, as docs/extending.md has them
+    # scorers
+    "ScoreRequest",
+    "ScoreSettings",
+    "Scored",
+    "Scorer",
+    "Texts",
+    "TokenScores",
+    "mean_nll",
+    # compression methods
     "CompressionMethod",
     "CompressionRule",
-    "CostBook",
-    "Difficulty",
-    "Evaluation",
-    "Expectation",
-    "ExpectedUsage",
-    "Grade",
-    "LitecotError",
     "Outcome",
-    "PermanentError",
-    "Ports",
-    "Prompt",
-    "Rationale",
+    # answer types
+    "AnswerType",
+    "Statement",
+    "UnreadableGoldError",
+    # stages
     "Record",
-    "Rejection",
-    "Row",
-    "Sampling",
-    "ScoreRequest",
     "Stage",
     "StageConfig",
-    "Statement",
-    "TokenScores",
-    "TransientError",
-    "UsageError",
     "derive_seed",
     "grade_completion",
     "usage_of",
+    # what a stage asks
+    "Completion",
+    "Grade",
+    "Ports",
+    "Prompt",
+    "Sampling",
+    # what a stage writes
+    "Difficulty",
+    "Evaluation",
+    "Rationale",
+    "Rejection",
+    "Row",
+    # prompts
+    "PromptValue",
+    "StepPrompt",
+    # costs
+    "CostBook",
+    "Expectation",
+    "ExpectedUsage",
+    # engines
+    "Engine",
+    "EngineConfig",
+    "EngineInfo",
+    "EngineType",
+    "ServedModel",
+    # what an engine needs
+    "ModelSize",
+    "Needs",
+    "SleepMode",
+    "check_checkpoint",
+    # errors of a request
+    "EngineBrokenError",
+    "PermanentError",
+    "TransientError",
+    # errors for a person
+    "LitecotError",
+    "ModelFilesError",
+    "UsageError",
 ]
