@@ -36,7 +36,7 @@ def ready_placement(recipe: Recipe, mode: PlacementMode) -> Placement:
 def place_or_faults(
     recipe: Recipe, plan: RunPlan, nodes: Sequence[Node], mode: PlacementMode
 ) -> tuple[Placement | None, list[str]]:
-    """The placement, or what cannot fit: models too large by themselves, else all of them at once."""
+    """The placement, or what cannot fit: models too large by themselves, else all at once."""
     try:
         return plan.place(nodes, mode=mode), []
     except PlacementError as error:
