@@ -2,7 +2,7 @@
 
 Invariants: a file is loaded once a process, under a name of its own, so that it shadows nothing;
 processes that work for a run (graders, engines) load the same files before they begin. Its source
-hash is in the fingerprint of the stages that use it (answer types excepted).
+hash is in the fingerprint of whatever uses it.
 
 A sample: load_plugins(["./mine.py"], beside=Path("recipes")) -> ["scorer brevity"]
 """
