@@ -2,7 +2,7 @@
 
 Invariants: no more than `in_flight` records are at work at once; a record that waits to try again
 counts as waiting, not as work, so the slow and the refused never delay the others; no more than
-ALIVE_PER_PLACE times as many are alive in all, so memory stays flat when everybody waits.
+ALIVE_PER_SLOT times as many are alive in all, so memory stays flat when everybody waits.
 
     slots = Slots(256, on_free=start_a_worker)
     async with slots.taken() as slot:
@@ -16,7 +16,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-ALIVE_PER_PLACE = 8
+ALIVE_PER_SLOT = 8
 
 
 class Slots:
@@ -27,7 +27,7 @@ class Slots:
 
     def __init__(self, in_flight: int, *, on_free: Callable[[], object]) -> None:
         self._at_work = asyncio.Semaphore(in_flight)
-        self._most_alive = in_flight * ALIVE_PER_PLACE
+        self._most_alive = in_flight * ALIVE_PER_SLOT
         self._on_free = on_free
         self._num_alive = 0
         self._num_wanting = 0

@@ -241,7 +241,8 @@ def test_training_refuses_what_is_evaluated_on(
         run.writer.flush()
         with pytest.raises(EvaluationOverlapError) as caught:
             train_student(
-                run, TrainConfig(), base=EngineConfig(model="m"),
+                run.database(), run.writer, store=run.corpus.store, plan=run.plan,
+                config=TrainConfig(), base=EngineConfig(model="m"),
                 held_out=[] if is_evaluated_on else [held_out],
             )  # fmt: skip
     assert str(caught.value).startswith(
