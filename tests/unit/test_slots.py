@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from infra.runs.in_flight import ALIVE_PER_PLACE, Slot, Slots
+from infra.runs.in_flight import ALIVE_PER_SLOT, Slot, Slots
 
 AN_HOUR_S = 3600.0
 
@@ -95,5 +95,5 @@ async def test_when_everybody_waits_no_more_start_than_memory_has_room_for() -> 
     crowd.start()
     crowd.start()
     await crowd.settled()
-    assert crowd.num_started == 2 * ALIVE_PER_PLACE
+    assert crowd.num_started == 2 * ALIVE_PER_SLOT
     crowd.stop()
