@@ -10,10 +10,9 @@ import pytest
 from aiohttp import web
 
 from infra.engines.endpoint.client import MAX_REPLY_BYTES
-from infra.engines.endpoint.engine import EndpointModel, Endpoints
 from tasks.ports import TransientError
 from tests.chat_server import Asked, ChatServer, ServerConfig
-from tests.integration.test_endpoint import ask, config
+from tests.integration.test_endpoint import EndpointModel, Endpoints, ask, config
 
 MEBIBYTE = 2**20
 IN_SOCKETS = 16 * MEBIBYTE  # what may be on its way when the client turns away
