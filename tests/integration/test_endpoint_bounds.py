@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from aiohttp import web
 
 from infra.engines.endpoint.client import MAX_REPLY_BYTES
-from infra.engines.endpoint.engine import EndpointModel, Endpoints
+from infra.runs.models import RunModels
+from infra.settings import Settings
 from tasks.ports import TransientError
 from tests.chat_server import Asked, ChatServer, ServerConfig
 from tests.integration.test_endpoint import ask, config
@@ -39,15 +41,15 @@ class VerboseServer(ChatServer):
 @asynccontextmanager
 async def asking_verbose(
     num_mebibytes: int,
-) -> AsyncIterator[tuple[VerboseServer, EndpointModel]]:
+) -> AsyncIterator[tuple[VerboseServer, Any]]:
     server = VerboseServer(ServerConfig())
     server.num_mebibytes = num_mebibytes
     await server.start()
-    endpoints = Endpoints(secrets={})
+    models = RunModels(Settings())
     try:
-        yield server, endpoints.model(config(server.base_url))
+        yield server, models.model(config(server.base_url))
     finally:
-        endpoints.close()
+        models.close()
         await server.stop()
 
 

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -112,11 +112,11 @@ class RecordingActor:
         self.asked: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
-        async def done() -> None: ...
-
-        def remote() -> Coroutine[Any, Any, None]:
+        def remote() -> asyncio.Future[None]:
             self.asked.append(name)
-            return done()
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            done.set_result(None)
+            return done
 
         return SimpleNamespace(remote=remote)
 

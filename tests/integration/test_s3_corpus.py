@@ -290,14 +290,14 @@ def test_lost_machine_costs_what_was_not_uploaded_and_wakes_up_to_a_refusal(
     silent.flush()
     finish(silent, 2)
 
-    def refusal() -> str:
+    def refusal(*, expires_s: float = 2) -> str:
         try:
-            CorpusWriter(other_machine(url, tmp_path / "new", expires_s=2)).close()
+            CorpusWriter(other_machine(url, tmp_path / "new", expires_s=expires_s)).close()
         except CorpusError as error:
             return str(error)
         return ""
 
-    assert "if that machine is lost, try again in" in refusal()
+    assert "if that machine is lost, try again in" in refusal(expires_s=600)
     until(lambda: not refusal())
     with CorpusWriter(other_machine(url, tmp_path / "new")) as writer:
         assert [finish(writer, number) for number in (1, 2, 3)] == [0, 1, 1]
