@@ -16,7 +16,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from string import Formatter
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
@@ -29,13 +29,13 @@ from tasks.scorers import COLUMNS, SCORERS
 from tasks.scorers.scorer import RdForm, Scored, Scorer, Texts, mean_nll, perplexity
 from tasks.stage import Record, Stage, StageConfig
 
-Kind = Literal["long", "rewritten", "compressed"]
+KINDS = ("long", "rewritten", "compressed")  # of ours: scored where there are some
 
 
 class ScoreConfig(StageConfig):
     """Which scores, and RD's form. Defaults: METHODS 3.2 and 4."""
 
-    kinds: tuple[Kind, ...] = ("long", "rewritten", "compressed")
+    kinds: tuple[str, ...] = KINDS
     scorers: tuple[str, ...] = ("rd", "ifd", "grape", "rsr")
     rd_form: RdForm = "ratio"
     strip_answer: bool = True
@@ -73,6 +73,14 @@ class ScoreConfig(StageConfig):
         for name in self.scorers:
             self.options_of(name)
         return self
+
+    def needed_kinds(self) -> tuple[str, ...]:
+        """Those that no stage of ours makes."""
+        return tuple(kind for kind in self.kinds if kind not in KINDS)
+
+    def kinds_read(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.kinds
 
     def sources(self) -> tuple[str, ...]:
         """Hashes of the plug-ins among its scorers."""

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -26,13 +26,13 @@ from tasks.schemas import Selection
 from tasks.scorers import SCORERS
 from tasks.stage import Record, Stage, StageConfig
 
-Kind = Literal["long", "rewritten"]
+KINDS = ("long", "rewritten")  # of ours: chosen from where there are some
 
 
 class SelectConfig(StageConfig):
     """Filters. Diversity: n-gram Jaccard, n 3, threshold 0.8 (METHODS 3.3, our reading)."""
 
-    original_kinds: tuple[Kind, ...] = ("long",)
+    original_kinds: tuple[str, ...] = ("long",)
     with_compressed: bool = False
     ngram: int = Field(default=3, ge=1, description="words an n-gram")
     max_similarity: float = Field(default=0.8, gt=0, le=1)
@@ -49,6 +49,13 @@ class SelectConfig(StageConfig):
         allow_inf_nan=False,
         description="worst value of `by` kept, where it is not rd; of weighted ranks 0..1",
     )
+
+    @field_validator("original_kinds")
+    @classmethod
+    def _original(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        if "compressed" in kinds:
+            raise ValueError("'compressed' is no original: set select.with_compressed = true")
+        return kinds
 
     @field_validator("by", mode="before")
     @classmethod
@@ -95,6 +102,14 @@ class SelectConfig(StageConfig):
     def sign(self) -> int:
         """1 or -1: times the measure, less is better. Ranks are lower for the better."""
         return SCORERS[self.by].sign if isinstance(self.by, str) else 1
+
+    def needed_kinds(self) -> tuple[str, ...]:
+        """Those that no stage of ours makes."""
+        return tuple(kind for kind in self.original_kinds if kind not in KINDS)
+
+    def kinds_read(self) -> tuple[str, ...]:
+        """The originals; compressed ones are another stage's."""
+        return self.original_kinds
 
     def for_query(self) -> str:
         """With what the query cannot know: which scorers, and in which direction."""

@@ -44,6 +44,10 @@ class StageConfig(BaseModel):
         """Kinds of rationale that a stage before it has to make."""
         return ()
 
+    def kinds_read(self) -> tuple[str, ...]:
+        """Kinds of rationale that it reads; a stage from outside may make them."""
+        return self.needed_kinds()
+
     def for_query(self) -> str:
         """What the stage's query sees as getvariable('config'): JSON."""
         return self.model_dump_json()

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import create_model
 
 from flows.recipes.recipe import Recipe
+from tasks.answers.kinds import ANSWER_TYPES
 from tasks.catalog import STAGES
 from tasks.plugins import load_plugins
 from tasks.registry import REGISTRIES, Registry
@@ -35,6 +36,16 @@ def recipe_type() -> type[Recipe]:
         if stage.settings not in Recipe.model_fields
     }
     return create_model("Recipe", __base__=Recipe, **tables) if tables else Recipe
+
+
+def answer_type_sources(recipe: Recipe) -> list[str]:
+    """Hashes of the answer types from outside that it brings or names: every text is graded by one
+    of them, and which it is a problem's row may say."""
+    return [
+        entry.sha
+        for name, entry in ANSWER_TYPES.entries.items()
+        if entry.sha and (entry.origin in recipe.plugins or name == recipe.source.answer_type)
+    ]
 
 
 def plugins_in_use(recipe: Recipe) -> list[str]:

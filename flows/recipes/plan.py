@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from flows.recipes.extensions import answer_type_sources
 from flows.recipes.paths import store_names
 from flows.recipes.recipe import Recipe, RecipeError
 from flows.recipes.templates import prompt_faults, prompt_notes
@@ -24,7 +25,7 @@ from tasks.catalog import STAGES, stages_of
 from tasks.intake.sources import file_sha
 from tasks.schemas import Run as RunRow
 from tasks.schemas import content_id
-from tasks.stage import Stage
+from tasks.stage import Stage, StageConfig
 
 AnyStage = Stage[Any, Any]
 
@@ -190,13 +191,27 @@ def _stage_run(
             table=table,
             models=_identities({**models, "counter": recipe.models.student}),
             prompts={use.setting: prompts[use.step] for use in stage.prompts},
-            upstream=[done[name] for name in stage.upstream if name in done],
+            upstream=[done[name] for name in _upstream(stage, config) if name in done],
             seed=recipe.seed,
             inputs=_looks_across(stage, table, recipe, inputs),
             revision=stage.revision,
-            sources=[*filter(None, [STAGES.entry(stage.name).sha]), *config.sources()],
+            sources=[
+                *filter(None, [STAGES.entry(stage.name).sha]),
+                *answer_type_sources(recipe),
+                *config.sources(),
+            ],
         ),
     )
+
+
+def _upstream(stage: AnyStage, config: StageConfig) -> list[str]:
+    """The stages whose rows it reads: those it says, and those from outside that make such rows."""
+    makers = [
+        maker.name
+        for maker in STAGES.values()
+        if STAGES.entry(maker.name).sha and not {*maker.makes}.isdisjoint(config.kinds_read())
+    ]
+    return list(dict.fromkeys([*stage.upstream, *makers]))
 
 
 def _looks_across(stage: AnyStage, table: str, recipe: Recipe, inputs: str) -> str:

@@ -120,7 +120,7 @@ class Recipe(BaseModel):
                 if kind not in made:
                     raise ValueError(
                         f"stage {stage.name!r} reads chains of kind {kind!r}, and no stage makes "
-                        f"them: {_remedy(kind)}"
+                        f"them: {_remedy(kind, stage.settings)}"
                     )
 
     def _check_select(self) -> None:
@@ -214,14 +214,15 @@ def stage_order() -> tuple[str, ...]:
     return tuple(order)
 
 
-def _remedy(kind: str) -> str:
+def _remedy(kind: str, table: str) -> str:
     makers = [stage.settings for stage in STAGES.values() if kind in stage.makes]
     if not makers:
         known = dict.fromkeys(k for s in STAGES.values() for k in s.makes)
         return f"there are {', '.join(known)}"
     if kind == "long":
         return "add the stage 'generate', or 'verify' for imported rationales"
-    return f"add the stage {makers[0]!r}, or set compress.source = 'long'"
+    instead = ", or set compress.source = 'long'" if table == "compress" else ""
+    return f"add the stage {makers[0]!r}{instead}"
 
 
 def _engines_that(can: Callable[[EngineType], bool]) -> str:
