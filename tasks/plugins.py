@@ -9,6 +9,7 @@ A sample: load_plugins(["./mine.py"], beside=Path("recipes")) -> ["scorer brevit
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from collections.abc import Iterable
@@ -44,6 +45,7 @@ def _load(path: Path, *, origin: str) -> list[str]:
     if known_sha:  # edited since, in a process that lives on (a notebook, a worker)
         for registry in REGISTRIES:
             registry.remove(known_origin)
+    importlib.import_module("tasks.catalog")  # the one registry that lies apart from what it holds
     name = f"litecot_plugin_{path.stem}_{sha}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

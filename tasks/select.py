@@ -46,6 +46,13 @@ class SelectConfig(StageConfig):
         description="worst value of `by` kept, where it is not rd; of weighted ranks 0..1",
     )
 
+    @field_validator("original_kinds")
+    @classmethod
+    def _original(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        if "compressed" in kinds:
+            raise ValueError("'compressed' is no original: set select.with_compressed = true")
+        return kinds
+
     @field_validator("by", mode="before")
     @classmethod
     def _known(cls, by: Any) -> Any:

@@ -16,7 +16,7 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "engines.md"
 def own_engine() -> str:
     """Its source."""
     (code,) = re.findall(
-        r"^```python\n(.*?)^```", DOCUMENT.read_text(encoding="utf-8"), re.M | re.S
+        r"^```python solver.py\n(.*?)^```", DOCUMENT.read_text(encoding="utf-8"), re.M | re.S
     )
     return str(code)
 

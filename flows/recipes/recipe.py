@@ -115,18 +115,19 @@ class Recipe(BaseModel):
 
     def _check_kinds(self) -> None:
         """Kinds that it names are made by some stage, those that it needs by one of the recipe."""
-        known = list(dict.fromkeys(kind for stage in STAGES.values() for kind in stage.makes))
+        made = {kind for stage in self.all_stages() for kind in stage.makes}
         for stage in self.all_stages():
-            for kind in self.settings_of(stage).read_kinds():
-                if kind not in known:
+            settings = self.settings_of(stage)
+            for kind in settings.read_kinds():
+                makers = makers_of(kind)
+                if not makers:
+                    known = dict.fromkeys(kind for one in STAGES.values() for kind in one.makes)
                     raise ValueError(
                         f"stage {stage.name!r}: no stage makes chains of kind {kind!r}; there are: "
                         f"{', '.join(known)}"
                     )
-        made = {kind for stage in self.all_stages() for kind in stage.makes}
-        for stage in self.all_stages():
-            for kind in self.settings_of(stage).needed_kinds():
-                if kind not in made:
+                is_from_outside = all(STAGES.entry(maker.name).sha for maker in makers)
+                if kind not in made and (is_from_outside or kind in settings.needed_kinds()):
                     raise ValueError(
                         f"stage {stage.name!r} reads chains of kind {kind!r}, and no stage makes "
                         f"them: {_remedy(kind)}"
@@ -223,11 +224,16 @@ def stage_order() -> tuple[str, ...]:
     return tuple(order)
 
 
+def makers_of(kind: str) -> list[Stage[Any, Any]]:
+    """The stages that make chains of this kind."""
+    return [stage for stage in STAGES.values() if kind in stage.makes]
+
+
 def _remedy(kind: str) -> str:
-    makers = [stage.settings for stage in STAGES.values() if kind in stage.makes]
     if kind == "long":
         return "add the stage 'generate', or 'verify' for imported rationales"
-    return f"add the stage {makers[0]!r}, or set compress.source = 'long'"
+    remedy = f"add the stage {makers_of(kind)[0].settings!r}"
+    return f"{remedy}, or set compress.source = 'long'" if kind == "rewritten" else remedy
 
 
 def _engines_that(can: Callable[[EngineType], bool]) -> str:

@@ -10,10 +10,9 @@ claim_names()
 
 from infra.engines.config import EngineConfig  # noqa: E402
 from infra.engines.engine import Engine, EngineInfo, ServedModel  # noqa: E402
-from infra.engines.engine_type import EngineType, Needs, SleepMode  # noqa: E402
+from infra.engines.engine_type import EngineType, ModelSize, Needs, SleepMode  # noqa: E402
 from infra.engines.errors import EngineBrokenError  # noqa: E402
 from infra.engines.model_files import ModelFilesError, check_checkpoint  # noqa: E402
-from infra.engines.model_size import ModelSize  # noqa: E402
 from tasks.answers.kinds import AnswerType  # noqa: E402
 from tasks.answers.stated import Statement  # noqa: E402
 from tasks.answers.symbolic import UnreadableGoldError  # noqa: E402
