@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.progress.text import plain
-from flows.recipes.extensions import plugins_in_use
+from flows.recipes.extensions import own_prompts, plugins_in_use
 from tasks.compress_methods import STOP_REASONS
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class Report(BaseModel):
     corpus: str
     kinds: tuple[str, ...]  # of rationale, in the order they are made
     plugins: tuple[str, ...]  # "scorer brevity (./mine.py)"
+    prompts: tuple[str, ...] = ()  # of the user's own: "rewrite (shorter.jinja)"
     funnel: Records
     tokens: Records
     rounds: Records
@@ -75,6 +76,7 @@ def make_report(opened: Session) -> Report:
         corpus=opened.order.corpus,
         kinds=tuple(dict.fromkeys(k for s in opened.run.stages.values() for k in s.stage.makes)),
         plugins=tuple(plugins_in_use(opened.recipe)),
+        prompts=tuple(own_prompts(opened.recipe)),
         funnel=_mart(database, "funnel"),
         tokens=_mart(database, "tokens_by_level"),
         rounds=_mart(database, "compression_by_round"),
@@ -112,6 +114,8 @@ def summary_lines(report: Report) -> list[Line]:
     lines += _kept(report, funnel)
     if report.plugins:
         lines.append(Line(name="plug-ins", value=" · ".join(report.plugins)))
+    if report.prompts:
+        lines.append(Line(name="own prompts", value=" · ".join(report.prompts)))
     if report.disagreements:
         note = "our verdict against the source's record: from verdict_disagreements"
         lines.append(Line(name="disagreements", value=str(report.disagreements), note=note))

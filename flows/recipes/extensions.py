@@ -17,6 +17,7 @@ from flows.recipes.recipe import Recipe
 from tasks.answers.kinds import ANSWER_TYPES
 from tasks.catalog import STAGES
 from tasks.plugins import load_plugins
+from tasks.prompts import is_own
 from tasks.registry import REGISTRIES, Registry
 
 
@@ -57,6 +58,17 @@ def plugins_in_use(recipe: Recipe) -> list[str]:
         for name, entry in registry.entries.items()
         if entry.sha and (entry.origin in recipe.plugins or (registry.kind, name) in names)
     ]
+
+
+def own_prompts(recipe: Recipe) -> list[str]:
+    """Prompts that are files of the user's: "rewrite (shorter.jinja)"."""
+    found = []
+    for stage in recipe.all_stages():
+        for use in stage.prompts:
+            name = stage.prompt_name(use.step, recipe.settings_of(stage))
+            if is_own(name):
+                found.append(f"{use.step} ({Path(name).name})")
+    return list(dict.fromkeys(found))
 
 
 def _names_used(recipe: Recipe) -> Iterator[tuple[str, str]]:

@@ -140,6 +140,8 @@ def test_the_scorer_has_a_value_for_each_chain(ran: Ran) -> None:
 
 
 def test_the_prompt_is_stored_with_the_run(ran: Ran) -> None:
+    assert "own prompts" in ran.pages[0]
+    assert "generate (ask.jinja)" in ran.pages[0]
     own = load_prompt("generate", str(ran.folder / "ask.jinja"))
     used = ran.rows("select distinct prompt_sha from raw_rationales where kind = 'long'")
     assert [row["prompt_sha"] for row in used] == [own.sha]
