@@ -15,7 +15,13 @@ from typing import Annotated, Any
 from jinja2 import TemplateError
 from pydantic import BaseModel, Field, model_validator
 
-from tasks.compress_methods import METHODS, CompressionMethod, CompressionRule, Outcome
+from tasks.compress_methods import (
+    METHODS,
+    CompressionMethod,
+    CompressionRule,
+    GuardedRule,
+    Outcome,
+)
 from tasks.costs import CostBook, Expectation, ExpectedUsage
 from tasks.ports import Completion, PermanentError, Ports, Prompt, Sampling
 from tasks.prompts import PromptError, is_own, load_prompt
@@ -71,7 +77,7 @@ class CompressConfig(StageConfig):
     @model_validator(mode="after")
     def _check_method(self) -> CompressConfig:
         if self.how.options is None and self.options:
-            raise ValueError(f"options: method {self.method!r} has none; known are none")
+            raise ValueError(f"options: method {self.method!r} has no options")
         self.method_settings()
         return self
 
@@ -96,7 +102,9 @@ class CompressConfig(StageConfig):
 
     def rule(self) -> CompressionRule:
         """The method's decisions: when to stop, which round to keep."""
-        return self.how.rule(self.method_settings())
+        rule = self.how.rule(self.method_settings())
+        is_ours = not METHODS.entry(self.method).sha
+        return rule if is_ours else GuardedRule(method=self.how, rule=rule)
 
     def needed_kinds(self) -> tuple[str, ...]:
         """The chains that are compressed."""

@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel
 
 from tasks.costs import CostBook
+from tasks.errors import LitecotError
 from tasks.registry import Registry
 
 # Why a loop ended, as stored -> as said of its chains. A method from outside may have its own.
@@ -66,6 +67,7 @@ class CompressionMethod:
     rounds: Callable[[CostBook, Any], float]  # expected of a chain, for cost estimates
     source: str = "our choice"  # paper and section
     options: type[BaseModel] | None = None
+    most_rounds: int = 64  # of a method from outside: then the loop ends, whatever the rule says
     asks_for_length: bool = False  # its prompt must name a number of tokens
 
 
@@ -113,6 +115,43 @@ class FixedRounds:
     def kept(self, chain_tokens: int, rounds: Sequence[Outcome]) -> int | None:
         """The last valid round, even behind a shorter one."""
         return max(_valid(chain_tokens, rounds), default=None)
+
+
+class MethodError(LitecotError):
+    """A method from outside broke the contract of CompressionRule."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardedRule:
+    """The rule of a method from outside, held to this module's invariant, and to an end."""
+
+    method: CompressionMethod
+    rule: CompressionRule
+
+    def stop(self, chain_tokens: int, rounds: Sequence[Outcome]) -> str | None:
+        """A spoilt round first; raises MethodError for what is no reason."""
+        if reason := _spoilt(rounds[-1]):
+            return reason
+        said: object = self.rule.stop(chain_tokens, rounds)
+        if said is not None and not (isinstance(said, str) and said):
+            raise MethodError(
+                f"compression method {self.method.name!r}: stop() returned {said!r}: a reason, or "
+                "None to go on"
+            )
+        if said is None and len(rounds) >= self.method.most_rounds:
+            return "max_rounds"
+        return said
+
+    def kept(self, chain_tokens: int, rounds: Sequence[Outcome]) -> int | None:
+        """Raises MethodError for a round that may not be kept."""
+        number: object = self.rule.kept(chain_tokens, rounds)
+        valid = _valid(chain_tokens, rounds)
+        if number is None or (type(number) is int and number in valid):
+            return number
+        raise MethodError(
+            f"compression method {self.method.name!r}: kept() returned {number!r}: a round that is "
+            f"whole, right and shorter than the chain (here {valid or 'none'}), or None"
+        )
 
 
 def _spoilt(outcome: Outcome) -> Literal["truncated", "answer_changed"] | None:

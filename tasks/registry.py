@@ -14,8 +14,9 @@ import hashlib
 import importlib
 import importlib.metadata
 import pkgutil
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, Protocol, TypeVar
@@ -23,6 +24,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from tasks.errors import UsageError
 
 BUILT_IN = "built-in"
+NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
 class PluginError(UsageError):
@@ -47,6 +49,7 @@ class Entry(Generic[NamedT]):
     value: NamedT
     origin: str  # built-in | distribution and version | the file, as the recipe names it
     sha: str = ""
+    source: str = ""  # where the file is
 
 
 class Registry(Generic[NamedT]):
@@ -114,20 +117,36 @@ class Registry(Generic[NamedT]):
         known = self.entries.get(value.name)
         return known is not None and known.value is value
 
-    def add(self, value: NamedT, *, origin: str, sha: str) -> None:
-        """From outside. The same source twice is once; another one of a name is an error."""
-        known = self.entries.get(value.name)
-        if known is not None and (known.sha != sha or not sha):
+    def check(self, value: NamedT, *, origin: str, source: str = "") -> None:
+        """Raises PluginError where it cannot be added: its name is odd, or another's."""
+        if not NAME.fullmatch(value.name):
             raise PluginError(
-                f"{origin}: a {self.kind} {value.name!r} is there already ({known.origin}): "
+                f"{origin}: {self.kind} {value.name!r}: a name is lower case letters, digits, _ "
+                "and -, a letter first"
+            )
+        known = self.entries.get(value.name)
+        if known is not None and (not source or known.source != source):
+            raise PluginError(
+                f"{origin}: {self.kind} {value.name!r} is there already ({known.origin}): "
                 "give yours another name"
             )
-        assert self._entries is not None
-        self._entries[value.name] = Entry(value=value, origin=origin, sha=sha)
 
-    def remove(self, origin: str) -> None:
-        """Forget what came from `origin`."""
-        self._entries = {n: e for n, e in self.entries.items() if e.origin != origin}
+    def add(self, value: NamedT, *, origin: str, sha: str, source: str = "") -> None:
+        """From outside. Raises PluginError."""
+        self.check(value, origin=origin, source=source)
+        assert self._entries is not None
+        self._entries[value.name] = Entry(value=value, origin=origin, sha=sha, source=source)
+
+    def remove(self, source: str) -> None:
+        """Forget what came from this file."""
+        self._entries = {n: e for n, e in self.entries.items() if e.source != source}
+
+    def call(self, source: str, origin: str) -> None:
+        """From now on what came from this file is told by another spelling of its path."""
+        self._entries = {
+            name: replace(entry, origin=origin) if entry.source == source else entry
+            for name, entry in self.entries.items()
+        }
 
     def _add_entry_point(self, point: importlib.metadata.EntryPoint) -> None:
         found = point.dist
@@ -138,26 +157,34 @@ class Registry(Generic[NamedT]):
                 f"{origin}: entry point {point.name!r} of {self.group} is no {self.of.__name__}"
             )
         module = importlib.import_module(point.module)
-        self.add(value, origin=origin, sha=source_sha(Path(str(module.__file__))))
+        self.add(value, origin=origin, sha=sha_of(Path(str(module.__file__)).read_bytes()))
 
 
 REGISTRIES: list[Registry[Any]] = []
 
 
-def register_all(module: ModuleType, *, origin: str, sha: str) -> list[str]:
-    """Every declaration at the top of `module`, each to its registry; what was found, in words."""
-    found = []
-    for value in dict.fromkeys(v for v in vars(module).values() if v.__hash__):
+def register_all(module: ModuleType, *, origin: str, sha: str, source: str) -> list[str]:
+    """Every declaration at the top of `module`, each to its registry, instead of what came from
+    its file before; what was found, in words. All of them, or none where one cannot be added."""
+    found: dict[tuple[str, str], tuple[Registry[Any], Any]] = {}
+    for value in {id(value): value for value in vars(module).values()}.values():
         for registry in REGISTRIES:
-            if isinstance(value, registry.of) and not registry.holds(value):
-                registry.add(value, origin=origin, sha=sha)
-                found.append(f"{registry.kind} {value.name}")
-    return found
+            if not isinstance(value, registry.of) or registry.holds(value):
+                continue
+            registry.check(value, origin=origin, source=source)
+            if (registry.kind, value.name) in found:
+                raise PluginError(f"{origin}: declares two of {registry.kind} {value.name!r}")
+            found[registry.kind, value.name] = registry, value
+    for registry in REGISTRIES:
+        registry.remove(source)
+    for registry, value in found.values():
+        registry.add(value, origin=origin, sha=sha, source=source)
+    return [f"{kind} {name}" for kind, name in found]
 
 
-def source_sha(path: Path) -> str:
-    """Hash of a source file, 16 hex characters."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+def sha_of(source: bytes) -> str:
+    """Hash of a source file's content, 16 hex characters."""
+    return hashlib.sha256(source).hexdigest()[:16]
 
 
 def _modules_of(folder: str) -> Iterator[str]:
@@ -182,5 +209,5 @@ def _declared(modules: Iterable[str], of: type[NamedT]) -> Iterator[NamedT]:
 def _guarded(load: Callable[[], Any], origin: str) -> Any:
     try:
         return load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"{origin}: {type(error).__name__}: {error}") from error

@@ -49,7 +49,7 @@ def load_recipe(name: str, *, overrides: Sequence[str] = (), **fields: Any) -> R
     """
     path = recipe_file(name)
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        tree = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise RecipeError(f"{path}: {error}") from error
     anchor(tree, path.parent)
@@ -57,7 +57,7 @@ def load_recipe(name: str, *, overrides: Sequence[str] = (), **fields: Any) -> R
         _apply(tree, override)
     tree.update({key: value for key, value in fields.items() if value is not None})
     anchor(tree, Path())
-    is_own = path.parent != FOLDER and not any(o.startswith("plugins") for o in overrides)
+    is_own = path.parent != FOLDER and not any(o.strip().startswith("plugins") for o in overrides)
     load_recipe_plugins(tree, beside=path.parent if is_own else None)
     try:
         recipe = recipe_type().model_validate(tree)
@@ -87,8 +87,9 @@ def _apply(tree: dict[str, Any], override: str) -> None:
             raise RecipeError(f"--set {override!r}: {parent!r} is a value, not a table")
     tree[last] = _value(text.strip())
     if parents[:1] == ["models"] and last == "engine":  # another engine's options go with it
-        for table in {*ENGINES, "options"} - {tree[last]}:
-            tree.pop(table, None)
+        for table in (*ENGINES, "options"):
+            if table != tree[last]:
+                tree.pop(table, None)
 
 
 def _value(text: str) -> Any:

@@ -108,7 +108,7 @@ def store_names(
 def _has_files(model: dict[str, Any]) -> bool:
     """Whether its engine loads a checkpoint, which may be a folder here."""
     engine = model.get("engine", DEFAULT_ENGINE)
-    return engine not in ENGINES or ENGINES[engine].has_checkpoint
+    return not isinstance(engine, str) or engine not in ENGINES or ENGINES[engine].has_checkpoint
 
 
 def _real(name: str) -> str:

@@ -31,8 +31,8 @@ from infra.storage import CorpusError
 from tasks.errors import LitecotError
 from tasks.ports import PermanentError, Ports
 from tasks.prompts import PromptFiles
-from tasks.schemas import Rejection, Row
-from tasks.stage import Record, usage_of
+from tasks.schemas import Rationale, Rejection, Row
+from tasks.stage import Record, Stage, usage_of
 
 GIVE_UP_AFTER = 100  # records that failed one after another: the fault is not theirs
 BATCH_RECORDS = 256  # taken from the query at once
@@ -49,6 +49,10 @@ class StageFailedError(LitecotError):
     def __init__(self, message: str, *, num_rows: int = 0) -> None:
         super().__init__(message)
         self.num_rows = num_rows
+
+
+class StepError(LitecotError):
+    """A step broke the contract of its stage."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +85,7 @@ class _Tally:
         self.rows += len(rows) - rejected
         self.failed_in_a_row = 0
 
-    def fail(self, record_id: str, fault: Exception) -> None:
+    def fail(self, record_id: str, fault: BaseException) -> None:
         if not self.failed:
             self.first_failure = f"record {record_id}: {type(fault).__name__}: {fault}"
         self.failed += 1
@@ -212,16 +216,35 @@ async def _rows_of(
     try:
         record = stage.stage.record.from_row(fields)
         try:
-            rows = await stage.stage.step(record, ports, stage.config)
+            rows = checked_rows(stage.stage, await stage.stage.step(record, ports, stage.config))
         except PermanentError as error:
             rows = [_rejection(stage, record, error, chats)]
     except CorpusError:  # the disk, not the record: nothing more can be saved
         raise
-    except Exception as error:  # a passing fault or a bug: named at the end, tried again next time
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # a passing fault or a bug: named at the end, tried again next time
         tally.fail(record_id, error)
         return None
     requests = [key for chat in chats.values() for key in chat.keys]
     return _Finished(record_id=record_id, rows=rows, requests=requests)
+
+
+def checked_rows(stage: Stage[Any, Any], rows: Sequence[Row]) -> Sequence[Row]:
+    """Raises StepError for a row that resume would not find: its record would be paid for again."""
+    for row in rows:
+        if not isinstance(row, stage.writes | Rejection):
+            raise StepError(
+                f"stage {stage.name!r} returned {type(row).__name__}, and declares "
+                f"writes={stage.writes.__name__}"
+            )
+        if isinstance(row, Rationale) and stage.makes and row.kind not in stage.makes:
+            raise StepError(
+                f"stage {stage.name!r} returned a chain of kind {row.kind!r}, and declares "
+                f"makes={stage.makes}"
+            )
+    return rows
 
 
 async def _store(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import pytest
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tasks.compress import CompressConfig, CompressRecord, compress, target_ratio
-from tasks.compress_methods import STOP_REASONS, Outcome
+from tasks.compress_methods import METHODS, STOP_REASONS, GuardedRule, MethodError, Outcome
 from tasks.ports import PermanentError, Verdict
 from tasks.schemas import Rationale
 from tests.compression_reference import Ended, ended
@@ -363,3 +363,57 @@ def test_rows_tell_where_they_come_from_and_what_they_cost() -> None:
     assert [row.num_requests for row in rows] == [1, 1]
     assert [row.completion_tokens for row in rows] == [15, 16]
     assert len({row.content_id("fp") for row in rows}) == 2
+
+
+# --- methods from outside
+
+
+@dataclass(frozen=True)
+class Odd:
+    """A rule that says the same whatever happened."""
+
+    says: Any = None
+    keeps: Any = None
+
+    def stop(self, chain_tokens: int, rounds: Sequence[Outcome]) -> Any:
+        return self.says
+
+    def kept(self, chain_tokens: int, rounds: Sequence[Outcome]) -> Any:
+        return self.keeps
+
+
+def guarded(says: Any = None, keeps: Any = None) -> GuardedRule:
+    method = replace(METHODS["one_round"], name="odd", most_rounds=3)
+    return GuardedRule(method=method, rule=Odd(says, keeps))
+
+
+def outcome(num_tokens: int = 5, verdict: str = "correct", finish_reason: str = "stop") -> Outcome:
+    return Outcome(num_tokens=num_tokens, verdict=verdict, finish_reason=finish_reason)
+
+
+def test_a_method_from_outside_comes_to_an_end() -> None:
+    rule = guarded()
+    assert [rule.stop(9, [outcome()] * number) for number in (1, 2, 3)] == [
+        None,
+        None,
+        "max_rounds",
+    ]
+    assert rule.stop(9, [outcome(verdict="wrong")]) == "answer_changed"
+    assert rule.stop(9, [outcome(finish_reason="length")]) == "truncated"
+
+
+@pytest.mark.parametrize("says", [True, False, "", 3, object()])
+def test_what_is_no_reason_to_stop_is_an_error_that_names_the_method(says: Any) -> None:
+    with pytest.raises(MethodError, match=r"'odd': stop\(\) returned"):
+        guarded(says=says).stop(9, [outcome()])
+
+
+@pytest.mark.parametrize("keeps", [0, -1, 99, "1", True, 2, 3, 4])
+def test_a_round_that_may_not_be_kept_is_an_error(keeps: Any) -> None:
+    rounds = [
+        outcome(), outcome(num_tokens=9), outcome(verdict="wrong"), outcome(finish_reason="length")
+    ]  # fmt: skip
+    with pytest.raises(MethodError, match=r"'odd': kept\(\) returned .* \(here \[1\]\)"):
+        guarded(keeps=keeps).kept(9, rounds)
+    assert guarded(keeps=1).kept(9, rounds) == 1
+    assert guarded(keeps=None).kept(9, rounds) is None

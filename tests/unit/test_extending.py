@@ -79,7 +79,7 @@ def test_the_folder_is_in_no_fingerprint(recipe: Path, tmp_path: Path) -> None:
     plugins._loaded.clear()
     for registry in REGISTRIES:
         for name in PLUGINS:
-            registry.remove(f"./{name}")
+            registry.remove(str(recipe.parent / name))
     (tmp_path / "elsewhere").mkdir()
     after = draft_plan(load_recipe(str(write_examples(tmp_path / "elsewhere"))))
     assert (after.run_id, after.fingerprints) == (before.run_id, before.fingerprints)
@@ -89,7 +89,7 @@ def test_the_folder_is_in_no_fingerprint(recipe: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "told"),
     [
-        ('score.kinds=["retolt"]', "stage 'score' reads chains of kind 'retolt', and no stage"),
+        ('score.kinds=["retolt"]', "stage 'score': no stage makes chains of kind 'retolt'"),
         ('stages=["generate", "compress"]', "'compress' reads chains of kind 'retold'.*'retell'"),
         ('stages=["generate", "score"]', r"'score' reads .* 'retold'.*: add the stage 'retell'$"),
         ('select.original_kinds=["compressed"]', "set select.with_compressed = true"),

@@ -58,7 +58,7 @@ Ask = Callable[..., Records]
 def mine() -> Iterator[None]:
     """A scorer from outside."""
     assert "mine" not in SCORERS
-    SCORERS.add(replace(SCORERS["ifd"], name="mine"), origin="test", sha="test")
+    SCORERS.add(replace(SCORERS["ifd"], name="mine"), origin="test", sha="test", source="test")
     yield
     SCORERS.remove("test")
 

@@ -98,7 +98,7 @@ def test_a_file_is_loaded_once_and_told(tmp_path: Path) -> None:
         "compression method until_short"
     ]
     assert load_plugins([str(tmp_path / "mine.py")]) == []
-    assert METHODS.entry("until_short").origin == "mine.py"
+    assert METHODS.entry("until_short").origin == str(tmp_path / "mine.py")
     assert loaded_plugins() == (str((tmp_path / "mine.py").resolve()),)
 
 
@@ -120,7 +120,7 @@ def test_a_file_that_cannot_be_used_is_one_line(tmp_path: Path, text: str, told:
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(PluginError, match=r"cannot read \./none\.py: No such file"):
+    with pytest.raises(PluginError, match=r"cannot read \./none\.py: there is no /"):
         load_plugins(["./none.py"], beside=tmp_path)
 
 
@@ -179,7 +179,7 @@ def test_a_recipe_brings_a_method_with_its_own_options(tmp_path: Path) -> None:
         own_recipe(tmp_path, 'plugins = ["./mine.py"]'),
         overrides=["compress.method=until_short", "compress.options={num_tokens=7}"],
     )
-    assert recipe.compress.rule().num_tokens == 7  # type: ignore[attr-defined]
+    assert recipe.compress.rule().rule.num_tokens == 7  # type: ignore[attr-defined]
     assert plugins_in_use(recipe) == ["compression method until_short (./mine.py)"]
 
 
@@ -187,7 +187,7 @@ def test_a_recipe_brings_a_method_with_its_own_options(tmp_path: Path) -> None:
     ("overrides", "told"),
     [
         (["compress.method=until_shrt"], "no compression method 'until_shrt'"),
-        (["compress.options={depth=1}"], "method 'until_rebound' has none"),
+        (["compress.options={depth=1}"], "method 'until_rebound' has no options"),
     ],
 )
 def test_a_recipe_that_misuses_one_is_one_line(
@@ -300,3 +300,58 @@ def test_a_kind_that_no_stage_makes_is_one_line(key: str) -> None:
     told = "no stage makes chains of kind 'whispered'; there are: long, rewritten, compressed"
     with pytest.raises(ValueError, match=told):
         load_recipe("nano", overrides=[f'{key}=["whispered"]'])
+
+
+BROKEN = {
+    "two of a name": (METHOD + METHOD.replace("METHOD = ", "OTHER = "), "declares two of"),
+    "an odd name": (METHOD.replace('"until_short"', '"Until Short"'), "a name is lower case"),
+    "it leaves": (METHOD + "\nimport sys; sys.exit(0)", "mine.py:22: SystemExit: 0"),
+    "it raises": (METHOD + "\n1 / 0", "mine.py:22: ZeroDivisionError"),
+}
+
+
+@pytest.mark.parametrize(("text", "told"), BROKEN.values(), ids=BROKEN)
+def test_a_faulty_edit_is_told_and_a_mended_one_counts(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    load_plugins([write(tmp_path, METHOD)])
+    with pytest.raises(PluginError) as caught:
+        load_plugins([write(tmp_path, text)])
+    assert told in str(caught.value)
+    assert "until_short" in METHODS  # as it was, until the file can be read again
+    assert load_plugins([write(tmp_path, METHOD)]) == ["compression method until_short"]
+
+
+def test_two_files_of_one_spelling_are_two(tmp_path: Path) -> None:
+    for folder, name in (("a", "one"), ("b", "two")):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder, METHOD.replace("until_short", name))
+        load_plugins(["./mine.py"], beside=tmp_path / folder)
+    write(tmp_path / "a", METHOD.replace("until_short", "three"))
+    load_plugins(["./mine.py"], beside=tmp_path / "a")
+    assert {"two", "three"} <= set(METHODS)
+    assert "one" not in METHODS
+
+
+def test_the_last_spelling_is_told(tmp_path: Path) -> None:
+    load_plugins([write(tmp_path, METHOD)])
+    load_plugins(["./mine.py"], beside=tmp_path)
+    assert METHODS.entry("until_short").origin == "./mine.py"
+
+
+def test_other_things_at_the_top_of_a_file_are_nobodys_business(tmp_path: Path) -> None:
+    class_ = "class Odd:\n    __hash__ = None\nodd = Odd()\nDEFAULTS = ('a', [1, 2])\n"
+    assert load_plugins([write(tmp_path, METHOD + class_)]) == ["compression method until_short"]
+
+
+@pytest.mark.parametrize("name", ["a\0b", "loop", ".", "/dev/zero"])
+def test_what_is_no_file_is_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(PluginError, match="plugins: "):
+        load_plugins([name], beside=tmp_path)
+
+
+@pytest.mark.parametrize("engine", ["[1]", "{a=1}", "3"])
+def test_an_engine_that_is_no_name_is_one_line(engine: str) -> None:
+    with pytest.raises(ValueError, match=r"models\.student\.engine"):
+        load_recipe("nano", overrides=[f"models.student.engine={engine}"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,13 @@ from infra.engines.endpoint.refusals import EndpointError
 from infra.runs import retries, runner
 from infra.runs.plan import RunPlan, StageRun
 from infra.runs.run import Run
-from infra.runs.runner import StageFailedError, StageReport, run_stage
+from infra.runs.runner import StageFailedError, StageReport, StepError, checked_rows, run_stage
 from infra.settings import Settings
 from infra.storage import Corpus, CorpusError
 from sql.database import connect
 from tasks.ports import PermanentError, Ports, Sampling, TransientError
 from tasks.prompts import PromptFile
-from tasks.schemas import Membership, Problem, Rationale, Row
+from tasks.schemas import Membership, Problem, Rationale, Rejection, Row, Selection
 from tasks.schemas import Run as RunRow
 from tasks.stage import Record, Stage, StageConfig
 from tests.fakes import FakeModels, FunctionChat, Reply, WordCounter, WordGrader
@@ -416,3 +416,26 @@ def test_the_models_are_closed_with_the_run(factory: Factory) -> None:
         models = run._models
     assert isinstance(models, FakeModels)
     assert models.is_closed
+
+
+def a_chain(kind: str) -> Rationale:
+    return Rationale(
+        problem_id="p", kind=kind, model="m", engine="e", text="t", num_tokens=1,
+        verdict="correct", finish_reason="stop",
+    )  # fmt: skip
+
+
+def test_rows_that_resume_would_not_find_are_an_error_of_the_stage() -> None:
+    making = replace(ASK, makes=("long",))
+    refused = Rejection(record_id="r", stage="ask", reason="x")
+    good = [a_chain("long"), refused]
+    assert checked_rows(making, good) == good
+    assert checked_rows(ASK, [a_chain("told")])
+    with pytest.raises(StepError, match="'ask' returned a chain of kind 'told'"):
+        checked_rows(making, [a_chain("told")])
+    selection = Selection(
+        rationale_id="r", problem_id="p", condition="original", kept=True, filter="kept",
+        reason="kept",
+    )  # fmt: skip
+    with pytest.raises(StepError, match="'ask' returned Selection, and declares writes=Rationale"):
+        checked_rows(ASK, [selection])

@@ -240,7 +240,7 @@ def test_a_plug_in_belongs_to_the_fingerprint(plugin: Path) -> None:
 def test_a_plug_in_cannot_replace_a_scorer(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(PLUGIN.replace('"brevity"', '"rd"'))
-    with pytest.raises(PluginError, match=r"a scorer 'rd' is there already \(built-in\)"):
+    with pytest.raises(PluginError, match=r"scorer 'rd' is there already \(built-in\)"):
         load_plugins([str(file)])
     SCORERS.remove(str(file))
     assert SCORERS.entry("rd").origin == "built-in"
