@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,15 @@ from flows.recipes.loading import load_recipe, shipped_recipes
 from flows.recipes.order import stage_order
 from flows.recipes.plan import draft_plan
 from flows.recipes.recipe import Recipe
+from sql.database import QueryFailedError, connect
+from sql.pending import RepeatedInputError, check_pending
 from tasks import plugins
 from tasks.catalog import STAGES
-from tasks.registry import REGISTRIES, PluginError
+from tasks.errors import UsageError
+from tasks.registry import REGISTRIES
+from tests.fakes import FunctionChat, Reply
+from tests.unit import sample_corpus as sample
+from tests.unit.test_runner import ASK, Factory
 
 HEAD = """
 from dataclasses import dataclass
@@ -69,7 +76,7 @@ def recipe(folder: Path, *stages: str, named: str = '["generate"]') -> Recipe:
 
 def fault(folder: Path, *stages: str, named: str = '["generate"]') -> str:
     """What a person reads."""
-    with pytest.raises(PluginError) as caught:
+    with pytest.raises(UsageError) as caught:
         draft_plan(recipe(folder, *stages, named=named))
     told = str(caught.value)
     assert caught.value.exit_code == 2
@@ -207,7 +214,7 @@ def test_a_stage_goes_behind_another_declared_after_it(tmp_path: Path) -> None:
         stage("bbb", upstream="('verify',)", title="'t'"),
     )
     order = stage_order()
-    assert order.index("verify") < order.index("bb") < order.index("aa")
+    assert order.index("verify") < order.index("bbb") < order.index("aa")
 
 
 def test_a_stage_may_read_what_was_trained(tmp_path: Path) -> None:
@@ -244,12 +251,12 @@ SELECT = "select rationale_id as record_id, problem_id, text"
         (f"{SELECT} from stg_rationales; select 2", "2 statements given"),
         ("drop view stg_rationales", "DROP is not allowed"),
         ("select rationale_id as record_id, problem_id from stg_rationales", "no column 'text'"),
-        (f"{SELECT}, kind, round from stg_rationales", "columns 'kind', 'round' are no fields of"),
+        (f"{SELECT}, round from stg_rationales", "a column 'round', which is no field of Chain"),
         ("select 1 as record_id, problem_id, text from stg_rationales",
          "'record_id' is INTEGER, not text"),
         ("select rationale_id as record_id, 2 as problem_id, text from stg_rationales",
          "'problem_id' is INTEGER, not text"),
-        (f"{SELECT}, text from stg_rationales", "column 'text' twice"),
+        (f"{SELECT}, text from stg_rationales", "'text_1', which is no field of Chain"),
     ],
 )  # fmt: skip
 def test_a_fault_of_its_query_is_one_line_at_the_plan(
@@ -291,3 +298,52 @@ def test_without_stages_from_outside_there_is_nothing_to_connect(
 def test_ours_pass_their_own_checks() -> None:
     assert recipe_type() is Recipe
     assert all(re.fullmatch("[a-z_]+", one.settings) for one in STAGES.values())
+
+
+# --- what it gives over a corpus
+
+
+def test_a_record_given_twice_or_without_an_id_is_refused_before_it_is_paid_for(
+    tmp_path: Path,
+) -> None:
+    parts = sample.write_rows(tmp_path / "c", [sample.problem(0), sample.member(sample.P0)])
+    with connect(parts) as database:
+        database.set_run(sample.RUN_ID, sample.FINGERPRINTS)
+
+        def check(record_id: str, rows: str) -> None:
+            query = f"select {record_id} as record_id, problem_id from stg_problems, range({rows})"
+            check_pending(
+                database, reads="zz", query=query, table="rationales", fingerprint="fp",
+                config="{}", shard=None,
+            )  # fmt: skip
+
+        check("problem_id", "1")
+        with pytest.raises(RepeatedInputError, match=f"2 rows of record_id '{sample.P0}'"):
+            check("problem_id", "2")
+        with pytest.raises(RepeatedInputError, match="1 rows without a record_id"):
+            check("null::varchar", "1")
+        with pytest.raises(QueryFailedError, match="Could not convert string"):
+            check("cast(problem_id || 'x' as integer)::varchar", "1")
+
+
+def test_an_open_run_names_the_stage_of_such_a_record(tmp_path: Path) -> None:
+    twice = replace(ASK, query="select problem_id as record_id, * from stg_problems, range(2)")
+    with Factory(tmp_path / "c").open(FunctionChat(lambda text: Reply(text))) as run:
+        stage = replace(run.stages["ask"], stage=twice)
+        with pytest.raises(UsageError, match=r"^stage 'ask': its query: gives 2 rows of record_id"):
+            run.pending(stage, None)
+
+
+def test_a_value_that_fails_while_it_is_read_names_the_stage(tmp_path: Path) -> None:
+    query = (
+        "select problem_id as record_id, problem_id, question, answer, answer_type, "
+        "cast(question as integer) as candidates from stg_problems"
+    )
+    failing = replace(ASK, query=query)
+    with Factory(tmp_path / "c").open(FunctionChat(lambda text: Reply(text))) as run:
+        stage = replace(run.stages["ask"], stage=failing)
+        with pytest.raises(UsageError, match="^stage 'ask': its query: .*Could not convert"):
+            list(run.pending(stage, None).records)
+        fine = replace(ASK, query=query.replace("cast(question as integer)", "['a', 'b']"))
+        records = list(run.pending(replace(stage, stage=fine), None).records)
+        assert {tuple(record["candidates"]) for record in records} == {("a", "b")}
