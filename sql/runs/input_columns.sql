@@ -1,3 +1,4 @@
--- grain: no rows, only the columns of a stage's inputs, by the statement getvariable('inputs')
+-- grain: one row per input of a stage, none of them given: what is asked for is the columns
+-- The inputs are the statement getvariable('inputs').
 from query(getvariable('inputs'))
 limit 0

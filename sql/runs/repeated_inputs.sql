@@ -1,4 +1,5 @@
--- grain: one row per record that is left to do, by the statement getvariable('pending'), and that is there twice or has no id
+-- grain: one row per record that is left to do and is there twice, or has no id
+-- What is left is the statement getvariable('pending').
 select
     record_id,
     count(*) as num_rows

@@ -253,9 +253,9 @@ SELECT = "select rationale_id as record_id, problem_id, text"
         ("select rationale_id as record_id, problem_id from stg_rationales", "no column 'text'"),
         (f"{SELECT}, round from stg_rationales", "a column 'round', which is no field of Chain"),
         ("select 1 as record_id, problem_id, text from stg_rationales",
-         "'record_id' is INTEGER, not text"),
+         "'record_id' that is INTEGER, not text"),
         ("select rationale_id as record_id, 2 as problem_id, text from stg_rationales",
-         "'problem_id' is INTEGER, not text"),
+         "'problem_id' that is INTEGER, not text"),
         (f"{SELECT}, text from stg_rationales", "'text_1', which is no field of Chain"),
     ],
 )  # fmt: skip
@@ -342,7 +342,7 @@ def test_a_value_that_fails_while_it_is_read_names_the_stage(tmp_path: Path) -> 
     failing = replace(ASK, query=query)
     with Factory(tmp_path / "c").open(FunctionChat(lambda text: Reply(text))) as run:
         stage = replace(run.stages["ask"], stage=failing)
-        with pytest.raises(UsageError, match="^stage 'ask': its query: .*Could not convert"):
+        with pytest.raises(UsageError, match=r"^stage 'ask': its query: .*Could not convert"):
             list(run.pending(stage, None).records)
         fine = replace(ASK, query=query.replace("cast(question as integer)", "['a', 'b']"))
         records = list(run.pending(replace(stage, stage=fine), None).records)
