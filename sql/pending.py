@@ -12,12 +12,19 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from itertools import chain, islice
 from typing import Any
 
 from sql.database import Database, statement
+from sql.untrusted import check_statement, explained
+from tasks.errors import UsageError
 
 PAGE_RECORDS = 1000
+
+
+class RepeatedInputError(UsageError):
+    """A stage's query gives a record twice: it would be asked, and paid for, as often."""
 
 
 def _variables(
@@ -37,19 +44,49 @@ def count_pending(database: Database, **query: Any) -> int:
     return int(database.run_file("runs", "num_pending", variables=variables).rows[0][0])
 
 
+def input_columns(database: Database, **query: Any) -> list[tuple[str, str]]:
+    """Name and DuckDB type of each column of a query from outside, asked as a run asks it.
+
+    Raises QueryFailedError or QueryRefusedError, one line each.
+    """
+    check_statement(query["query"])
+    with explained():
+        found = database.run_file("runs", "input_columns", variables=_variables(database, **query))
+    return list(zip(found.columns, found.types, strict=True))
+
+
+def check_pending(database: Database, **query: Any) -> None:
+    """Before a query from outside is read. Raises RepeatedInputError, or QueryFailedError where
+    it fails over what the corpus holds: one line each."""
+    variables = {**_variables(database, **query), "pending": statement("runs", "pending")}
+    with explained():
+        rows = database.run_file("runs", "repeated_inputs", variables=variables).rows
+    if rows:
+        record_id, num_rows = rows[0]
+        told = "without a record_id" if record_id is None else f"of record_id {record_id!r}"
+        raise RepeatedInputError(
+            f"gives {num_rows} rows {told}: each record once, or it is paid for so often"
+        )
+
+
 def stream_pending(database: Database, **query: Any) -> Iterator[dict[str, Any]]:
     """The inputs left, as column name -> value, a page in memory at a time."""
     variables = _variables(database, **query)
     records = database.stream(statement("runs", "pending"), variables=variables)
-    while page := list(islice(records, PAGE_RECORDS)):
+    while page := _page(records, is_outside=bool(query.get("query"))):
         _add_texts(database, page)
         yield from page
+
+
+def _page(records: Iterator[dict[str, Any]], *, is_outside: bool) -> list[dict[str, Any]]:
+    with explained() if is_outside else nullcontext():
+        return list(islice(records, PAGE_RECORDS))
 
 
 def _add_texts(database: Database, page: Sequence[dict[str, Any]]) -> None:
     """Give candidates their text; one that is compared with no other of its record needs none."""
     wanted: dict[str, dict[str, str]] = defaultdict(dict)  # kind -> rationale_id -> when written
-    for candidates in (record.get("candidates", ()) for record in page):
+    for candidates in (_candidates(record) for record in page):
         comparable = [one for one in candidates if one["text_from"]]
         uses = Counter(one["condition"] for one in comparable)
         for one in comparable:
@@ -58,9 +95,17 @@ def _add_texts(database: Database, page: Sequence[dict[str, Any]]) -> None:
     texts: dict[str, str] = {}
     for written in wanted.values():  # one kind is written together, several may be hours apart
         texts |= _texts(database, written)
-    for one in chain.from_iterable(record.get("candidates", ()) for record in page):
+    for one in chain.from_iterable(_candidates(record) for record in page):
         one["text"] = texts.get(one["rationale_id"], "")
         del one["text_from"], one["kind"]
+
+
+def _candidates(record: dict[str, Any]) -> Sequence[dict[str, Any]]:
+    """As sql/inputs/select.sql gives them; a stage from outside may call something else so."""
+    found = record.get("candidates")
+    if not isinstance(found, list):
+        return ()
+    return [one for one in found if isinstance(one, dict) and "text_from" in one]
 
 
 def _texts(database: Database, written: dict[str, str]) -> Iterator[tuple[str, str]]:

@@ -54,7 +54,7 @@ class RowStream:
 def query_untrusted(database: Database, text: str) -> Result:
     """All rows of a person's query. Raises QueryRefusedError or QueryFailedError, one line each."""
     cursor = _executed(database, text)
-    with _explained(), database.file_faults():
+    with explained(), database.file_faults():
         return fetch_all(cursor)
 
 
@@ -81,7 +81,7 @@ def lock_down(database: Database) -> None:
 
 def check_statement(text: str) -> None:
     """Raises QueryRefusedError unless `text` is one statement that only reads."""
-    with _explained():
+    with explained():
         statements = duckdb.extract_statements(text)
     if len(statements) != 1:
         raise QueryRefusedError(f"{len(statements)} statements given: {_ALLOWED}")
@@ -98,7 +98,7 @@ def _executed(database: Database, text: str) -> duckdb.DuckDBPyConnection:
     check_statement(text)
     lock_down(database)
     cursor = database.cursor()
-    with _explained(), database.file_faults():
+    with explained(), database.file_faults():
         # DuckDB takes "with x as (insert ...) select" for a SELECT; this transaction does not.
         cursor.execute("begin transaction read only")
         cursor.execute(text)
@@ -108,12 +108,12 @@ def _executed(database: Database, text: str) -> duckdb.DuckDBPyConnection:
 def _batches(
     database: Database, cursor: duckdb.DuckDBPyConnection, *, size: int
 ) -> Iterator[list[tuple[Any, ...]]]:
-    with _explained(), database.file_faults():
+    with explained(), database.file_faults():
         while batch := cursor.fetchmany(size):
             yield batch
 
 
-class _explained:  # noqa: N801  a context manager, used like a function
+class explained:  # noqa: N801  a context manager, used like a function
     """DuckDB's errors as one line."""
 
     def __enter__(self) -> None: ...

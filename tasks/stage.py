@@ -7,9 +7,10 @@ after a crash and gives the same rows.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+import re
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, Self, TypedDict, TypeVar
+from typing import Any, Generic, Literal, Self, TypedDict, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -17,9 +18,13 @@ from tasks.costs import Expectation
 from tasks.ports import Completion, Ports, Role
 from tasks.prompts import PromptError, PromptFile, is_own, load_prompt, prompt_named
 from tasks.prompts.values import StepPrompt
-from tasks.schemas import Row
+from tasks.schemas import TABLES, Row
 
 Level = Literal["easy", "medium", "hard"]
+StagePhase = Literal["corpus", "evaluation"]  # evaluation: alone, after training
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+_KEY = re.compile(r"[a-z][a-z0-9_]*")  # of a recipe
 
 
 class StageConfig(BaseModel):
@@ -97,11 +102,16 @@ class Stage(Generic[RecordT, ConfigT]):
     query: str = ""
     makes: tuple[str, ...] = ()  # kinds of rationale it writes
     title: str = "{kind}"  # of such a chain, in `litecot show`: {kind} {candidate} {level} {round}
-    phase: Literal["corpus", "evaluation"] = "corpus"  # evaluation: alone, after training
+    phase: StagePhase = "corpus"
     asks_trained: bool = False  # its student is the one this run trained
     grades: bool = False  # its rows have verdicts, which depend on the answer types
     schema_setting: str = ""  # the setting that holds replies to a JSON schema
     expects: Expectation | None = None  # what it will cost; None: `--plan` says it does not know
+
+    def __post_init__(self) -> None:
+        """Raises ValueError, for its author, at what a declaration can know to be wrong."""
+        if fault := next(_faults(self), ""):
+            raise ValueError(f"stage {self.name!r}: {fault}")
 
     @property
     def settings(self) -> str:
@@ -137,6 +147,55 @@ class Stage(Generic[RecordT, ConfigT]):
         """Step -> its prompt, read now. Raises PromptError."""
         names = {use.step: self.prompt_name(use.step, config) for use in self.prompts}
         return {step: load_prompt(step, name) for step, name in names.items()}
+
+
+def _faults(stage: Stage[Any, Any]) -> Iterator[str]:
+    """What is wrong with a declaration, worst first: each may keep the next from being seen."""
+    for key, pattern in (("name", _NAME), ("settings", _KEY)):
+        value = getattr(stage, key)
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            what = "table" if key == "settings" and stage.table else "name"
+            yield f"{what} {value!r}: use lower case letters, digits and _, a letter first"
+    for key in ("roles", "prompts", "upstream", "makes"):
+        if not isinstance(getattr(stage, key), tuple):
+            yield f"{key} is no tuple"
+    if not isinstance(stage.query, str):
+        yield "query is no text"
+    if not callable(stage.step):
+        yield "step is no function"
+    if not _is_a(stage.record, Record):
+        yield "record is no class derived from Record"
+    if stage.writes not in TABLES.values():
+        yield f"writes is no row of the corpus: {', '.join(r.__name__ for r in TABLES.values())}"
+    if stage.phase not in get_args(StagePhase):
+        yield f"phase {stage.phase!r}: corpus or evaluation"
+    for role in stage.roles:
+        if role not in get_args(Role):
+            yield f"role {role!r}: teacher, compressor or student"
+    try:
+        stage.title.format(kind="long", candidate=0, level="easy", round=0)
+    except (AttributeError, LookupError, ValueError) as error:
+        yield f"title {stage.title!r}: {error}: formats {{kind}} {{candidate}} {{level}} {{round}}"
+    yield from _faults_of_config(stage)
+
+
+def _faults_of_config(stage: Stage[Any, Any]) -> Iterator[str]:
+    if not _is_a(stage.config, StageConfig):
+        yield "config is no class derived from StageConfig"
+    needed = [name for name, field in stage.config.model_fields.items() if field.is_required()]
+    if needed:
+        verb = "need defaults" if len(needed) > 1 else "needs a default"
+        yield f"config {stage.config.__name__}: {', '.join(needed)} {verb}"
+    named = {"schema_setting": [stage.schema_setting] if stage.schema_setting else []}
+    named["prompts: setting"] = [use.setting for use in stage.prompts]
+    for key, settings in named.items():
+        for name in settings:
+            if name not in stage.config.model_fields and not hasattr(stage.config, name):
+                yield f"{key} {name!r} is no setting of {stage.config.__name__}"
+
+
+def _is_a(value: object, base: type) -> bool:
+    return isinstance(value, type) and issubclass(value, base)
 
 
 class UsageTotals(TypedDict):

@@ -11,14 +11,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import create_model
+from pydantic import ValidationError, create_model
 
+from flows.recipes.order import INGEST, TRAIN, origin_of, stage_order
 from flows.recipes.recipe import Recipe
 from tasks.answers.kinds import ANSWER_TYPES
 from tasks.catalog import STAGES
 from tasks.plugins import load_plugins
 from tasks.prompts import is_own
-from tasks.registry import REGISTRIES, Registry
+from tasks.registry import REGISTRIES, PluginError, Registry
+from tasks.stage import Stage
 
 
 def load_recipe_plugins(tree: Mapping[str, Any], *, beside: Path | None) -> None:
@@ -29,14 +31,42 @@ def load_recipe_plugins(tree: Mapping[str, Any], *, beside: Path | None) -> None
 
 
 def recipe_type() -> type[Recipe]:
-    """Recipe, with a table for every stage from outside."""
-    outside = [STAGES[name] for name in STAGES if STAGES.entry(name).sha]
-    tables: dict[str, Any] = {
-        stage.settings: (stage.config, stage.config())
-        for stage in outside
-        if stage.settings not in Recipe.model_fields
-    }
+    """Recipe, with a table for every stage from outside. Raises PluginError where one of them
+    cannot be a stage beside the others."""
+    tables: dict[str, Any] = {}
+    sharing: dict[str, Stage[Any, Any]] = {}  # table -> the first stage that it configures
+    for stage in (STAGES[name] for name in STAGES if STAGES.entry(name).sha):
+        first = sharing.setdefault(stage.settings, stage)
+        if fault := _misfit(stage, first):
+            raise PluginError(f"{origin_of(stage)}: {fault}")
+        tables[stage.settings] = (stage.config, _defaults(stage))
+    stage_order()
     return create_model("Recipe", __base__=Recipe, **tables) if tables else Recipe
+
+
+def _misfit(stage: Stage[Any, Any], first: Stage[Any, Any]) -> str:
+    """Why it cannot stand beside ours and `first` of its table; empty where it can."""
+    for key, name in (("name", stage.name), ("table", stage.settings)):
+        if name in (INGEST, TRAIN) or name in Recipe.model_fields or hasattr(Recipe, name):
+            return f"the {key} {name!r} is taken by litecot itself: give it another"
+    if not stage.query:
+        return "it has no query: a stage from outside brings the text of its own"
+    places = {STAGES.entry(one.name).origin for one in (stage, first)}
+    if len(places) > 1 or first.config is not stage.config:
+        return (
+            f"table {stage.settings!r} is that of {origin_of(first)}: only stages of one file "
+            "with one config share a table"
+        )
+    return ""
+
+
+def _defaults(stage: Stage[Any, Any]) -> Any:
+    try:
+        return stage.config()
+    except ValidationError as error:
+        told = " ".join(error.errors()[0]["msg"].split())
+        name = stage.config.__name__
+        raise PluginError(f"{origin_of(stage)}: the defaults of {name}: {told}") from None
 
 
 def answer_type_sources(recipe: Recipe) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from flows.recipes.extensions import answer_type_sources
 from flows.recipes.paths import store_names
+from flows.recipes.queries import query_faults
 from flows.recipes.recipe import Recipe, RecipeError
 from flows.recipes.templates import prompt_faults, prompt_notes
 from infra.engines import EngineConfig, check_model, engine_identity, model_fingerprint
@@ -84,6 +85,7 @@ def check_models(plan: RunPlan) -> None:
 def draft_plan(recipe: Recipe) -> RunPlan:
     """The plan, whether or not its models and problems are here. Raises RecipeError."""
     check_prompts(recipe)
+    check_queries(recipe)
     hashes = input_hashes(recipe)
     nameless = _nameless(recipe, own_files(hashes))
     reading = [
@@ -132,6 +134,12 @@ def check_prompts(recipe: Recipe) -> None:
     ]
     if faults:
         raise RecipeError("\n  ".join(dict.fromkeys(faults)))
+
+
+def check_queries(recipe: Recipe) -> None:
+    """Raises RecipeError with all that is wrong with queries from outside, a line each."""
+    if faults := query_faults(recipe):
+        raise RecipeError("\n  ".join(faults))
 
 
 def notes_on_prompts(recipe: Recipe) -> list[str]:

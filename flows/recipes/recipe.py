@@ -10,12 +10,14 @@ A sample: `load_recipe("nano", overrides=["generate.num_candidates=8"], seed=3)`
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from flows.recipes.assumptions import Assumptions
+from flows.recipes.order import TRAIN as TRAIN
+from flows.recipes.order import stage_order
 from infra.engines import ENGINES, EngineConfig, EngineType
 from infra.training.config import TrainConfig
 from tasks.catalog import STAGES, stages_of
@@ -34,8 +36,6 @@ from tasks.scorers import ALWAYS
 from tasks.select import SelectConfig
 from tasks.stage import Stage, StageConfig
 from tasks.verify import VerifyConfig
-
-TRAIN = "train"  # the one step that is no Stage: its records are not rows
 
 
 class RecipeError(UsageError):
@@ -132,6 +132,16 @@ class Recipe(BaseModel):
                         f"stage {stage.name!r} reads chains of kind {kind!r}, and no stage makes "
                         f"them: {_remedy(kind)}"
                     )
+                if is_from_outside and not self._is_made_before(stage, makers):
+                    raise ValueError(
+                        f"stage {stage.name!r} reads chains of kind {kind!r}, which stage "
+                        f"{makers[0].name!r} makes after it: leave the kind out, or change the "
+                        f"stage's upstream ({STAGES.entry(makers[0].name).origin})"
+                    )
+
+    def _is_made_before(self, stage: Stage[Any, Any], makers: Sequence[Stage[Any, Any]]) -> bool:
+        names = [one.name for one in self.all_stages()]
+        return any(one.name in names[: names.index(stage.name) + 1] for one in makers)
 
     def _check_select(self) -> None:
         have = (*ALWAYS, *self.score.scorers)
@@ -208,20 +218,6 @@ class Recipe(BaseModel):
             return self.models.compressor or self.models.teacher
         model: EngineConfig | None = getattr(self.models, role)
         return model
-
-
-def stage_order() -> tuple[str, ...]:
-    """Tables that may be stages of a recipe, in the order they go in: ours, training before the
-    evaluations, and plug-ins' each behind the last of those whose rows it reads."""
-    ours = [STAGES[name] for name in STAGES if not STAGES.entry(name).sha]
-    corpus = [stage.settings for stage in ours if stage.phase == "corpus"]
-    order = list(dict.fromkeys([*corpus, TRAIN, *(stage.settings for stage in ours)]))
-    for stage in STAGES.values():
-        if stage.settings not in order:
-            tables = [STAGES[name].settings for name in stage.upstream if name in STAGES]
-            behind = [order.index(name) + 1 for name in tables if name in order]
-            order.insert(max(behind, default=0), stage.settings)
-    return tuple(order)
 
 
 def makers_of(kind: str) -> list[Stage[Any, Any]]:

@@ -7,6 +7,7 @@ first use only, so a run with nothing left to do loads nothing; one Run a corpus
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,8 +25,8 @@ from infra.runs.weights import trained_weights
 from infra.settings import Settings
 from infra.storage import Corpus, CorpusWriter
 from sql.database import Database, connect
-from sql.pending import count_pending, stream_pending
-from tasks.errors import LitecotError
+from sql.pending import check_pending, count_pending, stream_pending
+from tasks.errors import LitecotError, UsageError
 from tasks.ports import Grader, TokenCounter
 from tasks.schemas import Row
 from tasks.stage import StageConfig
@@ -144,7 +145,10 @@ class Run:
         return database
 
     def pending(self, stage: StageRun, shard: int | None) -> Pending:
-        """Inputs of `stage` in `shard` that have neither rows nor a rejection yet."""
+        """Inputs of `stage` in `shard` that have neither rows nor a rejection yet.
+
+        Raises UsageError where a query from outside fails, or gives a record twice.
+        """
         database = self.database()
         arguments: dict[str, Any] = {
             "reads": stage.stage.reads,
@@ -154,8 +158,11 @@ class Run:
             "config": config_json(stage.config),
             "shard": shard,
         }
+        if stage.stage.query:
+            with _named(stage):
+                check_pending(database, **arguments)
         count = count_pending(database, **arguments)
-        return Pending(count=count, records=stream_pending(database, **arguments))
+        return Pending(count=count, records=_records(stage, stream_pending(database, **arguments)))
 
     def write(self, input_id: str, rows: list[Row], *, stage: str) -> None:
         """Rows made outside a step (ingest, training, the run itself)."""
@@ -165,6 +172,20 @@ class Run:
             stage_fingerprint=self.plan.fingerprints.get(stage, ""),
             run_id=self.run_id,
         )
+
+
+@contextmanager
+def _named(stage: StageRun) -> Iterator[None]:
+    """What a query from outside is blamed for names its stage."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"stage {stage.stage.name!r}: its query: {error}") from error
+
+
+def _records(stage: StageRun, records: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    with _named(stage):
+        yield from records
 
 
 def config_json(config: StageConfig) -> str:

@@ -102,6 +102,8 @@ GOLDEN: dict[str, list[tuple[Any, ...]]] = {
         for one in (sample.ROUND_1.id, sample.REWRITTEN.id)
     ],
     "num_pending": [(2,)],
+    "input_columns": [],
+    "repeated_inputs": [],
     "shard_times": [(None, None, None, None)],
     "trained_models": [("weights/m", "d")],
     "held_out_questions": [("sample", None, "What is 3 + 1?")],
