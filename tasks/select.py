@@ -25,7 +25,6 @@ from tasks.schemas import Selection
 from tasks.scorers import SCORERS
 from tasks.stage import Record, Stage, StageConfig
 
-
 LEAST_WEIGHT_RATIO = 1e-9  # of the smallest weight to the largest: below, it decides nothing
 
 

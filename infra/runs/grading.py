@@ -81,7 +81,7 @@ class ProcessGrader:
         """
         entry = ANSWER_TYPES.entry(answer_type)
         if entry.sha:
-            unverifiable = Grade(verdict="unverifiable")
+            unverifiable: Grade | Fault = Grade(verdict="unverifiable")
             graded = await self._elsewhere(
                 grade_guarded, text, answer, answer_type, truncated, otherwise=unverifiable
             )
@@ -93,11 +93,10 @@ class ProcessGrader:
         outcome = read_answer(text, answer=answer, answer_type=answer_type, truncated=truncated)
         if isinstance(outcome, Grade):
             return outcome
-        return outcome.settle_cheaply() or await self._elsewhere(
-            settle_symbolically,
-            outcome,
-            otherwise=Grade(verdict="unverifiable", extracted_answer=outcome.stated),
-        )
+        if cheap := outcome.settle_cheaply():
+            return cheap
+        unsettled = Grade(verdict="unverifiable", extracted_answer=outcome.stated)
+        return await self._elsewhere(settle_symbolically, outcome, otherwise=unsettled)
 
     def close(self) -> None:
         """End the workers; comparisons still waiting are dropped."""
