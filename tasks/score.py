@@ -99,9 +99,12 @@ def score_passes(config: ScoreConfig) -> float:
 def _template_fault(text: str) -> str:
     """Why the answer cannot be put into it; empty where it can."""
     try:
-        names = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
+        fields = [each for each in Formatter().parse(text) if each[1] is not None]
+        names = [name for _, name, _, _ in fields]
         if unknown := [name for name in names if name != "answer"]:
             return f"{{{unknown[0]}}} is not given"
+        if forms := [form for _, _, form, _ in fields if form]:
+            return f"{{answer:{forms[0]}}} has a format, and the answer is put in as it is"
         text.format(answer="5")
     except (ValueError, LookupError) as error:
         return f"cannot be filled in ({type(error).__name__}: {error})"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -23,6 +24,8 @@ from tasks.ports import Ports
 from tasks.schemas import Selection
 from tasks.scorers import SCORERS
 from tasks.stage import Record, Stage, StageConfig
+
+LEAST_WEIGHT_RATIO = 1e-9  # of the smallest weight to the largest: below, it decides nothing
 
 
 class SelectConfig(StageConfig):
@@ -63,8 +66,14 @@ class SelectConfig(StageConfig):
             SCORERS.entry(name)  # raises an error that names those there are
             if isinstance(weight, bool) or not isinstance(weight, int | float):
                 raise ValueError(f"the weight of {name!r} is no number: {weight!r}")
-            if not 0 < weight < math.inf:
+            if not 0 < weight <= sys.float_info.max:  # an integer may be larger, too
                 raise ValueError(f"the weight of {name!r} must be above 0 and finite")
+        least, most = min(weights, key=weights.__getitem__), max(weights.values())
+        if weights[least] / most < LEAST_WEIGHT_RATIO:
+            raise ValueError(
+                f"the weight of {least!r} is below {LEAST_WEIGHT_RATIO:g} of the largest and would "
+                "decide nothing: leave it out, or make it larger"
+            )
         return by
 
     @model_validator(mode="after")
@@ -103,11 +112,18 @@ class SelectConfig(StageConfig):
         """1 or -1: times the measure, less is better. Ranks are lower for the better."""
         return SCORERS[self.by].sign if isinstance(self.by, str) else 1
 
+    @property
+    def shares(self) -> dict[str, float]:
+        """The weights as parts of 1; through the largest, for a sum of them may be infinite."""
+        largest = max(self.weights.values())
+        parts = {name: weight / largest for name, weight in self.weights.items()}
+        return {name: part / sum(parts.values()) for name, part in parts.items()}
+
     def for_query(self) -> str:
         """With what the query cannot know: which scorers, and in which direction."""
         measures = [
-            {"scorer": name, "weight": weight, "sign": SCORERS[name].sign}
-            for name, weight in self.weights.items()
+            {"scorer": name, "weight": share, "sign": SCORERS[name].sign}
+            for name, share in self.shares.items()
         ]
         return json.dumps(
             {

@@ -3,7 +3,10 @@
 Invariant: every call ends within its limits. Reading a text and comparing words and numbers is
 linear in a bounded tail and done here; symbolic comparison, which may ask for 9**9**9**9, gets two
 short strings in a worker with a wall-clock and a memory limit. A worker that exceeds one is killed
-and replaced, and the verdict is `unverifiable`.
+and replaced, and the verdict is `unverifiable`. An answer type from outside does all of its work in
+a worker; what it raises there comes back as words, never as an object of its own.
+
+A sample: "answer type 'roman' (./mine.py): RuntimeError: boom"
 """
 
 from __future__ import annotations
@@ -13,21 +16,39 @@ import multiprocessing
 import resource
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as TaskTimeoutError
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
+from tasks.answers.kinds import ANSWER_TYPES
 from tasks.answers.symbolic import same_symbolically, warm_up
-from tasks.answers.verdict import Comparison, read_answer
+from tasks.answers.verdict import Comparison, grade, read_answer
+from tasks.errors import LitecotError
 from tasks.plugins import load_plugins, loaded_plugins
 from tasks.ports import Grade
 
 DEFAULT_TIME_LIMIT_S = 5.0
 DEFAULT_MEMORY_LIMIT_MIB = 1_536  # beyond what a worker has after its imports
 MAX_POOLS = 3  # for one comparison, where others break them
+MAX_FAULT_CHARACTERS = 300
+
+ResultT = TypeVar("ResultT")
+
+
+class AnswerTypeError(LitecotError):
+    """The code of an answer type from outside failed; one line naming it and its file."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What code from outside raised in a worker: words alone, which any process can read."""
+
+    words: str
 
 
 class ProcessGrader:
@@ -53,11 +74,29 @@ class ProcessGrader:
         self._is_closed = False
 
     async def grade(self, text: str, *, answer: str, answer_type: str, truncated: bool) -> Grade:
-        """The verdict on `text`. Raises ValueError (unknown type), RuntimeError once closed."""
+        """The verdict on `text`.
+
+        Raises PluginError (unknown type), AnswerTypeError (a type from outside failed),
+        RuntimeError once closed.
+        """
+        entry = ANSWER_TYPES.entry(answer_type)
+        if entry.sha:
+            unverifiable: Grade | Fault = Grade(verdict="unverifiable")
+            graded = await self._elsewhere(
+                grade_guarded, text, answer, answer_type, truncated, otherwise=unverifiable
+            )
+            if isinstance(graded, Fault):
+                raise AnswerTypeError(
+                    f"answer type {answer_type!r} ({entry.origin}): {graded.words}"
+                )
+            return graded
         outcome = read_answer(text, answer=answer, answer_type=answer_type, truncated=truncated)
         if isinstance(outcome, Grade):
             return outcome
-        return outcome.settle_cheaply() or await self._settle_elsewhere(outcome)
+        if cheap := outcome.settle_cheaply():
+            return cheap
+        unsettled = Grade(verdict="unverifiable", extracted_answer=outcome.stated)
+        return await self._elsewhere(settle_symbolically, outcome, otherwise=unsettled)
 
     def close(self) -> None:
         """End the workers; comparisons still waiting are dropped."""
@@ -66,22 +105,22 @@ class ProcessGrader:
         if pool is not None:
             _end(pool)
 
-    async def _settle_elsewhere(self, comparison: Comparison) -> Grade:
-        unverifiable = Grade(verdict="unverifiable", extracted_answer=comparison.stated)
+    async def _elsewhere(
+        self, work: Callable[..., ResultT], *args: object, otherwise: ResultT
+    ) -> ResultT:
+        """What a worker makes of it; `otherwise` where that exceeds a limit."""
         for _ in range(MAX_POOLS):
             try:
-                return await self._settled_by_worker(comparison)
+                return await asyncio.wrap_future(self._schedule(work, args))
             except (TaskTimeoutError, ProcessExpired, MemoryError, RecursionError):
-                return unverifiable
+                return otherwise
             except BrokenProcessPool:
                 continue  # a worker that was idle died: nothing this comparison did
-        return unverifiable
+        return otherwise
 
-    async def _settled_by_worker(self, comparison: Comparison) -> Grade:
-        grade: Grade = await asyncio.wrap_future(self._schedule(comparison))
-        return grade
-
-    def _schedule(self, comparison: Comparison) -> ProcessFuture[Grade]:
+    def _schedule(
+        self, work: Callable[..., ResultT], args: tuple[object, ...]
+    ) -> ProcessFuture[ResultT]:
         with self._lock:
             if self._is_closed:
                 raise RuntimeError("the grader is closed")
@@ -89,9 +128,7 @@ class ProcessGrader:
                 _end(self._pool)
                 self._pool = None
             self._pool = self._pool or self._new_pool()
-            return self._pool.schedule(
-                settle_symbolically, args=(comparison,), timeout=self._time_limit_s
-            )
+            return self._pool.schedule(work, args=args, timeout=self._time_limit_s)
 
     def _new_pool(self) -> ProcessPool:
         return ProcessPool(
@@ -111,6 +148,29 @@ def settle_symbolically(comparison: Comparison) -> Grade:
     """Runs in a worker's main thread. Raises MemoryError, RecursionError."""
     grade = comparison.settle(same_symbolically)
     return grade or Grade(verdict="unverifiable", extracted_answer=comparison.stated)
+
+
+def grade_guarded(text: str, answer: str, answer_type: str, truncated: bool) -> Grade | Fault:
+    """Runs in a worker: all of the grading by a type from outside, whatever its code does."""
+    try:
+        graded = grade(text, answer=answer, answer_type=answer_type, truncated=truncated)
+    except (MemoryError, RecursionError):
+        return Grade(verdict="unverifiable")
+    except BaseException as error:  # also SystemExit: the worker is ours
+        return Fault(_words_of(error))
+    read = graded.extracted_answer
+    if read is not None and type(read) is not str:  # would not travel, nor fit a column
+        return Fault(f"read gives {type(read).__name__!r}, not a str or None")
+    return graded
+
+
+def _words_of(error: BaseException) -> str:
+    name = type(error).__name__
+    try:
+        told = " ".join(str(error).split())[:MAX_FAULT_CHARACTERS]
+    except BaseException:  # its own __str__
+        told = ""
+    return f"{name}: {told}" if told else name
 
 
 def prepare_worker(memory_limit_mib: int, plugins: Sequence[str] = ()) -> None:

@@ -16,15 +16,16 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
-from jinja2 import StrictUndefined, Template
-from jinja2.sandbox import SandboxedEnvironment
+from jinja2 import Template
 
 from tasks.errors import UsageError
-from tasks.ports import Prompt
+from tasks.ports import PermanentError, Prompt
+from tasks.prompts.sandbox import PromptEnvironment, bounded_render, budget
 
 FOLDER = Path(__file__).parent
 SUFFIX = ".jinja"
 DEFAULT = "default"  # the variant of a step that has no other
+MAX_BYTES = 1_000_000  # of a file
 
 
 class PromptError(UsageError):
@@ -32,19 +33,16 @@ class PromptError(UsageError):
 
 
 @cache
-def environment() -> SandboxedEnvironment:
-    """Of all prompts: plain text, nothing to escape; no loader; the same rendering every time."""
-    made = SandboxedEnvironment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
-    )
-    del made.globals["lipsum"], made.filters["random"]
-    return made
+def environment() -> PromptEnvironment:
+    """Of all prompts: one, so that a text is compiled once."""
+    return PromptEnvironment()
 
 
 @lru_cache(maxsize=256)
 def compiled(text: str) -> Template:
     """Raises jinja2.TemplateSyntaxError."""
-    return environment().from_string(text)
+    with budget():
+        return environment().from_string(text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +79,8 @@ class PromptFile:
         return self.twin or f"{real}@sha256:{self.sha}"
 
     def render(self, **values: str) -> str:
-        """The user message; UndefinedError when a value is missing."""
-        return compiled(self.text).render(**values)
+        """The user message. Raises UndefinedError when a value is missing, PromptLimitError."""
+        return bounded_render(compiled(self.text), **values)
 
 
 def is_own(name: str) -> bool:
@@ -102,7 +100,10 @@ def _shipped(step: str, variant: str) -> PromptFile:
 
 def _read(step: str, name: str, path: Path) -> PromptFile:
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise PromptError(f"{name}: larger than {MAX_BYTES:,} bytes: a prompt is one message")
         text = content.decode("utf-8-sig")  # an editor's byte order mark is no part of a message
     except OSError as error:
         raise PromptError(
@@ -131,7 +132,10 @@ def prompt_file(step: str, variant: str) -> Path:
     path = FOLDER / f"{step}__{variant}{SUFFIX}"
     if not path.is_file():
         known = ", ".join(variants(step))
-        raise PromptError(f"no prompt {variant!r} for step {step!r}; there are: {known}")
+        raise PromptError(
+            f"no prompt {variant!r} for step {step!r}; there are: {known}; a file of your own is "
+            f"written './NAME' or ends in {SUFFIX}"
+        )
     return path
 
 
@@ -143,7 +147,9 @@ def prompt_sha(step: str, name: str) -> str:
 def prompt_named(step: str, *, named: str | None, beside: str, default: str) -> str:
     """The prompt of a step: as its own setting says, else as the stage's `prompt` (`beside`) where
     that is a variant that ships for this step too, else the stage's default."""
-    return named or (beside if beside in variants(step) else default)
+    if named is not None:
+        return named
+    return beside if beside in variants(step) else default
 
 
 def render(step: str, variant: str, **values: str) -> str:
@@ -159,6 +165,16 @@ class PromptFiles:
         self.files = files or {}
 
     def render(self, step: str, *, compress: bool = False, **values: str) -> Prompt:
-        """Render and carry the prompt's hash along."""
+        """Render and carry the prompt's hash along.
+
+        Raises PermanentError: with these values it fails every time.
+        """
         file = self.files.get(step) or load_prompt(step, self.variant)
-        return Prompt(text=file.render(**values), sha=file.sha, compress=compress)
+        try:
+            text = file.render(**values)
+        except MemoryError:  # the machine's, not the record's
+            raise
+        except Exception as error:
+            words = f"{file.key}: {type(error).__name__}: {error}"
+            raise PermanentError("prompt_failed", " ".join(words.split())) from error
+        return Prompt(text=text, sha=file.sha, compress=compress)

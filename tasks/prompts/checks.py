@@ -34,6 +34,8 @@ def faults_of(file: PromptFile, use: StepPrompt, config: object) -> list[str]:
         words = (error.message or "").rstrip(".").replace("\n", " ")
         start = f"`litecot prompts show {use.step} VARIANT` prints one that works"
         return [f"{_where(file, error.lineno)}: does not parse: {words}; {start}"]
+    except Exception as error:  # nested too deeply, a number too long: whatever Python refuses
+        return [f"{_where(file, 1)}: does not parse: {type(error).__name__}: {_line(error)}"]
     found = [
         *_other_files(tree),
         *_names_not_given(tree, names, use, config),
@@ -113,13 +115,17 @@ def _faults_of_rendering(file: PromptFile, use: StepPrompt, config: object) -> l
         try:
             same = file.render(**values) == file.render(**other)
         except Exception as error:
-            words = f"{type(error).__name__}: {error}".replace("\n", " ")
+            words = f"{type(error).__name__}: {_line(error)}"
             return [f"{_where(file, _line_of(error))}: cannot be rendered: {words}"]
         if same:
             named = " or ".join(f"{{{{ {text.name} }}}}" for text in texts)
             told = _told(values, use)
             return [f"{_where(file, 1)}: is the same for every problem{told}: write {named} in it"]
     return []
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _told(values: dict[str, str], use: StepPrompt) -> str:

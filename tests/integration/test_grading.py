@@ -21,8 +21,9 @@ import psutil
 import pytest
 from pebble import ProcessPool
 
-from infra.runs.grading import ProcessGrader, prepare_worker
+from infra.runs.grading import AnswerTypeError, ProcessGrader, prepare_worker
 from tasks.answers import grade
+from tasks.plugins import load_plugins
 from tasks.ports import Grade
 from tests.labelled_answers import DATES, GSM8K, LabelledAnswer, load
 
@@ -127,6 +128,84 @@ def _is_main_thread() -> bool:
 
 def _allocate(num_bytes: int) -> int:
     return len(bytearray(num_bytes))
+
+
+OUTSIDE = """
+import os, sys
+from tasks.answers.kinds import AnswerType
+
+
+class Sealed(Exception):
+    def __init__(self):
+        self.hold = lambda: None  # cannot be pickled
+
+    def __str__(self):
+        raise ValueError("not even this")
+
+
+def act(word):
+    if "spin" in word:
+        while True:
+            pass
+    if "grow" in word:
+        return "x" * (1 << 33)
+    if "deep" in word:
+        return act(word)
+    if "exit" in word:
+        sys.exit(3)
+    if "gone" in word:
+        os._exit(3)
+    if "boom" in word:
+        raise RuntimeError("boom\\nand more")
+    if "sealed" in word:
+        raise Sealed
+    return (lambda: 0) if "odd" in word else word
+
+
+WILD = AnswerType(
+    name="wild",
+    read=lambda statement: act(statement.value),
+    read_line=act,
+    compare=lambda gold, stated, symbolic: gold == stated,
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessGrader]:
+    """Knows the answer type `wild`, a file's; itself it must never run its code."""
+    file = tmp_path_factory.mktemp("plugins") / "wild.py"
+    file.write_text(OUTSIDE)
+    load_plugins(["wild.py"], beside=file.parent)
+    grader = ProcessGrader(max_workers=1, time_limit_s=TIME_LIMIT_S)
+    yield grader
+    grader.close()
+
+
+@pytest.mark.parametrize("says", ["The answer is {}.", "So I would say\n{}"])
+async def test_code_from_outside_has_limits_and_tells_its_faults(
+    outside: ProcessGrader, says: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def verdict(word: str) -> str:
+        text = says.format(word)
+        graded = await outside.grade(text, answer="five", answer_type="wild", truncated=False)
+        return graded.verdict
+
+    assert [await verdict(word) for word in ("five", "six")] == ["correct", "wrong"]
+    for word in ("spin", "grow", "deep", "gone"):
+        assert await verdict(word) == "unverifiable"
+    faults = {
+        "boom": "RuntimeError: boom and more",
+        "exit": "SystemExit: 3",
+        "sealed": "Sealed",
+        "odd": "read gives 'function', not a str or None",
+    }
+    for word, words in faults.items():
+        with pytest.raises(AnswerTypeError) as caught:
+            await verdict(word)
+        assert str(caught.value) == f"answer type 'wild' (wild.py): {words}"
+    assert await verdict("five") == "correct"
+    assert capfd.readouterr().err == ""
 
 
 async def test_a_killed_worker_is_replaced() -> None:

@@ -347,6 +347,8 @@ def test_rows_tell_the_measure_but_for_rd() -> None:
         ({"by": {"rd": "much"}}, "the weight of 'rd' is no number"),
         ({"by": {"rd": True}}, "the weight of 'rd' is no number"),
         ({"threshold": 0.5}, "where select.by is rd it is select.max_rd"),
+        ({"by": {"rd": 10**400, "ifd": 1}}, "the weight of 'rd' must be above 0 and finite"),
+        ({"by": {"rd": 1, "ifd": 1e-10}}, "the weight of 'ifd' is below 1e-09 of the largest"),
         ({"by": {"rd": 1.0}, "threshold": 1.5}, "weighted ranks are 0"),
         ({"by": "ifd", "threshold": math.inf}, "finite"),
     ],
@@ -355,6 +357,22 @@ def test_wrong_settings_are_one_line(settings: dict[str, Any], told: str) -> Non
     with pytest.raises(ValidationError, match=re.escape(told)) as caught:
         SelectConfig.model_validate(settings)
     assert len(caught.value.errors()) == 1
+
+
+weights = st.dictionaries(
+    st.sampled_from(["rd", "ifd", "grape", "rsr"]), st.floats(1e-3, 1e3), min_size=1
+)
+
+
+@given(weights=weights, scale=st.sampled_from([1e-310, 1e-300, 1.0, 1e300, 1e305]))
+def test_weights_of_any_size_are_parts_of_one(weights: dict[str, float], scale: float) -> None:
+    by = {name: weight * scale for name, weight in weights.items()}
+    asked = json.loads(SelectConfig(by=by).for_query())["measures"]
+    total = sum(weights.values())
+    assert {each["scorer"]: each["weight"] for each in asked} == pytest.approx(
+        {name: weight / total for name, weight in weights.items()},
+        rel=1e-6 if scale < 1e-305 else 1e-12,
+    )
 
 
 def test_the_order_of_weights_means_nothing() -> None:
