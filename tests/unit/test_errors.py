@@ -26,6 +26,7 @@ SIGNALS = {
     "infra.hosting.replicas.ReplicaLostError": "the pool sends the request to another engine",
     "infra.storage.s3.bucket.ReplacedError": "the store loses a race, and says CorpusError",
     "tasks.answers.symbolic.UnreadableGoldError": "the verdict becomes unverifiable",
+    "tasks.prompts.sandbox.PromptLimitError": "the prompt is refused, or its record rejected",
     "tasks.intake.rows.RowError": "ingest makes a rejection of it",
     "tasks.intake.readers._LineTooLongError": "the reader makes a bad row of it",
 }
