@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ _SETTINGS = {
     "allow_community_extensions": "false",
     "temp_directory": os.path.join(tempfile.gettempdir(), f"litecot-sql-{os.getpid()}"),
 }
+_READ = re.compile(r"\b(?:from|join) (\w+)")  # relations that a statement names
 _MACRO = "create macro fingerprint_of(stage) as getvariable('fingerprints')[stage]"
 
 
@@ -209,7 +212,8 @@ def _create_all_views(
     cursor: duckdb.DuckDBPyConnection, parts: Mapping[str, Sequence[str]]
 ) -> None:
     cursor.execute(_MACRO)
-    _create_views(cursor, raw_views(parts))
+    for name, query in raw_views(parts).items():  # each reads those before it only
+        cursor.execute(f"create view {name} as {query}")
     for kind in ("staging", "marts"):
         _create_views(cursor, {name: statement(kind, name) for name in names(kind)})
 
@@ -257,16 +261,8 @@ def fetch_all(cursor: duckdb.DuckDBPyConnection) -> Result:
     )
 
 
-def _create_views(cursor: duckdb.DuckDBPyConnection, waiting: dict[str, str]) -> None:
-    """Views may read one another: those whose sources are there come first."""
-    while waiting:
-        left: dict[str, str] = {}
-        fault: duckdb.CatalogException | None = None
-        for name, sql in waiting.items():
-            try:
-                cursor.execute(f"create view {name} as {sql}")
-            except duckdb.CatalogException as error:
-                left[name], fault = sql, error
-        if fault is not None and len(left) == len(waiting):
-            raise fault
-        waiting = left
+def _create_views(cursor: duckdb.DuckDBPyConnection, views: Mapping[str, str]) -> None:
+    """Views may read one another: those that are read come first."""
+    reads = {name: {*_READ.findall(query)} & views.keys() for name, query in views.items()}
+    for name in TopologicalSorter(reads).static_order():
+        cursor.execute(f"create view {name} as {views[name]}")
