@@ -61,7 +61,7 @@ def _all_rows() -> str:
 
 
 def _layout(file: str) -> str:
-    """The third word of a part's name (infra/storage/parts.py): equal where the columns are."""
+    """The third word of a part's name (parquet_parts.py): equal where the columns are."""
     return "".join(Path(file).name.split("-")[2:3])
 
 

@@ -11,7 +11,7 @@ The same in a bucket (s3://bucket/prefix), but the journal, which stays on this 
 """
 
 from infra.storage.corpus import Corpus
+from infra.storage.corpus_writer import CorpusWriter
 from infra.storage.errors import CorpusError
-from infra.storage.writer import CorpusWriter
 
 __all__ = ["Corpus", "CorpusError", "CorpusWriter"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from infra.storage.errors import CorpusError
 from infra.storage.manifest import Manifest, load_manifest
 from infra.storage.opening import open_store
-from infra.storage.parts import part_fault
+from infra.storage.parquet_parts import part_fault
 from infra.storage.store import Store
 from tasks.schemas import TABLES
 

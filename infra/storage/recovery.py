@@ -19,7 +19,7 @@ from pathlib import Path
 from infra.storage.errors import CorpusError
 from infra.storage.journal import Journal
 from infra.storage.manifest import Manifest, Part, load_manifest, save_manifest
-from infra.storage.parts import part_fault, stored_ids
+from infra.storage.parquet_parts import part_fault, stored_ids
 from infra.storage.retirement import Retirement
 from infra.storage.store import JOURNAL, OURS, QUARANTINE, Store
 from tasks.schemas import TABLES

@@ -22,7 +22,7 @@ from typing import Any
 from infra.storage import CorpusWriter
 from infra.storage.manifest import Manifest, save_manifest
 from infra.storage.opening import open_store
-from infra.storage.parts import write_part
+from infra.storage.parquet_parts import write_part
 from infra.storage.rows import Stamp, Stored, stamped
 from tasks.schemas import (
     TABLES,

@@ -18,7 +18,7 @@ import pytest
 from infra.storage import Corpus, CorpusError, CorpusWriter
 from infra.storage.errors import explained
 from infra.storage.local import LocalStore
-from infra.storage.parts import layout
+from infra.storage.parquet_parts import layout
 from sql.database import connect
 from tasks.schemas import TABLES, Problem, Rejection, Row, Run, Score, arrow_schema
 

@@ -25,7 +25,7 @@ from infra.storage.errors import StoreUnavailableError
 from infra.storage.lock import WriterLock
 from infra.storage.manifest import Manifest, Part, save_manifest
 from infra.storage.opening import open_store
-from infra.storage.parts import merge_parts, read_entries, write_part
+from infra.storage.parquet_parts import merge_parts, read_entries, write_part
 from infra.storage.recovery import assert_corpus_or_empty, log, open_journal, recover
 from infra.storage.retirement import Retirement
 from infra.storage.rows import Stamp, Stored, stamped
