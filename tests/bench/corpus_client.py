@@ -18,7 +18,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from flows.recipes.plan import STAGES
 from infra.engines import EngineConfig
 from infra.runs.plan import RunPlan, StageRun
 from infra.runs.run import Run, config_json
@@ -28,6 +27,7 @@ from infra.storage import Corpus
 from sql.database import Database, connect, statement
 from sql.pending import count_pending, stream_pending
 from tasks import select
+from tasks.catalog import STAGES
 from tasks.compress import CompressConfig
 from tasks.score import ScoreConfig
 from tasks.select import SelectConfig

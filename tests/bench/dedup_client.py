@@ -16,7 +16,8 @@ from typing import Any
 
 import psutil
 
-from tasks.intake.hygiene import HygieneConfig, NearDuplicates, Twin, screen
+from tasks.intake.held_out import Twin
+from tasks.intake.hygiene import HygieneConfig, NearDuplicates, screen
 from tasks.intake.problems import IngestedProblem, SourceConfig, read_problems
 from tasks.intake.wording import ngrams
 from tasks.schemas import Rejection
