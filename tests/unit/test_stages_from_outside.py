@@ -22,8 +22,8 @@ from tasks.catalog import STAGES
 from tasks.errors import UsageError
 from tasks.registry import REGISTRIES
 from tests.fakes import FunctionChat, Reply
+from tests.integration.test_runner import ASK, Factory
 from tests.unit import sample_corpus as sample
-from tests.unit.test_runner import ASK, Factory
 
 HEAD = """
 from dataclasses import dataclass
