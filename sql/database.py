@@ -16,7 +16,6 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from typing import Any
 import duckdb
 
 from sql.views import raw_views
-from tasks.errors import UsageError
+from tasks.errors import UsageError, near_names
 
 SQL_FOLDER = Path(__file__).parent
 BATCH_ROWS = 1024
@@ -229,9 +228,9 @@ def relations() -> list[str]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A question and a blank, e.g. "Did you mean raw_runs? "; empty where nothing is near."""
-    near = get_close_matches(name, list(known), n=2)
-    return f"Did you mean {' or '.join(near)}? " if near else ""
+    """A question and a blank, e.g. "Did you mean 'raw_runs'? "; empty where nothing is near."""
+    near = near_names(name, known, cutoff=0.6)  # runs for stg_runs
+    return f"Did you mean {near}? " if near else ""
 
 
 def statement(kind: str, name: str) -> str:

@@ -6,6 +6,8 @@ without a traceback; anything else is a bug of ours.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import ClassVar
 
 
@@ -19,3 +21,11 @@ class UsageError(LitecotError, ValueError):
     """What was asked for cannot be: wrong usage, wrong input, something that is not there."""
 
     exit_code = 2
+
+
+def near_names(name: str, known: Iterable[str], *, cutoff: float = 0.7) -> str:
+    """Which of `known` may have been meant: "'verify' or 'generate'"; empty where none is near.
+
+    `cutoff`: likeness in [0, 1], our choice: at difflib's own, 0.6, names came that nobody meant.
+    """
+    return " or ".join(map(repr, get_close_matches(name, list(known), n=2, cutoff=cutoff)))

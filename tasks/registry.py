@@ -9,7 +9,6 @@ A sample: SCORERS["rd"].formula, SCORERS.entry("brevity").origin == "./mine.py"
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib
 import importlib.metadata
@@ -21,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, Protocol, TypeVar
 
-from tasks.errors import UsageError
+from tasks.errors import UsageError, near_names
 
 BUILT_IN = "built-in"
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
@@ -97,8 +96,8 @@ class Registry(Generic[NamedT]):
         try:
             return self.entries[name]
         except KeyError:
-            near = difflib.get_close_matches(name, self.entries, n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            near = near_names(name, self.entries)
+            hint = f" (did you mean {near}?)" if near else ""
             known = ", ".join(self.entries)
             raise PluginError(f"no {self.kind} {name!r}{hint}; there are: {known}") from None
 

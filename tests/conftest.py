@@ -6,7 +6,9 @@ takes half of its time, so their bytecode is kept, whatever PYTHONDONTWRITEBYTEC
 
 import os
 import sys
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -14,3 +16,18 @@ sys.dont_write_bytecode = False
 
 settings.register_profile("litecot", deadline=None)
 settings.load_profile("litecot")
+
+
+@pytest.fixture
+def forgotten() -> Iterator[None]:
+    """No plug-in that the test loads stays."""
+    from tasks import plugins
+    from tasks.registry import REGISTRIES
+
+    before = {id(registry): dict(registry.entries) for registry in REGISTRIES}
+    loaded = dict(plugins._loaded)
+    yield
+    for registry in REGISTRIES:
+        registry._entries = before[id(registry)]
+    plugins._loaded.clear()
+    plugins._loaded.update(loaded)

@@ -5,7 +5,6 @@ Invariant: a file is printed byte for byte, so that a copy is the same prompt an
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 import typer
@@ -14,7 +13,7 @@ from rich.table import Table
 from flows.progress.text import page
 from flows.recipes.loading import shipped_recipes
 from tasks.catalog import STAGES
-from tasks.errors import UsageError
+from tasks.errors import UsageError, near_names
 from tasks.prompts import DEFAULT, load_prompt, prompt_file, steps, variants
 
 
@@ -70,6 +69,6 @@ def check_name(what: str, name: str, known: Sequence[str], *, listed_by: str) ->
     """Raises UnknownNameError with the names that are near, else with all there are."""
     if name in known:
         return
-    near = difflib.get_close_matches(name, known, n=3)
-    meant = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+    near = near_names(name, known)
+    meant = f"did you mean {near}?" if near else f"there are {', '.join(known)}"
     raise UnknownNameError(f"no {what}: {meant} (`{listed_by}` lists all)")

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 from flows.costs.expected import Expected, Inputs, Observed
 from flows.recipes.assumptions import Assumptions, Price
-from flows.recipes.recipe import TRAIN, Recipe
+from flows.recipes.recipe import Recipe
 from infra.engines import EngineConfig
+from infra.runs.plan import TRAIN
 from tasks.costs import ExpectedUsage
 from tasks.ports import Role
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isinf
 
-from flows.recipes.recipe import TRAIN, Recipe
+from flows.recipes.recipe import Recipe
+from infra.runs.plan import TRAIN
 from tasks.costs import ExpectedUsage
 from tasks.prompts import load_prompt
 from tasks.stage import StageConfig

@@ -13,8 +13,9 @@ from typing import Any
 
 from pydantic import ValidationError, create_model
 
-from flows.recipes.order import INGEST, TRAIN, origin_of, stage_order
+from flows.recipes.order import INGEST, origin_of, stage_order
 from flows.recipes.recipe import Recipe
+from infra.runs.plan import TRAIN
 from tasks.answers.kinds import ANSWER_TYPES
 from tasks.catalog import STAGES
 from tasks.plugins import load_plugins

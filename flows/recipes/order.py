@@ -8,16 +8,16 @@ A sample: stage_order() -> ("generate", "retell", "verify", ..., "mix", "train",
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from infra.runs.plan import TRAIN
 from tasks.catalog import STAGES
+from tasks.errors import near_names
 from tasks.registry import PluginError
 from tasks.stage import Stage
 
 INGEST = "ingest"
-TRAIN = "train"  # no Stage either: its records are not rows
 
 
 def stage_order() -> tuple[str, ...]:
@@ -59,8 +59,8 @@ def _table_of(name: str, *, read_by: Stage[Any, Any]) -> str:
         return STAGES[name].settings
     if name not in (INGEST, TRAIN):
         known = [INGEST, *_stage_names()]
-        near = get_close_matches(name, known, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        near = near_names(name, known)
+        hint = f" (did you mean {near}?)" if near else ""
         raise PluginError(
             f"{origin_of(read_by)}: upstream: no stage {name!r}{hint}; "
             f"there are: {', '.join(known)}"

@@ -87,7 +87,8 @@ def draft_plan(recipe: Recipe) -> RunPlan:
     check_prompts(recipe)
     check_queries(recipe)
     hashes = input_hashes(recipe)
-    nameless = _nameless(recipe, own_files(hashes))
+    own = own_files(hashes)
+    nameless = _nameless(recipe, own)
     reading = [
         decisive_settings(getattr(nameless, part), table=part) for part in ("source", "hygiene")
     ]
@@ -102,10 +103,10 @@ def draft_plan(recipe: Recipe) -> RunPlan:
         for stage in stages_of(name):
             if not stage.is_wanted(getattr(recipe, name), recipe.stages):
                 continue
-            made = _stage_run(stage, name, nameless, fingerprints, inputs=inputs)
+            made = _stage_run(stage, nameless, fingerprints, inputs=inputs)
             stages[stage.name] = replace(made, config=getattr(recipe, name))
             fingerprints[stage.name] = made.fingerprint
-    stored = _stored(recipe, own_files(hashes), stages)
+    stored = _stored(recipe, own, stages)
     resolved = json.dumps({"recipe": stored, "inputs": inputs})
     texts: dict[str, Any] = {
         "resolved": resolved,
@@ -183,9 +184,9 @@ def _stored(
 
 
 def _stage_run(
-    stage: AnyStage, table: str, recipe: Recipe, done: Mapping[str, str], *, inputs: str
+    stage: AnyStage, recipe: Recipe, done: Mapping[str, str], *, inputs: str
 ) -> StageRun:
-    config = getattr(recipe, table)
+    config = recipe.settings_of(stage)
     models = _models(stage, recipe)
     prompts = stage.load_prompts(config)
     return StageRun(
@@ -196,12 +197,12 @@ def _stage_run(
         fingerprint=stage_fingerprint(
             stage.name,
             config,
-            table=table,
+            table=stage.settings,
             models=_identities({**models, "counter": recipe.models.student}),
             prompts={use.setting: prompts[use.step] for use in stage.prompts},
             upstream=[done[name] for name in _upstream(stage, config) if name in done],
             seed=recipe.seed,
-            inputs=_looks_across(stage, table, recipe, inputs),
+            inputs=_looks_across(stage, recipe, inputs),
             revision=stage.revision,
             sources=[
                 *filter(None, [STAGES.entry(stage.name).sha]),
@@ -221,7 +222,7 @@ def _upstream(stage: AnyStage, config: StageConfig) -> list[str]:
     return list(dict.fromkeys([*stage.upstream, *makers]))
 
 
-def _looks_across(stage: AnyStage, table: str, recipe: Recipe, inputs: str) -> str:
+def _looks_across(stage: AnyStage, recipe: Recipe, inputs: str) -> str:
     """What of the other problems decides this stage's rows: a hash, empty where nothing does."""
     if stage.is_global and stage.phase == "corpus":
         return inputs

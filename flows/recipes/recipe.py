@@ -16,14 +16,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from flows.recipes.assumptions import Assumptions
-from flows.recipes.order import TRAIN as TRAIN
 from flows.recipes.order import stage_order
 from infra.engines import ENGINES, EngineConfig, EngineType
+from infra.runs.plan import TRAIN
 from infra.training.config import TrainConfig
 from tasks.catalog import STAGES, stages_of
 from tasks.compress import CompressConfig
 from tasks.difficulty import DifficultyConfig
-from tasks.errors import UsageError
+from tasks.errors import UsageError, near_names
 from tasks.evaluate import EvaluateConfig
 from tasks.generate import GenerateConfig
 from tasks.intake.hygiene import HygieneConfig
@@ -102,7 +102,9 @@ class Recipe(BaseModel):
     def _check_stages(self) -> None:
         order = stage_order()
         if unknown := [name for name in self.stages if name not in order]:
-            raise ValueError(f"no stage {unknown[0]!r}; there are: {', '.join(order)}")
+            near = near_names(unknown[0], order)
+            hint = f" (did you mean {near}?)" if near else ""
+            raise ValueError(f"no stage {unknown[0]!r}{hint}; there are: {', '.join(order)}")
         if not self.stages or list(self.stages) != [s for s in order if s in self.stages]:
             raise ValueError(f"stages must be some of, in this order: {', '.join(order)}")
 

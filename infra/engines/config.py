@@ -8,7 +8,6 @@ A sample: EngineConfig(engine="vllm", model="Qwen/Qwen2.5-7B", vllm={"tensor_par
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Any, Literal, TypeVar
 
 from pydantic import (
@@ -21,6 +20,7 @@ from pydantic import (
 )
 
 from infra.engines.engine_type import ENGINES, EngineType
+from tasks.errors import near_names
 
 OptionsT = TypeVar("OptionsT", bound=BaseModel)
 
@@ -144,8 +144,8 @@ class EngineConfig(BaseModel):
     @classmethod
     def _check_engine(cls, name: str) -> str:
         if name not in ENGINES:
-            near = get_close_matches(name, ENGINES, n=1)
-            meant = f"did you mean {near[0]!r}? " if near else ""
+            near = near_names(name, ENGINES)
+            meant = f"did you mean {near}? " if near else ""
             raise ValueError(
                 f"no engine {name!r}: {meant}there are {', '.join(ENGINES)}, and those of the "
                 "files in plugins"

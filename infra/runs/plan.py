@@ -16,7 +16,7 @@ from infra.placement.plan import Node, Placement, PlacementMode, StageDemand, pl
 from tasks.prompts import PromptFile
 from tasks.stage import Stage
 
-TRAIN = "train"
+TRAIN = "train"  # no Stage: its records are not rows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,12 +9,12 @@ gives question, rationale, ..."]
 
 from __future__ import annotations
 
-import difflib
 import traceback
 from collections.abc import Iterator, Sequence
 
 from jinja2 import TemplateSyntaxError, meta, nodes
 
+from tasks.errors import near_names
 from tasks.prompts import PromptFile, compiled, environment
 from tasks.prompts.values import PromptValue, StepPrompt
 
@@ -98,8 +98,8 @@ def _not_given(name: str, use: StepPrompt) -> str:
             f"{{{{ {name} }}}} is not always given: only where {only[0]} = {only[1]!r}; ask "
             f"{{% if {name} is defined %}} first"
         )
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
-    meant = f" (did you mean {near[0]}?)" if near else ""
+    near = near_names(name, known)
+    meant = f" (did you mean {near}?)" if near else ""
     return f"{{{{ {name} }}}} is not given{meant}; this step gives {_list(use.values)}"
 
 

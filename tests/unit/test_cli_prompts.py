@@ -70,11 +70,11 @@ def test_recipes_without_more_are_listed() -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["prompts", "show", "rewrit"], "no step 'rewrit': did you mean rewrite?"),
+        (["prompts", "show", "rewrit"], "no step 'rewrit': did you mean 'rewrite'?"),
         (["prompts", "show", "poem"],
          "no step 'poem': there are compress, generate, judge, rewrite, verify"),
         (["prompts", "show", "rewrite", "instrukt"],
-         "no prompt 'instrukt' for step 'rewrite': did you mean instruct?"),
+         "no prompt 'instrukt' for step 'rewrite': did you mean 'instruct'?"),
         (["prompts", "show", "generate", "instruct"],
          "no prompt 'instruct' for step 'generate': there are default, nano"),
     ],
@@ -84,7 +84,7 @@ def test_an_unknown_name_is_one_line_with_those_near_it(arguments: list[str], li
 
 
 def test_an_unknown_recipe_is_one_line_with_those_near_it() -> None:
-    line = "no recipe 'nanno': did you mean nano? (`litecot recipes` lists all)"
+    line = "no recipe 'nanno': did you mean 'nano'? (`litecot recipes` lists all)"
     assert refusal("recipes", "show", "nanno") == f"litecot: {line}\n"
 
 

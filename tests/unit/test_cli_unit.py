@@ -113,7 +113,7 @@ def test_nan_is_no_setting(value: str) -> None:
 def test_a_misspelt_question_is_answered_with_the_near_ones() -> None:
     code, out, err = litecot("ask", "kinds_kep")
     assert (code, out) == (2, "")
-    assert "no question 'kinds_kep'. Did you mean kinds_kept? `litecot ask` lists them all" in err
+    assert "no question 'kinds_kep'. Did you mean 'kinds_kept'? `litecot ask` lists them all" in err
 
 
 def test_a_plan_counts_a_corpus_that_is_just_being_made_as_empty(tmp_path: Path) -> None:

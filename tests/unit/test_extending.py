@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import litecot
@@ -34,15 +33,9 @@ BEHIND = {
 
 
 @pytest.fixture
-def recipe(tmp_path: Path) -> Iterator[Path]:
-    """The recipe of the document beside its files; nothing that it loads stays."""
-    before = {id(registry): dict(registry.entries) for registry in REGISTRIES}
-    loaded = dict(plugins._loaded)
-    yield write_examples(tmp_path)
-    for registry in REGISTRIES:
-        registry._entries = before[id(registry)]
-    plugins._loaded.clear()
-    plugins._loaded.update(loaded)
+def recipe(tmp_path: Path, forgotten: None) -> Path:
+    """The recipe of the document beside its files."""
+    return write_examples(tmp_path)
 
 
 def test_the_table_of_names_is_what_litecot_exports() -> None:

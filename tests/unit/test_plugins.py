@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from flows.recipes.extensions import plugins_in_use
 from flows.recipes.loading import load_recipe
 from flows.recipes.plan import draft_plan
 from flows.recipes.recipe import Recipe
-from tasks import plugins
 from tasks.answers import grade
 from tasks.answers.kinds import ANSWER_TYPES
 from tasks.catalog import STAGES, title_of
@@ -57,16 +55,7 @@ ROMAN = AnswerType(
 """
 
 
-@pytest.fixture(autouse=True)
-def forgotten() -> Iterator[None]:
-    """Nothing that a test loads stays."""
-    before = {id(r): dict(r.entries) for r in REGISTRIES}
-    loaded = dict(plugins._loaded)
-    yield
-    for registry in REGISTRIES:
-        registry._entries = before[id(registry)]
-    plugins._loaded.clear()
-    plugins._loaded.update(loaded)
+pytestmark = pytest.mark.usefixtures("forgotten")
 
 
 def write(folder: Path, text: str, name: str = "mine.py") -> str:

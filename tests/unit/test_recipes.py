@@ -181,7 +181,9 @@ def test_stages_must_be_in_order() -> None:
 
 
 def test_an_unknown_stage_is_refused_in_one_line() -> None:
-    assert "no stage 'genrate'; there are: generate, " in refusal("nano", 'stages=["genrate"]')
+    assert "no stage 'genrate' (did you mean 'generate'?); there are: generate, " in refusal(
+        "nano", 'stages=["genrate"]'
+    )
 
 
 def test_a_stage_without_its_model_is_refused() -> None:

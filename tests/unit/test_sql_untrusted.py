@@ -133,9 +133,9 @@ def test_the_names_there_are_to_mean_are_those_show_tables_gives(database: Datab
 @pytest.mark.parametrize(
     ("query", "told"),
     [
-        ("from runs", "Table with name runs does not exist! Did you mean stg_runs or raw_runs?"
+        ("from runs", "Table with name runs does not exist! Did you mean 'stg_runs' or 'raw_runs'?"
                       " 'show tables' lists all"),
-        ("from funel", "Did you mean funnel? 'show tables' lists all"),
+        ("from funel", "Did you mean 'funnel'? 'show tables' lists all"),
         ("from zzz", "Table with name zzz does not exist! 'show tables' lists all"),
         ("select recip from stg_runs", 'not found in FROM clause! Candidate bindings: "recipe"'),
     ],

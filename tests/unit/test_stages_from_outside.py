@@ -4,7 +4,6 @@ loaded, which names the stage and its file."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,10 +16,8 @@ from flows.recipes.plan import draft_plan
 from flows.recipes.recipe import Recipe
 from sql.database import QueryFailedError, connect
 from sql.pending import RepeatedInputError, check_pending
-from tasks import plugins
 from tasks.catalog import STAGES
 from tasks.errors import UsageError
-from tasks.registry import REGISTRIES
 from tests.fakes import FunctionChat, Reply
 from tests.integration.test_runner import ASK, Factory
 from tests.unit import sample_corpus as sample
@@ -49,16 +46,7 @@ BASE = dict(
 """
 
 
-@pytest.fixture(autouse=True)
-def forgotten() -> Iterator[None]:
-    """Nothing that a test loads stays."""
-    before = {id(registry): dict(registry.entries) for registry in REGISTRIES}
-    loaded = dict(plugins._loaded)
-    yield
-    for registry in REGISTRIES:
-        registry._entries = before[id(registry)]
-    plugins._loaded.clear()
-    plugins._loaded.update(loaded)
+pytestmark = pytest.mark.usefixtures("forgotten")
 
 
 def stage(name: str = "zz", **changes: str) -> str:
