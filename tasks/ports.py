@@ -12,6 +12,9 @@ from typing import Literal, Protocol
 
 Role = Literal["teacher", "compressor", "student"]
 Verdict = Literal["correct", "wrong", "no_answer", "truncated", "unverifiable"]
+# How an answer was found: by a mark made for it (<answer>, ####, \boxed, "Answer:"), by a phrase
+# ("the answer is 5"), or merely as what the closing line says.
+StatedAs = Literal["tag", "hashes", "box", "label", "phrase", "closing_line"]
 
 
 class TransientError(Exception):
@@ -121,10 +124,11 @@ class ScoringModel(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Grade:
-    """What the verifier read and decided."""
+    """What the verifier read and decided; `stated_as` is how the answer was found."""
 
     verdict: Verdict
     extracted_answer: str | None = None
+    stated_as: StatedAs | None = None
 
 
 class Grader(Protocol):

@@ -95,8 +95,9 @@ class ProcessGrader:
             return outcome
         if cheap := outcome.settle_cheaply():
             return cheap
-        unsettled = Grade(verdict="unverifiable", extracted_answer=outcome.stated)
-        return await self._elsewhere(settle_symbolically, outcome, otherwise=unsettled)
+        return await self._elsewhere(
+            settle_symbolically, outcome, otherwise=outcome.grade("unverifiable")
+        )
 
     def close(self) -> None:
         """End the workers; comparisons still waiting are dropped."""
@@ -147,7 +148,7 @@ def _end(pool: ProcessPool) -> None:
 def settle_symbolically(comparison: Comparison) -> Grade:
     """Runs in a worker's main thread. Raises MemoryError, RecursionError."""
     grade = comparison.settle(same_symbolically)
-    return grade or Grade(verdict="unverifiable", extracted_answer=comparison.stated)
+    return grade or comparison.grade("unverifiable")
 
 
 def grade_guarded(text: str, answer: str, answer_type: str, truncated: bool) -> Grade | Fault:

@@ -173,7 +173,7 @@ def read_number_line(line: str) -> str | None:
 
 
 def _compare_numbers(gold: str, stated: str, symbolic: Leaf) -> bool | None:
-    expected = read_number(Statement(gold, gold, 0, is_marked=True))
+    expected = read_number(Statement(gold, gold, 0, "box"))
     left = read_quantity(expected) if expected else None
     if left is None:
         raise UnreadableGoldError(gold)

@@ -3,7 +3,7 @@
 Invariant: only the last TAIL_CHARACTERS are read, every repetition in a pattern is bounded, and the
 work is linear in the tail, so no text is slow. Nothing here knows the gold answer.
 
-Sample: "... = 18\\nA: 18" states Statement(value="18", line="18", start=9, is_marked=True, ...).
+Sample: "... = 18\\nA: 18" states Statement(value="18", line="18", start=9, stated_as="label", ...).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 
 from tasks.answers.symbols import plain, without_markup
+from tasks.ports import StatedAs
 
 TAIL_CHARACTERS = 16_000
 MAX_ANSWER_CHARACTERS = 1_000  # what is longer is no final answer
@@ -23,15 +24,20 @@ class Statement:
     """One place where an answer is stated.
 
     `value` ends with the sentence, `line` with the line (for answers that hold a full stop).
-    `is_marked`: by a mark made for the purpose (tag, `####`, box, "A:"), not by a phrase.
+    `stated_as`: the mark made for the purpose (tag, `####`, box, label "A:"), or a phrase.
+    `is_marked`: by such a mark.
     `is_open`: the text ends inside it, so more may have been meant to follow.
     """
 
     value: str
     line: str
     start: int
-    is_marked: bool
+    stated_as: StatedAs
     is_open: bool = False
+
+    @property
+    def is_marked(self) -> bool:
+        return self.stated_as != "phrase"
 
 
 def tail_of(text: str) -> str:
@@ -89,7 +95,7 @@ def _inner(value: str, start: int) -> Statement:
     """A tag's content, which may state its answer by a box or a phrase in turn."""
     nested = [*_boxes(value), *_phrases(value)]
     chosen = max(nested, key=lambda s: s.start).value if nested else value.strip()
-    return Statement(chosen, chosen, start, is_marked=True)
+    return Statement(chosen, chosen, start, "tag")
 
 
 # A heading may start with #### too: elsewhere than on the last line only a bare value counts.
@@ -107,7 +113,7 @@ def _hashed(tail: str) -> list[Statement]:
         is_last = match.end() >= end
         if (is_last or _BARE_VALUE.fullmatch(value)) and "\\boxed" not in value:
             is_open = is_last and match.end() == len(tail)
-            found.append(Statement(value, value, match.start(), is_marked=True, is_open=is_open))
+            found.append(Statement(value, value, match.start(), "hashes", is_open=is_open))
     return found
 
 
@@ -135,7 +141,7 @@ def _boxes(tail: str) -> list[Statement]:
             found.append((start, end, joined if content in parts else f"{joined} , {content}"))
         else:
             found.append((match.start(), end, content))
-    return [Statement(value, value, start, is_marked=True) for start, _, value in found]
+    return [Statement(value, value, start, "box") for start, _, value in found]
 
 
 def _braced(tail: str, match: re.Match[str]) -> tuple[str | None, int]:
@@ -188,7 +194,8 @@ def _phrase(tail: str, match: re.Match[str]) -> Statement | None:
         return None
     marked = match["short"] is not None or _LABEL.fullmatch(_line_before(tail, match)) is not None
     is_open = match.end() + len(value) >= len(tail)
-    return Statement(value.strip(), _unstopped(line), match.start(), marked, is_open)
+    stated_as: StatedAs = "label" if marked else "phrase"
+    return Statement(value.strip(), _unstopped(line), match.start(), stated_as, is_open)
 
 
 def _line_before(tail: str, match: re.Match[str]) -> str:

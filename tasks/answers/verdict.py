@@ -25,7 +25,7 @@ from tasks.answers.stated import (
 )
 from tasks.answers.symbolic import UnreadableGoldError, same_symbolically
 from tasks.answers.symbols import plain
-from tasks.ports import Grade
+from tasks.ports import Grade, StatedAs, Verdict
 
 _MAX_WORKED_SOLUTION = 200_000
 _PREAMBLE = 24  # characters: "So the final answer is"; further in, a phrase is part of the answer
@@ -39,6 +39,11 @@ class Comparison:
     gold: str
     stated: str
     whole_line: str
+    stated_as: StatedAs
+
+    def grade(self, verdict: Verdict) -> Grade:
+        """The grade of what was read."""
+        return Grade(verdict=verdict, extracted_answer=self.stated, stated_as=self.stated_as)
 
     def settle(self, symbolic: Leaf) -> Grade | None:
         """The grade; None where only a symbolic leaf could tell and `symbolic` told nothing."""
@@ -48,11 +53,10 @@ class Comparison:
                 compare(self.gold, stated, symbolic) for stated in {self.stated, self.whole_line}
             ]
         except (UnreadableGoldError, RecursionError):
-            return Grade(verdict="unverifiable", extracted_answer=self.stated)
+            return self.grade("unverifiable")
         if True not in verdicts and None in verdicts:
             return None
-        is_correct = True in verdicts
-        return Grade(verdict="correct" if is_correct else "wrong", extracted_answer=self.stated)
+        return self.grade("correct" if True in verdicts else "wrong")
 
     def settle_cheaply(self) -> Grade | None:
         """The grade as far as no algebra is needed; None where algebra might tell.
@@ -64,7 +68,7 @@ class Comparison:
         leaves: list[tuple[str, str]] = []
         grade = self.settle(lambda gold, stated: leaves.append((gold, stated)))
         if grade is None and not any(is_within_reach(g) and is_within_reach(s) for g, s in leaves):
-            return Grade(verdict="unverifiable", extracted_answer=self.stated)
+            return self.grade("unverifiable")
         return grade
 
 
@@ -77,7 +81,7 @@ def grade(text: str, *, answer: str, answer_type: str, truncated: bool) -> Grade
     if isinstance(outcome, Grade):
         return outcome
     settled = outcome.settle_cheaply() or outcome.settle(same_symbolically)
-    return settled or Grade(verdict="unverifiable", extracted_answer=outcome.stated)
+    return settled or outcome.grade("unverifiable")
 
 
 def read_answer(text: str, *, answer: str, answer_type: str, truncated: bool) -> Grade | Comparison:
@@ -89,8 +93,13 @@ def read_answer(text: str, *, answer: str, answer_type: str, truncated: bool) ->
     found = _last_answer(text, kind, truncated=truncated)
     if found is None:
         return Grade(verdict="truncated" if truncated else "no_answer")
-    stated, whole_line = found
-    return Comparison(answer_type=answer_type, gold=gold, stated=stated, whole_line=whole_line)
+    return Comparison(
+        answer_type=answer_type,
+        gold=gold,
+        stated=found.value,
+        whole_line=found.whole_line,
+        stated_as=found.stated_as,
+    )
 
 
 def gold_answer(text: str) -> str:
@@ -108,7 +117,16 @@ _THOUGHT_END = re.compile(r"</think>|<\|end_of_thought\|>")
 _THOUGHT_BEGIN = re.compile(r"<think>|<\|begin_of_thought\|>")
 
 
-def _last_answer(text: str, kind: AnswerType, *, truncated: bool) -> tuple[str, str] | None:
+@dataclass(frozen=True)
+class _Reading:
+    """An answer as read, the whole line it stands in, and how it was found."""
+
+    value: str
+    whole_line: str
+    stated_as: StatedAs
+
+
+def _last_answer(text: str, kind: AnswerType, *, truncated: bool) -> _Reading | None:
     """The last answer stated after the thought, else in it; a closing line only of whole texts."""
     ends = list(_THOUGHT_END.finditer(text))
     if truncated and not ends and _THOUGHT_BEGIN.search(text):
@@ -121,11 +139,11 @@ def _last_answer(text: str, kind: AnswerType, *, truncated: bool) -> tuple[str, 
     return _stated(thought, kind, truncated=False) if truncated else _answer_of(thought, kind)
 
 
-def _answer_of(tail: str, kind: AnswerType, *, truncated: bool = False) -> tuple[str, str] | None:
+def _answer_of(tail: str, kind: AnswerType, *, truncated: bool = False) -> _Reading | None:
     found = _stated(tail, kind, truncated=truncated)
     if found is None and not truncated:
         reading = _closing(last_lines(tail)[: kind.num_closing_lines], kind)
-        found = (reading, reading) if reading else None
+        found = _Reading(reading, reading, "closing_line") if reading else None
     return found
 
 
@@ -139,12 +157,13 @@ def _closing(lines: list[str], kind: AnswerType) -> str | None:
     return reading or next(filter(None, map(kind.read_line, lines[1:])), None)
 
 
-def _stated(tail: str, kind: AnswerType, *, truncated: bool) -> tuple[str, str] | None:
+def _stated(tail: str, kind: AnswerType, *, truncated: bool) -> _Reading | None:
     statements = [s for s in find_statements(tail) if not (truncated and s.is_open)]
     for statement in reversed(statements):
         reading = kind.read(statement)
         if reading is not None:
-            return reading, _whole_line(statement, reading)
+            whole_line = _whole_line(statement, reading)
+            return _Reading(reading, whole_line, statement.stated_as)
     return None
 
 
