@@ -13,10 +13,29 @@ from dataclasses import dataclass
 from tasks.answers import words
 from tasks.answers.dates import dates_in, read_closing_date, read_date
 from tasks.answers.equality import Leaf, same_mathematics
-from tasks.answers.quantities import IN_PROSE, numbers_in, read_quantity, same_quantity
+from tasks.answers.quantities import read_quantity, same_quantity
+from tasks.answers.sentences import (
+    has_number,
+    read_mathematics,
+    read_mathematics_line,
+    read_number,
+    read_number_line,
+    without_adverbs,
+    without_delimiters,
+)
 from tasks.answers.stated import Statement
 from tasks.answers.symbolic import UnreadableGoldError
 from tasks.registry import Registry
+
+
+def always(reading: str) -> bool:
+    """Every reading."""
+    return True
+
+
+def never(reading: str) -> bool:
+    """No reading."""
+    return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +44,7 @@ class AnswerType:
 
     `read` reduces a statement to the answer, `read_line` a last line that announces nothing;
     of which the last `num_closing_lines` are tried ("I think that is right." may follow a number);
+    `tries_line`: of which readings the whole line will do too (answers that hold a full stop);
     `compare(gold, stated, symbolic)` raises UnreadableGoldError, None means symbolic is needed.
     """
 
@@ -33,116 +53,7 @@ class AnswerType:
     read_line: Callable[[str], str | None]
     compare: Callable[[str, str, Leaf], bool | None]
     num_closing_lines: int = 1
-
-
-_PROSE_WORD = re.compile(r"(?<![\\A-Za-z_^{])[A-Za-z][a-z']{1,30}(?![\w(^{])")
-_SPAN = re.compile(
-    r"\$(?![\s$])([^$]{1,400}?)(?<!\s)\$(?![0-9])|\\\(([^\0]{1,400}?)\\\)|\\\[([^\0]{1,800}?)\\\]"
-)
-_CONNECTING = {"and", "or"}
-
-
-def _words_of(text: str) -> list[str]:
-    return [word for word in _PROSE_WORD.findall(text) if word.lower() not in _CONNECTING]
-
-
-def _spans(text: str) -> list[str]:
-    return [match[1] or match[2] or match[3] for match in _SPAN.finditer(text)]
-
-
-_DIRECTLY = re.compile(r"(?:about|approximately|exactly|indeed|definitely|only|simply|just|then)\s")
-# "to be ready at 5" is a purpose, "needs to be 5" a statement.
-_COPULA = re.compile(r"\b(?:is|are|was|(?<!to )be|be(?=\s[-+$\\(]{0,3}[0-9])|equals|gives)\s|=\s?")
-_CONDITION = re.compile(r"\s(?:when|if|because|since|while|whenever|as long as)\s")
-_WAYS = re.compile(r"\bin\s(?=[0-9,]{1,30}\s(?:different\s|distinct\s|possible\s)?ways\b)")
-
-
-def _objects(text: str) -> list[str]:
-    """Parts of a sentence in the order to look for its answer; of `the sum is 12` `12`.
-
-    What a condition says (`... when the width is 25`) is looked at last.
-    """
-    bare = _DIRECTLY.sub("", text.strip())
-    if re.match(r"[-+$\\(\[]{0,4}[0-9]|\$|\\[(\[]", bare) and "=" not in bare:
-        return [bare]
-    clause = _CONDITION.split(bare, maxsplit=1)[0]
-    ways = [clause[match.end() :] for match in _WAYS.finditer(clause)]
-    return [*reversed(ways[-1:]), *_predicates(clause), clause, *_predicates(bare), bare]
-
-
-def _predicates(clause: str) -> list[str]:
-    """What follows each verb or `=` of a clause, the last one first."""
-    ends = [match.end() for match in _COPULA.finditer(clause)]
-    return [clause[end:] for end in reversed(ends[-5:])]
-
-
-def _number_of_sentence(text: str) -> str | None:
-    """The number a sentence is about: what its last verb or `=` gives, else its first one."""
-    for part in _objects(text):
-        numbers = numbers_in(part)
-        if numbers:
-            return numbers[0]
-    first_word = text.strip().split(" ", 1)[0].strip(",.;*")
-    return first_word if read_quantity(first_word) is not None else None
-
-
-_JUDGEMENTS = {
-    "correct", "right", "wrong", "incorrect", "reasonable", "consistent", "clear", "sound", "valid",
-    "indeed", "confirmed", "simply", "the", "same", "in", "as", "not", "to", "a", "an",
-}  # fmt: skip
-
-
-def read_mathematics(statement: Statement) -> str | None:
-    """The mathematics of a statement: formulas out of their sentence, numbers out of prose."""
-    value = statement.value.strip().strip("*").strip()
-    if _SPAN.search(value):
-        return _formula_of_sentence(value)
-    if _is_sentence(value):
-        return _number_of_sentence(value) or (value if statement.is_marked else None)
-    if statement.is_marked:
-        return value or None
-    words_in = value.lower().split()
-    if not words_in or words_in[0] in _JUDGEMENTS:
-        return None
-    return value if len(words_in) <= 3 or re.search(r"[0-9\\=^]", value) else None
-
-
-def _formula_of_sentence(value: str) -> str | None:
-    """`$5$ cm` is 5; of `the degree of $f$ is $3$` the 3; a value of formulas alone stays whole."""
-    if not _words_of(_SPAN.sub(" ", value)):
-        return value
-    for part in _objects(value):
-        spans, numbers = _spans(part), numbers_in(_SPAN.sub(" ", part))
-        if spans or numbers:
-            return spans[0].strip() if spans else numbers[0]
-    return None
-
-
-def _is_sentence(value: str) -> bool:
-    return len(_words_of(value)) >= 2 and "\\" not in value and read_quantity(value) is None
-
-
-def read_mathematics_line(line: str) -> str | None:
-    """The last formula of a closing line, whole (the gold may be an equation), else its number."""
-    spans = _spans(line)
-    numbers = numbers_in(_SPAN.sub(" ", line))
-    if spans and (not numbers or line.rstrip(" .").endswith(("$", "\\)", "\\]"))):
-        return spans[-1].strip() or None
-    if not spans and "=" in line and not _words_of(line):
-        return _DELIMITERS.sub("", line).strip() or None
-    return _subject(line) or (numbers[-1] if numbers else None)
-
-
-_DELIMITERS = re.compile(r"\\[()\[\]]|\$")
-_SUBJECT = re.compile(
-    rf"({IN_PROSE.pattern})\s(?:is|was|are|were)\s(?:indeed\s)?the\b[^=]{{0,300}}\Z"
-)
-
-
-def _subject(line: str) -> str | None:
-    """Of a closing sentence `326.5 is the sum of 313.9 and 12.6` its subject."""
-    match = _SUBJECT.match(re.split(r"(?<=[.!?])\s", line.strip())[-1])
-    return match[1] if match else None
+    tries_line: Callable[[str], bool] = always
 
 
 def _compare_mathematics(gold: str, stated: str, symbolic: Leaf) -> bool | None:
@@ -151,34 +62,15 @@ def _compare_mathematics(gold: str, stated: str, symbolic: Leaf) -> bool | None:
     return same_mathematics(gold, stated, symbolic=symbolic)
 
 
-_NUMBER_OF_LATEX = re.compile(
-    r"\\[()\[\]]|\\(?:text|mathrm|textbf)\s?\{([^{}]{0,200})\}|\\[,!;: ]|(?<=\d)\$|\*\*"
-)
-
-
-def read_number(statement: Statement) -> str | None:
-    """The number stated, with its sign, percent or scale word, its unit left out."""
-    value = _NUMBER_OF_LATEX.sub(lambda match: f" {match[1]} " if match[1] else "", statement.value)
-    value = re.sub(r"(?<=[0-9])(?:\{,\}|,\s?(?=[0-9]{3}\s))(?=[0-9])", "", value).strip()
-    if read_quantity(value) is not None:
-        return value
-    return _number_of_sentence(value)
-
-
-def read_number_line(line: str) -> str | None:
-    """The last number of a closing line."""
-    plain_line = _NUMBER_OF_LATEX.sub(" ", line)
-    numbers = numbers_in(plain_line)
-    return _subject(plain_line) or (numbers[-1] if numbers else None)
-
-
 def _compare_numbers(gold: str, stated: str, symbolic: Leaf) -> bool | None:
-    expected = read_number(Statement(gold, gold, 0, "box"))
-    left = read_quantity(expected) if expected else None
-    if left is None:
+    """As mathematics, where either is more than a plain quantity."""
+    expected = read_number(Statement(gold, gold, 0, "box")) or gold
+    left, right = read_quantity(expected), read_quantity(stated)
+    if left is not None and right is not None:
+        return same_quantity(left, right)
+    if not has_number(expected) and left is None:
         raise UnreadableGoldError(gold)
-    right = read_quantity(stated)
-    return right is not None and same_quantity(left, right)
+    return same_mathematics(expected, stated, symbolic=symbolic)
 
 
 def _read_date(statement: Statement) -> str | None:
@@ -205,7 +97,7 @@ def _compare_yes_no(gold: str, stated: str, symbolic: Leaf) -> bool | None:
 
 def _read_choice(statement: Statement) -> str | None:
     """The whole statement: letter and text are told apart when both sides are known."""
-    return statement.value.strip().strip("*").strip() or None
+    return without_adverbs(without_delimiters(statement.value)) or None
 
 
 def _compare_choices(gold: str, stated: str, symbolic: Leaf) -> bool | None:
@@ -216,10 +108,15 @@ def _compare_choices(gold: str, stated: str, symbolic: Leaf) -> bool | None:
     )
     if not any(map(str.isalnum, text)):
         raise UnreadableGoldError(gold)
-    if text == other_text:
-        return True
-    letters, others = letter or _several(gold), other_letter or words.read_letters(stated)
-    return letters == others if letters and others else False
+    letters = letter or _several(gold)
+    others = other_letter or words.read_letters(stated)
+    if letters and others:
+        return letters == others
+    return text == other_text
+
+
+def _names_no_letter(reading: str) -> bool:
+    return words.read_letters(reading) is None
 
 
 def _several(gold: str) -> str | None:
@@ -231,7 +128,7 @@ _SHORT_LINE_WORDS = 4
 
 
 def _read_text(statement: Statement) -> str | None:
-    return statement.value.strip().strip("*\"'").strip() or None
+    return without_adverbs(without_delimiters(statement.value)).strip("*\"'").strip() or None
 
 
 def _read_text_line(line: str) -> str | None:
@@ -244,10 +141,15 @@ def _compare_texts(gold: str, stated: str, symbolic: Leaf) -> bool | None:
     expected = words.canonical_text(gold)
     if not expected:
         raise UnreadableGoldError(gold)
-    if expected == words.canonical_text(stated):
+    letters = words.read_letters(gold) if len(gold) < 30 else None
+    if letters is not None and ("," in letters or len(expected) == 1):
+        return letters == words.read_letters(stated)
+    if not _MATHEMATICAL.search(gold) and expected == words.canonical_text(stated):
         return True
-    left, right = read_quantity(gold), read_quantity(stated)
-    return left is not None and right is not None and same_quantity(left, right)
+    return same_mathematics(gold, stated) is True
+
+
+_MATHEMATICAL = re.compile(r"\A[^A-Za-z]*[0-9][^A-Za-z]*\Z")  # punctuation counts: 6! is not -6!
 
 
 MATH = AnswerType(
@@ -255,6 +157,7 @@ MATH = AnswerType(
     read=read_mathematics,
     read_line=read_mathematics_line,
     num_closing_lines=3,
+    tries_line=never,
     compare=_compare_mathematics,
 )
 INTEGER = AnswerType(
@@ -262,10 +165,15 @@ INTEGER = AnswerType(
     read=read_number,
     read_line=read_number_line,
     num_closing_lines=3,
+    tries_line=never,
     compare=_compare_numbers,
 )
 CHOICE = AnswerType(
-    name="choice", read=_read_choice, read_line=words.read_closing_letter, compare=_compare_choices
+    name="choice",
+    tries_line=_names_no_letter,
+    read=_read_choice,
+    read_line=words.read_closing_letter,
+    compare=_compare_choices,
 )
 YES_NO = AnswerType(
     name="yes_no", read=_read_yes_no, read_line=words.read_closing_yes_no, compare=_compare_yes_no

@@ -7,6 +7,7 @@ evaluates nothing. Units, currency and text commands become plain words for `qua
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from tasks.answers.symbols import plain
 
@@ -14,18 +15,43 @@ _TEXT = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mathit|mathsf|mbox|hbox|operatorname)"
     r"\s?\*?\{([^{}]{0,400})\}"
 )
+
+
+def _relation(match: re.Match[str]) -> str:
+    """`\\geqslant` as `\\geq`, `\\lt` as `<`."""
+    name = match.group()
+    is_greater, is_strict = name[1] == "g", name in ("\\gt", "\\lt")
+    return (">" if is_greater else "<") if is_strict else f"\\{name[1]}eq "
+
+
+def _power(match: re.Match[str]) -> str:
+    return "^2" if match[1] == "squared" else "^3"
+
+
 _REPLACEMENTS = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         (r"\\(?:left|right|[bB]igg?)[lr]?(?![a-zA-Z])\.?", ""),
         (r"\\(?:displaystyle|textstyle|limits|hfill|newline|nonumber)(?![a-zA-Z])", " "),
-        (r"(?<=[0-9]),?\\!\s?,?(?=[0-9]{3}(?![0-9]))|(?<=[0-9])\{,\}(?=[0-9])", ""),
-        (r"(?<=[0-9])(?:\\,|~)(?=[0-9]{3}(?![0-9]))", ""),
+        (r"\\(?:[lr]vert|[lr]Vert|mid|vert)(?![a-zA-Z])", "|"),
+        (r"\\(?:lbrace|\{)", r"\\{"),
+        (r"\\(?:rbrace|\})", r"\\}"),
+        (r"\{([^{}]{1,60})\\over(?![a-z])([^{}]{1,60})\}", r"\\frac{\1}{\2}"),
+        (r"\\(?:geqslant|gt(?:eq)?)(?![a-zA-Z])", _relation),
+        (r"\\(?:leqslant|lt(?:eq)?)(?![a-zA-Z])", _relation),
+        (r"(?<=[0-9]),?\\!\s?,?(?=[0-9]{3}(?![0-9]))|(?<=[0-9])\{,\}(?=[0-9]{2,3}(?![0-9]))", ""),
+        (r"(?<=[0-9])(?:\\[,;: ]|~)(?=[0-9]{3}(?![0-9]))", ""),
+        (r"(?<=[0-9])\{,\}(?=[0-9])", "."),
         (r"\\[!]", ""),
         (r"(?<!\\)\\(?:[,;: ]|q?quad(?![a-zA-Z]))|~", " "),
+        (r"\bUS\s?\\?\$", ""),
         (r"(?<!\\)\\[()\[\]$]|\$", ""),
         (r"(?<=[0-9])\s?\^?\s?\{?\s?(?:st|nd|rd|th)\b\s?\}?", ""),
-        (r"\^\s?\{?\s?\\circ\s?\}?|\\degrees?(?![a-zA-Z])|\\circ\s?$", " "),
+        (r"\^\s?\{?\s?\\circ\s?\}?|\\degrees?(?![a-zA-Z])|\\circ\s?$", r"\\degree "),
+        (r"\\(?:varnothing|emptyset|empty)(?![a-zA-Z])", r"\\emptyset "),
+        (r"\\mathbb\s?\{?\s?R\s?\}?|\\R(?![a-zA-Z])|\\Re(?![a-zA-Z])", r"\\reals "),
+        (r"\\(?:lor|vee)(?![a-zA-Z])", " or "),
+        (r"\\(?:land|wedge)(?![a-zA-Z])", " and "),
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
         (r"\\le(?![a-zA-Z])", r"\\leq"),
         (r"\\ge(?![a-zA-Z])", r"\\geq"),
@@ -36,30 +62,51 @@ _REPLACEMENTS = [
         (r"\\frac\s?(\\[a-zA-Z]{2,10})\s?([0-9a-zA-Z])(?![a-zA-Z])", r"\\frac{\1}{\2}"),
         (r"(\\frac\{[^{}]{1,60}\})\s?([0-9a-zA-Z])", r"\1{\2}"),
         (r"\\sqrt\s?([0-9a-zA-Z])", r"\\sqrt{\1}"),
-        (r"([_^])\s?\{\s?(\w)\s?\}", r"\1\2"),
+        (r"([_^])\s?\{\s?(\w)\s?\}(?![\w.])", r"\1\2"),
         (r"_\s?\{\s?([0-9]{1,3}|ten|two)\s?\}", r"_\1"),
+        (r"(?<=[0-9a-zA-Z)}])\s(squared|cubed)\s?\Z", _power),
         (r"\s+", " "),
     )
 ]
+_FUNCTION_OF_ANGLE = re.compile(r"\\?(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
+_MAX_REMEMBERED = 300
+_EMPTY_SET = re.compile(r"(?:the\s)?(?:empty|null)\sset|\\?\{\s?\\?\}|\\emptyset", re.IGNORECASE)
 _EXCLAMATION = re.compile(r"(?<=[A-Za-z]{2})!{1,9}\Z")  # behind a number it is a factorial
 _OUTER_BRACES = re.compile(r"\{([^{}]*)\}")
 
 
 def canonical(text: str) -> str:
     """One spelling of `text`: delimiters, spacing and style gone, `\\frac12` as `\\frac{1}{2}`."""
+    return _short_canonical(text) if len(text) <= _MAX_REMEMBERED else _canonical(text)
+
+
+@lru_cache(maxsize=4096)  # candidates of a problem share their gold, and often their answers
+def _short_canonical(text: str) -> str:
+    return _canonical(text)
+
+
+def _canonical(text: str) -> str:
     for _ in range(3):
         text = _TEXT.sub(r" \1 ", text)
     text = plain(text)
     for pattern, replacement in _REPLACEMENTS:
         text = pattern.sub(replacement, text)
-    text = _EXCLAMATION.sub("", text.strip()).rstrip(".,;:").strip()
+    if "\\degree" in text and not _FUNCTION_OF_ANGLE.search(text):
+        text = " ".join(text.replace("\\degree", " ").split())
+    text = _EXCLAMATION.sub("", text.strip())
+    text = text.strip() if text.endswith("...") else text.rstrip(".,;:").strip()
+    if _EMPTY_SET.fullmatch(text):
+        return "\\emptyset"
     whole = _OUTER_BRACES.fullmatch(text)
     return whole[1].strip() if whole and "," not in text else text
 
 
+_BLANK = re.compile(r"(?<![0-9])\s|\s(?![0-9])")
+
+
 def compact(text: str) -> str:
-    """Canonical text without any space: what string equality is taken on."""
-    return re.sub(r"\s", "", text)
+    """Canonical text without spaces but between digits: what string equality is taken on."""
+    return _BLANK.sub("", text)
 
 
 _OPENING, _CLOSING = "([{", ")]}"
@@ -85,6 +132,8 @@ def enclosure(text: str) -> tuple[str, str]:
     """Brackets around all of `text`, and their content: `[0,1)` is ("[)", "0,1"); else "", text."""
     if len(text) > 3 and text.startswith("\\{") and text.endswith("\\}"):
         return "{}", text[2:-2].strip()
+    if text.startswith("{") and text.endswith("}") and text.count("{") == 1:
+        return "{}", text[1:-1].strip()
     if len(text) < 2 or text[0] not in "([" or text[-1] not in ")]":
         return "", text
     depth = 0
@@ -113,11 +162,14 @@ def without_thousands(text: str) -> str:
     return _THOUSANDS.sub(lambda match: match.group().replace(",", ""), text)
 
 
+_BRACKETED_MATRIX = re.compile(r"[\[(]\s?(\\begin.{1,900}\})\s?[\])]", re.DOTALL)
 _MATRIX = re.compile(r"\\begin\s?\{([pbB]?)(?:matrix|array)\}(?:\{[lcr|]{1,20}\})?")
 
 
 def matrix_rows(text: str) -> list[list[str]] | None:
     """Cells of `text` where all of it is one matrix (round, square or no brackets), else None."""
+    bracketed = _BRACKETED_MATRIX.fullmatch(text)
+    text = bracketed[1] if bracketed else text
     match = _MATRIX.match(text)
     end = text.rfind("\\end")
     if match is None or text.count("\\begin") != 1 or text[end:].count("}") != 1 or text[-1] != "}":
@@ -127,12 +179,26 @@ def matrix_rows(text: str) -> list[list[str]] | None:
 
 
 _NAME = re.compile(
-    r"\s*(?:[A-Za-z]\w?|\\[a-zA-Z]{2,10}|[A-Za-z]{1,2}_\w|[A-Za-z](?:\^\{-1\})?\([^()=]{1,12}\))"
+    r"\s*(?:\([a-z](?:,\s?[a-z]){1,3}\)|[A-Za-z]\w?|\\[a-zA-Z]{2,10}|[A-Za-z]{1,2}_\w|[A-Za-z](?:\^\{-1\})?\([^()=]{1,12}\))"
     r"\s*(=|\\in(?![a-z]))\s*"
 )
 
 
+_MEMBER = re.compile(r"\A\\?[A-Za-z]\w?\s?\\in(?![a-z])\s*")
+
+
+def without_member(text: str) -> str:
+    """`x \\in \\{1, 2\\}` is \\{1, 2\\}."""
+    return _MEMBER.sub("", text)
+
+
+_TURNED = re.compile(r"([^=]{1,200})=\s?[A-Za-z]\w?\s?")  # 5 = x
+
+
 def without_name(text: str) -> str:
     """`x = 5` is 5, `f(x) = 2x` is 2x, `x \\in [0,1]` is [0,1]; anything else is itself."""
-    match = _NAME.match(text)
-    return text[match.end() :] if match and "=" not in text[match.end() :] else text
+    match = _NAME.match(text) or None
+    if match is None:
+        turned = _TURNED.fullmatch(text)
+        return turned[1].strip() if turned else text
+    return text[match.end() :] if "=" not in text[match.end() :] else text

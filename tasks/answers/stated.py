@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from tasks.answers import languages
 from tasks.answers.symbols import plain, without_markup
 from tasks.ports import StatedAs
 
@@ -42,7 +43,15 @@ class Statement:
 
 def tail_of(text: str) -> str:
     """The end of `text`, in plain characters: what the final answer is looked for in."""
-    return without_markup(plain(text[-TAIL_CHARACTERS:]))
+    tail = without_markup(plain(text[-TAIL_CHARACTERS:]))
+    return _MATRIX.sub(_on_one_line, tail) if "\\end{" in tail else tail
+
+
+_MATRIX = re.compile(r"\\begin\{(\w{0,2}matrix|array)\}[^\0]{0,900}?\\end\{\1\}")
+
+
+def _on_one_line(match: re.Match[str]) -> str:
+    return match.group().replace("\n", " ")
 
 
 def find_statements(tail: str) -> list[Statement]:
@@ -165,36 +174,50 @@ _PHRASE = re.compile(
     r"(?:\banswers?\b[^.?!\n:=$\\]{0,70}?(?:\b(?:is|are|was|be)\b|:|=)"
     r"|\b(?:correct|right|best)\s(?:option|choice)\s{1,2}(?:is\b|:)"
     r"|^[ \t]{0,8}(?P<short>A|Ans|ANS)\.?[ \t]?:)"
-    r"[:\s]{0,4}",
+    r"[:\s]{0,4}(?:-\s)?",
     re.IGNORECASE | re.MULTILINE,
 )
+_CORRECTION = re.compile(r"not\s[^.\n]{1,60}?,?\sbut\s(?:rather\s|instead\s)?(.+)", re.IGNORECASE)
 _HYPOTHESIS = re.compile(
     r"\b(?:if|whether|unless|suppose|assuming)\s(?:that\s)?(?:the|my|this)?\s?$", re.I
 )
 _LABEL = re.compile(r"[\s#*_>-]{0,6}(?:(?:the|final|my|correct)\s){0,2}answer\s?:\s{0,4}", re.I)
-_SENTENCE_END = re.compile(r"(?<![.\s])[.!?](?=[\"')\]]?(?:\s|\Z|[A-Z]))")
+_SENTENCE_END = re.compile(
+    r"(?<![.\s])(?<!\bsq)(?<!\bcu)(?<!\bSt)(?<!\bMr)(?<!\bDr)(?:\.(?![Mm]\.)|\?|!(?!\s{0,2}[-=+*/\\<>^$]))(?=[\"')\]]?(?:\s|\Z|[A-Z]))"
+)
 
 
 def _phrases(tail: str) -> list[Statement]:
     found = []
-    for match in list(_PHRASE.finditer(tail))[-MAX_MARKS:]:
-        statement = _phrase(tail, match)
-        if statement is not None:
-            found.append(statement)
+    patterns = [_PHRASE, *languages.phrases_of(tail)]
+    for pattern in patterns:
+        for match in list(pattern.finditer(tail))[-MAX_MARKS:]:
+            statement = _phrase(tail, match)
+            if statement is not None:
+                found.append(statement)
     return found
 
 
+_TAG_SIGNS = ("<", "/")  # of <answer>, which is no word of a sentence
+
+
 def _phrase(tail: str, match: re.Match[str]) -> Statement | None:
-    if _HYPOTHESIS.search(tail[max(0, match.start() - 30) : match.start()]):
+    before = tail[max(0, match.start() - 30) : match.start()]
+    if before[-1:] in _TAG_SIGNS or _HYPOTHESIS.search(before):
         return None
     line = _line_after(tail, match.end())
-    value = _display(line) or _sentence(line)
+    correction = _CORRECTION.match(line)
+    line = correction[1] if correction else line
+    label = _line_before(tail, match)
+    is_marked = bool(match.groupdict().get("short")) or any(
+        pattern.fullmatch(label) is not None for pattern in (_LABEL, languages.LABEL)
+    )
+    value = _display(line) or _factorial(line, is_marked) or _sentence(line)
     after = tail[match.end() + len(value) :][:1]
     if after == "?" or re.match(r"not\b", value) or "\\boxed" in line[: len(value) + 8]:
         return None
-    marked = match["short"] is not None or _LABEL.fullmatch(_line_before(tail, match)) is not None
     is_open = match.end() + len(value) >= len(tail)
-    stated_as: StatedAs = "label" if marked else "phrase"
+    stated_as: StatedAs = "label" if is_marked else "phrase"
     return Statement(value.strip(), _unstopped(line), match.start(), stated_as, is_open)
 
 
@@ -221,6 +244,16 @@ def _display(line: str) -> str | None:
 def _sentence(line: str) -> str:
     match = _SENTENCE_END.search(line)
     return line[: match.start()] if match else line
+
+
+_FACTORIAL = re.compile(r"[-+*/()0-9\s]{1,40}!{1,2}\s*")
+
+
+def _factorial(line: str, is_marked: bool) -> str | None:
+    """`5!` behind a label, `1/5!`; behind a phrase it may be joy ("The answer is 5!")."""
+    if not _FACTORIAL.fullmatch(line):
+        return None
+    return line.strip() if is_marked or re.search(r"[0-9)]\s?[-+*/]", line) else None
 
 
 def _unstopped(line: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tasks.answers.equality import Leaf
 from tasks.answers.kinds import ANSWER_TYPES, AnswerType
@@ -28,6 +29,7 @@ from tasks.answers.symbols import plain
 from tasks.ports import Grade, StatedAs, Verdict
 
 _MAX_WORKED_SOLUTION = 200_000
+_MAX_REMEMBERED = 4_000
 _PREAMBLE = 24  # characters: "So the final answer is"; further in, a phrase is part of the answer
 
 
@@ -45,12 +47,15 @@ class Comparison:
         """The grade of what was read."""
         return Grade(verdict=verdict, extracted_answer=self.stated, stated_as=self.stated_as)
 
+    def _readings(self, kind: AnswerType) -> set[str]:
+        return {self.stated, self.whole_line} if kind.tries_line(self.stated) else {self.stated}
+
     def settle(self, symbolic: Leaf) -> Grade | None:
         """The grade; None where only a symbolic leaf could tell and `symbolic` told nothing."""
-        compare = ANSWER_TYPES[self.answer_type].compare
+        kind = ANSWER_TYPES[self.answer_type]
         try:
             verdicts = [
-                compare(self.gold, stated, symbolic) for stated in {self.stated, self.whole_line}
+                kind.compare(self.gold, stated, symbolic) for stated in self._readings(kind)
             ]
         except (UnreadableGoldError, RecursionError):
             return self.grade("unverifiable")
@@ -90,7 +95,10 @@ def read_answer(text: str, *, answer: str, answer_type: str, truncated: bool) ->
     gold = gold_answer(answer)
     if not gold or len(gold) > MAX_ANSWER_CHARACTERS:
         return Grade(verdict="unverifiable")
-    found = _last_answer(text, kind, truncated=truncated)
+    final = after_thought(text)
+    if final is None:
+        return Grade(verdict="truncated")  # cut off while thinking: nothing is final yet
+    found = _answer_of(tail_of(final), kind, truncated=truncated)
     if found is None:
         return Grade(verdict="truncated" if truncated else "no_answer")
     return Comparison(
@@ -104,6 +112,15 @@ def read_answer(text: str, *, answer: str, answer_type: str, truncated: bool) ->
 
 def gold_answer(text: str) -> str:
     """The answer of a gold text: after `####`, in a box, after "A:" or a phrase; else all."""
+    return _short_gold_answer(text) if len(text) <= _MAX_REMEMBERED else _gold_answer(text)
+
+
+@lru_cache(maxsize=1024)  # the candidates of a problem share it
+def _short_gold_answer(text: str) -> str:
+    return _gold_answer(text)
+
+
+def _gold_answer(text: str) -> str:
     bounded = plain(text[-_MAX_WORKED_SOLUTION:]).strip()
     statements = find_statements(tail_of(bounded))
     if statements and (
@@ -113,8 +130,10 @@ def gold_answer(text: str) -> str:
     return bounded
 
 
-_THOUGHT_END = re.compile(r"</think>|<\|end_of_thought\|>")
-_THOUGHT_BEGIN = re.compile(r"<think>|<\|begin_of_thought\|>")
+_THOUGHT = re.compile(
+    r"<(?P<end>/)?\s?(?:think|thinking|thought|reasoning)\s?>|<\|(?:begin|(?P<close>end))_of_thought\|>",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -126,17 +145,16 @@ class _Reading:
     stated_as: StatedAs
 
 
-def _last_answer(text: str, kind: AnswerType, *, truncated: bool) -> _Reading | None:
-    """The last answer stated after the thought, else in it; a closing line only of whole texts."""
-    ends = list(_THOUGHT_END.finditer(text))
-    if truncated and not ends and _THOUGHT_BEGIN.search(text):
-        return None  # cut off while thinking: nothing is final yet
-    final = text[ends[-1].end() :] if ends else text
-    found = _answer_of(tail_of(final), kind, truncated=truncated)
-    if found is not None or not ends:
-        return found
-    thought = tail_of(text[: ends[-1].start()])
-    return _stated(thought, kind, truncated=False) if truncated else _answer_of(thought, kind)
+def after_thought(text: str) -> str | None:
+    """What stands behind the last thought; None where a thought was opened and never closed.
+
+    Case, and the tags of other models (<thinking>, <|begin_of_thought|>), do not matter.
+    """
+    tags = list(_THOUGHT.finditer(text))
+    if not tags:
+        return text
+    last = tags[-1]
+    return text[last.end() :] if last["end"] or last["close"] else None
 
 
 def _answer_of(tail: str, kind: AnswerType, *, truncated: bool = False) -> _Reading | None:

@@ -52,14 +52,28 @@ def _polarities(text: str) -> list[str]:
 
 
 _SEPARATED = re.compile(r"\(?[A-Ja-j]\)?(?:\s?(?:,|&|;|/|\band\b|\bor\b)\s?\(?[A-Ja-j]\)?){0,9}")
+_JOINED = re.compile(r"[A-J]{2,6}")  # several options of one answer: BD
 _OPTION = re.compile(
-    r"(?:(?:option|choice|answer|letter)\s{1,3}){0,2}"
-    r"(?:\(([A-J])\)|\[([A-J])\]|([A-J])[).:]|([A-J])(?![\w']))",
+    r"(?:(?:option|choice|answer|letter|opción|opção|réponse|lettre|letra|lösung|вариант|la|le|el|die|der)"
+    r"\s{1,3}|选项|選択肢\s?){0,2}"
+    r"(?:\(([A-J])\)|\[([A-J])\]|([A-J])[).:]|([A-J])(?![A-Za-z0-9_']))",
     re.IGNORECASE,
 )
 _CLOSING_OPTION = re.compile(
     r"(?:\b(?:option|choice|answer)\s{1,3}(?:is\s)?\(?|\()([A-J])\)?(?![\w'])|\b([A-J])\)",
     re.IGNORECASE,
+)
+_BEGINS_PHRASE = re.compile(
+    r"\s(?!(?:because|since|by|as|and|or|is|was|for|due|given|which|not|but|if|from|through|with)\b)\w"
+)
+_VERDICT = re.compile(
+    r"\b([A-J])\)?\s(?:is|must\sbe|seems|would\sbe)\s(?:clearly\s|indeed\s)?(?:the\s)?"
+    r"(?:right|correct|best|only|answer)|\b(?:choose|pick|select|go\swith|must\sbe|选择?)\s?\(?([A-J])(?![\w'])"
+)
+_OPENING = re.compile(
+    r"\s*(?:(?:so|thus|hence|therefore|then|answer|option|final|it is|因此|所以|故)[\s,:]{1,3})"
+    r"{1,3}",
+    re.I,
 )
 _INDENT = re.compile(r"[\s\"'$]{1,10}")
 
@@ -70,13 +84,15 @@ def read_letters(text: str) -> str | None:
     if _SEPARATED.fullmatch(bare):
         letters = re.findall(r"\b[A-J]\b", bare.upper())
         return ",".join(sorted(set(letters)))
+    if _JOINED.fullmatch(bare) and list(bare) == sorted(set(bare)):
+        return ",".join(bare)
     match = _OPTION.match(_INDENT.sub("", bare, count=1) if bare[:1] in " \"'$" else bare)
     if match is None:
         return None
     letter = next(group for group in match.groups() if group)
     # Without a bracket, only a capital is a letter, and "A dog", "I think" are not options.
     if match[4] and (
-        not letter.isupper() or (letter in "AI" and re.match(r"\s\w", bare[match.end() :]))
+        not letter.isupper() or (letter in "AI" and _BEGINS_PHRASE.match(bare[match.end() :]))
     ):
         return None
     return letter.upper()
@@ -84,9 +100,13 @@ def read_letters(text: str) -> str | None:
 
 def read_closing_letter(line: str) -> str | None:
     """The last option a closing line names: `so option (C) fits`, or a line that is a letter."""
-    letters = read_letters(line) if len(line) < 20 else None
+    bare = _OPENING.sub("", line, count=1)
+    letters = read_letters(bare) if len(bare) < 20 else None
     if letters is not None:
         return letters
+    verdicts = list(_VERDICT.finditer(line))
+    if verdicts:
+        return verdicts[-1][1] or verdicts[-1][2]
     found = [match[1] or match[2] for match in _CLOSING_OPTION.finditer(line)]
     return found[-1].upper() if found else None
 

@@ -45,7 +45,6 @@ def extracted(text: str, kind: str = "math") -> str | None:
         ("Therefore, the polygon has 15 sides.\n\nI think that's correct.", "15"),
         ("#### Step 2: halve it\nSo \\boxed{6}.\n", "6"),
         ("<think>The answer is 1.</think>The answer is 2.", "2"),
-        ("<think>The answer is 1.</think>", "1"),
         ("\\boxed{5}<|im_end|>", "5"),
         ("\\boxed{} and \\boxed{3}", "3"),
         ("first <ANSWER> 1,000 </ANSWER>", "1,000"),
@@ -53,12 +52,11 @@ def extracted(text: str, kind: str = "math") -> str | None:
         ("\\boxed{10{,}000}", "10{,}000"),
         ("The answer is 12,345.67.", "12,345.67"),
         ("The answer is the height must fall by 36% when the width is 25% larger.", "36%"),
-        ("The answer is he can start no later than 2 pm to be ready at 5 pm.", "2"),
+        ("The answer is he can start no later than 2 pm to be ready at 5 pm.", "2 pm"),
         ("The answer is the width needs to be 12.", "12"),
         ("The answer is she can choose 4 of 8 members in 70 ways.", "70"),
         ("I am confident. 326.5 is the correct sum of 313.9 and 12.6.", "326.5"),
         ("The result is:\n\\[\n\\sin x = \\frac{1}{8}\n\\]\n", "\\sin x = \\frac{1}{8}"),
-        ("<|begin_of_thought|>So the value is 64.\n<|end_of_thought|>\nLet \\(a, b", "64"),
     ],
 )
 def test_last_stated_answer(text: str, expected: str) -> None:
@@ -87,9 +85,9 @@ def test_a_closing_equation_is_read_whole() -> None:
 @pytest.mark.parametrize(
     ("stated", "gold"),
     [
-        ("9^{9^{9}}", "x+y"), ("9**9**9**9", "x+y"), ("99999999!", "x+y"), ("x^{99999}", "x+y"),
-        ("(a+b+c)^{99}", "x+y"), ("{" * 9 + "x" + "}" * 9, "x+y"), ("\\sum_{k=1}^{n} k^k", "x+y"),
-        ("x+y", "9^{9^{9}}"), ("\\sqrt{2}+" * 40 + "x", "x+y"),
+        ("9^{9^{9}}", "x+y"), ("9**9**9**9", "x+y"), ("99999999!", "x+y"),
+        ("{" * 14 + "x" + "}" * 14, "x+y"), ("\\sum_{k=1}^{n} k^k", "x+y"), ("x+y", "9^{9^{9}}"),
+        ("\\sqrt{2}+" * 60 + "x", "x+y"), ("e^{e^{e^{e}}}", "x+y"),
     ],
 )  # fmt: skip
 def test_what_algebra_cannot_reach_is_unverifiable(stated: str, gold: str) -> None:

@@ -26,6 +26,8 @@ SIGNALS = {
     "infra.hosting.replicas.ReplicaLostError": "the pool sends the request to another engine",
     "infra.storage.s3.bucket.ReplacedError": "the store loses a race, and says CorpusError",
     "tasks.answers.symbolic.UnreadableGoldError": "the verdict becomes unverifiable",
+    "tasks.answers.expressions.UnreadableError": "another rule, or math-verify, compares",
+    "tasks.answers.evaluation.UndefinedError": "another rule, or math-verify, compares",
     "tasks.prompts.sandbox.PromptLimitError": "the prompt is refused, or its record rejected",
     "tasks.intake.rows.RowError": "ingest makes a rejection of it",
     "tasks.intake.readers._LineTooLongError": "the reader makes a bad row of it",

@@ -1,0 +1,102 @@
+"""Numbers inside a sentence, with what belongs to them.
+
+Invariant: a number is part of no name and of no other number; `text` is bounded by its caller.
+Samples: of "it costs 5 or 6 dollars" the first number is `5 or 6`, of "at 7 pm we" `7 pm`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from tasks.answers.quantities import (
+    CJK,
+    COMPOUND,
+    GROUPED,
+    POINTED,
+    read_compound,
+    read_quantity,
+)
+from tasks.answers.units import read_unit
+
+# Within prose: a number, a simple fraction, a percentage; no part of a name or of another number.
+_PROSE_DECIMAL = (
+    rf"(?:{POINTED}|(?:{GROUPED}(?!\s?[0-9])|[0-9]{{1,200}})(?:\.[0-9]{{0,200}})?|\.[0-9]{{1,200}})"
+)
+
+
+IN_PROSE = re.compile(
+    rf"(?<![A-Za-z0-9_.\u00c0-\u024f\u0400-\u04ff])(?:(?<=[\s($=€£{CJK}])-|(?<![^\s])-)?\$?{_PROSE_DECIMAL}"
+    r"(?:\s?/\s?[0-9]{1,20}|\s[0-9]{1,20}/[0-9]{1,20})?"
+    r"(?:\.{3}|\s?\\?%|\s(?:per\s?cent|dozen|hundred|thousand|million|billion|trillion)\b|\s?[万萬亿億]"
+    r"|(?:\s?:\s?[0-9]{2})?\s?[ap]\.?m\b\.?)?",
+)
+
+
+def numbers_in(text: str) -> list[str]:
+    """Every number of a sentence, as written, in order; `text` is bounded by its caller."""
+    return [_untailed(match.group()) for match in IN_PROSE.finditer(text)]
+
+
+def _untailed(number: str) -> str:
+    return number if number.endswith("...") else number.rstrip(" ,.")
+
+
+# What makes more of a number than it is: 5^2, 5x, 5!, 5:3, 5\sqrt2; a unit behind it does not.
+_TIGHT = re.compile(r"[^\s,;.?)\]]*(?:[.,](?=[^\s.,])[^\s,;.?)\]]*)*")
+
+
+_BOUND = re.compile(
+    r"(?:at\s(?:least|most)|(?:more|less|fewer|greater|larger|smaller)\sthan|no\s(?:more|less|fewer)\sthan"
+    r"|up\sto|over|under|above|below)\s\$?\Z",
+    re.IGNORECASE,
+)
+
+
+_OR = re.compile(
+    r"(?:\s[^\W\d_]{1,12})?\s(?:or|to)\s(?:[-+$]{0,2}[0-9][^\s;?]{0,40}|more\b|less\b|fewer\b)"
+)
+
+
+_MONTH = re.compile(r"\s?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}\b")
+
+
+_SMALLER_UNIT = re.compile(rf"\s?[a-zA-Z{CJK}]{{1,10}}\.?,?\s?(?:and\s)?(?=[0-9])")
+
+
+def first_number(text: str) -> str | None:
+    """The first number of a sentence and what belongs to it: `5 or 6`, `5x`, `at least 5`."""
+    match = IN_PROSE.search(text)
+    if match is None:
+        return None
+    number = _untailed(match.group())
+    end = match.start() + len(number)
+    tight = _TIGHT.match(text, end)
+    if tight is not None and tight.group() and not re.match(rf"[*$\"'{CJK}-]", tight.group()):
+        longer = number + tight.group().rstrip("*$\"'.!:")
+        if read_quantity(longer) is None:
+            return longer
+    for pattern in (_OR, _MONTH):
+        if more := pattern.match(text, end):
+            return number + more.group().rstrip(".,")
+    bound = _BOUND.search(text[: match.start()][-24:])
+    return _compounded(text, match.start(), end) or (
+        bound.group().strip() + " " + number if bound else number
+    )
+
+
+def _compounded(text: str, start: int, end: int) -> str | None:
+    """`5 hours 30 minutes` from `start`; None where the number stands alone."""
+    if _SMALLER_UNIT.match(text, end) is None:
+        return None
+    at = start
+    while match := COMPOUND.match(text, at):
+        if read_unit(match[2]) is None:
+            break
+        at = match.end()
+    found = text[start:at].strip(" ,.")
+    found = re.sub(r"\sand\Z", "", found)
+    return (
+        found
+        if at > end and read_compound(found) is not None and len(found) > end - start
+        else None
+    )
