@@ -45,6 +45,8 @@ def one_line(error: BaseException) -> str:
 
 
 def fail(message: str, *, code: int = EXIT_FAILED) -> NoReturn:
-    """Say it on stderr and leave."""
-    print(f"litecot: {message}", file=sys.stderr)
+    """Say it on stderr and leave. Errors quote rows, and rows hold anything."""
+    from flows.progress.text import say
+
+    say(f"litecot: {message}", file=sys.stderr)
     raise typer.Exit(code)
