@@ -172,16 +172,22 @@ def sql(
     from flows.cli.display import check_format, print_batches, print_result
     from flows.cli.pasted import query_text
     from flows.cli.readers import open_corpus
-    from sql.untrusted import query_untrusted, stream_untrusted
+    from infra.settings import load_settings
+    from sql.untrusted import bounded_memory, query_untrusted, stream_untrusted
 
     with clear_errors():
         check_format(output)
         asked = query_text(query)
-    with clear_errors(corpus), open_corpus(corpus, run_id=run_id) as database:
+        gib = load_settings().sql_memory_gib
+    with (
+        clear_errors(corpus),
+        open_corpus(corpus, run_id=run_id) as database,
+        bounded_memory(gib),
+    ):
         if output == "table":
-            print_result(query_untrusted(database, asked), output)
+            print_result(query_untrusted(database, asked, memory_gib=gib), output)
         else:
-            found = stream_untrusted(database, asked)
+            found = stream_untrusted(database, asked, memory_gib=gib)
             print_batches(found.columns, found.batches, output)
 
 

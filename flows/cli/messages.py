@@ -18,7 +18,9 @@ from tasks.errors import LitecotError
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 # A query's text is at fault, not what it read.
-ABOUT_THE_TEXT = {"ParserException", "BinderException", "CatalogException"}
+ABOUT_THE_TEXT = {
+    "ParserException", "BinderException", "CatalogException", "OutOfMemoryException", "MemoryError",
+}  # fmt: skip
 
 
 def exit_code(error: BaseException) -> int | None:
