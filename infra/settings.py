@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     sql_memory_gib: float = Field(
         default=4, gt=0, description="memory of one `litecot sql`; ten times as much on disk"
     )
+    keep_env: str = Field(
+        default="", description="more variables for engines and ranks, by name (infra.environment)"
+    )
     answer_timeout_s: float = Field(default=5.0, gt=0, description="limit of one verification")
 
     @property
