@@ -29,6 +29,8 @@ def publish_run(
             f"with --licence {shlex.quote(f'{source}=...')}",
             file=sys.stderr,
         )
+    if not snapshot.is_loaded_by_name:
+        say("datasets takes the name of this folder for a pattern, so by its name it is not loaded")
     say(f"load it with {snapshot.loading_line}")
     if push is not None:
         say(f"uploaded to {push_snapshot(snapshot.folder, push)}")

@@ -25,4 +25,9 @@ def loading_line(folder: Path) -> str:
         return f"datasets.DatasetDict(train=datasets.Dataset({table}))"
     if _MEANT_OTHERWISE & {*whole} or str(folder).startswith("~"):
         return f"datasets.load_dataset('parquet', data_files={f'{glob.escape(whole)}/{PATTERN}'!r})"
+    return plain_line(folder)
+
+
+def plain_line(folder: Path) -> str:
+    """The one everybody knows."""
     return f"datasets.load_dataset({str(folder)!r})"

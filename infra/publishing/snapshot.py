@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from infra.publishing.card import card_text
 from infra.publishing.licences import UNKNOWN, licences_of
-from infra.publishing.loading import loading_line
+from infra.publishing.loading import loading_line, plain_line
 from infra.publishing.public_names import PublicNames, public_settings
 from infra.storage import Corpus
 from sql.database import Database, statement
@@ -56,6 +56,11 @@ class Snapshot:
     def loading_line(self) -> str:
         """Python that loads it, after `import datasets`."""
         return loading_line(self.folder)
+
+    @property
+    def is_loaded_by_name(self) -> bool:
+        """Whether the folder's name alone will do."""
+        return self.loading_line == plain_line(self.folder)
 
 
 def write_snapshot(database: Database, folder: Path, *, licences: Mapping[str, str]) -> Snapshot:
