@@ -20,7 +20,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from flows.progress.text import plain
+from flows.progress.text import shown
 from flows.recipes.extensions import own_prompts, plugins_in_use
 from tasks.compress_methods import STOP_REASONS
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sql.database import Database
 
 Records = list[dict[str, Any]]
+TRAINED = {"base": "before training", "trained": "after training"}
 
 
 class Report(BaseModel):
@@ -208,13 +209,13 @@ def _plain_table(title: str, *columns: str) -> Table:
 
 def _summary_table(report: Report) -> Table:
     table = Table(
-        title=Text(f"recipe {report.recipe}"),
+        title=shown(f"recipe {report.recipe}"),
         title_justify="left",
         title_style="bold",
         show_header=False,
     )
     for line in summary_lines(report):
-        table.add_row(line.name, line.value, line.note)
+        table.add_row(*map(shown, (line.name, line.value, line.note)))
     return table
 
 
@@ -225,7 +226,7 @@ def _evaluation_table(report: Report) -> Table:
     )  # fmt: skip
     for row in report.evaluation:
         table.add_row(
-            {"base": "before training", "trained": "after training"}.get(row["role"], row["role"]),
+            shown(TRAINED.get(row["role"], row["role"])),
             "with <compress>" if row["compress"] else "plain",
             str(row["num_problems"]),
             f"{row['accuracy']:.1%}",
@@ -238,7 +239,7 @@ def _evaluation_table(report: Report) -> Table:
 def _stage_table(report: Report) -> Table:
     table = _plain_table("this time", "stage", "new rows", "wall seconds")
     for stage, seconds in report.stage_seconds.items():
-        table.add_row(stage, str(report.stage_rows.get(stage, 0)), f"{seconds:.1f}")
+        table.add_row(shown(stage), str(report.stage_rows.get(stage, 0)), f"{seconds:.1f}")
     table.add_row("model requests, scoring aside", str(report.num_requests), "")
     table.add_row("  of these, again after lost replies", str(report.num_repeated), "")
     table.add_row("all", "", f"{report.total_seconds:.1f}")
@@ -249,11 +250,11 @@ def _rejections(report: Report) -> Text:
     """What was refused, why, and how to see all of it; the details are others' words."""
     lines = [
         f"{row['num_records']} rejected: {row['reason']} ({row['stage']})"
-        + (f", e.g. {plain(row['sample_detail'])}" if row["sample_detail"] else "")
+        + (f", e.g. {row['sample_detail']}" if row["sample_detail"] else "")
         for row in report.rejections
     ]
     query = f"{command_name()} sql 'from stg_rejections'{_corpus_option(report)}"
-    return Text("\n".join([*lines, f"  {query}"]))
+    return shown("\n".join([*lines, f"  {query}"]))
 
 
 def _corpus_option(report: Report) -> str:
@@ -268,7 +269,7 @@ def command_name() -> str:
     return os.path.relpath(called) if called.name == "litecot" else "litecot"
 
 
-def _footer(report: Report) -> str:
+def _footer(report: Report) -> Text:
     corpus = _corpus_option(report)
     question = "selection_by_filter" if report.selection else "funnel"
     question = "compression_by_round" if report.rounds else question
@@ -279,12 +280,12 @@ def _footer(report: Report) -> str:
         f"{program} status{corpus}",
     ]
     lines = "\n".join(f"  {command}" for command in commands)
-    return f"the corpus is in {report.corpus}; try next:\n{lines}"
+    return shown(f"the corpus is in {report.corpus}; try next:\n{lines}")
 
 
 def print_report(report: Report, console: Console) -> None:
     """To a terminal, or a pipe, without markup in what models or files wrote."""
-    console.print(render(report), markup=False, highlight=False)
+    console.print(render(report))
 
 
 def markdown(report: Report) -> str:

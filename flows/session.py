@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
+from flows.progress.logs import escape_log_records
 from flows.progress.terminal import StageCount, Terminal, silent_terminal
 from flows.recipes.loading import load_recipe
 from flows.recipes.plan import run_plan
@@ -131,6 +132,7 @@ def open_session(order: Order) -> Iterator[Session]:
     if order in _open:
         yield _open[order]
         return
+    escape_log_records()
     recipe = resolve_recipe(order)
     terminal = _terminals[-1] if _terminals else silent_terminal()
     plan, keys = run_plan(recipe), load_secrets(recipe)

@@ -43,6 +43,12 @@ class Settings(BaseSettings):
         description="idle time that engines outlive their run by, in a Ray cluster that stands",
     )
     grader_processes: int = Field(default=1, ge=1, description="processes that verify answers")
+    sql_memory_gib: float = Field(
+        default=4, gt=0, description="memory of one `litecot sql`; ten times as much on disk"
+    )
+    keep_env: str = Field(
+        default="", description="more variables for engines and ranks, by name (infra.environment)"
+    )
     answer_timeout_s: float = Field(default=5.0, gt=0, description="limit of one verification")
 
     @property

@@ -1,6 +1,7 @@
 """A corpus seen through DuckDB: in memory, views only, one run selected.
 
-Invariant: nothing is read when connecting but the parts' footers, and nothing is ever written;
+Invariant: nothing is read when connecting but the parts' footers, and nothing is ever written but
+what a query puts aside in a folder of its own (mkdtemp: nobody else's), gone when it is closed;
 `set_run` alone decides which rows the staging views, and so all marts and checks, show.
 
     database = connect(corpus.parts())
@@ -10,9 +11,10 @@ Invariant: nothing is read when connecting but the parts' footers, and nothing i
 from __future__ import annotations
 
 import json
-import os
 import re
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,7 +37,6 @@ _SETTINGS = {
     "autoinstall_known_extensions": "false",  # no network, whatever is asked
     "autoload_known_extensions": "false",
     "allow_community_extensions": "false",
-    "temp_directory": os.path.join(tempfile.gettempdir(), f"litecot-sql-{os.getpid()}"),
 }
 _READ = re.compile(r"\b(?:from|join) (\w+)")  # relations that a statement names
 _MACRO = "create macro fingerprint_of(stage) as getvariable('fingerprints')[stage]"
@@ -65,9 +66,15 @@ class Database:
     """Made by `connect`. Queries are cursors of their own, so streams may overlap."""
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, files: Sequence[str], *, through: Any = None
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        files: Sequence[str],
+        *,
+        through: Any = None,
+        folder: str | None = None,
     ) -> None:
         self._connection = connection
+        self._clean = weakref.finalize(self, shutil.rmtree, folder or "", ignore_errors=True)
         self._variables: dict[str, Any] = {}
         self._through = through
         self.files = tuple(files)
@@ -172,6 +179,7 @@ class Database:
 
     def close(self) -> None:
         self._connection.close()
+        self._clean()
 
     def __enter__(self) -> Database:
         return self
@@ -196,11 +204,12 @@ def connect(
     """
     limits = {"memory_limit": memory_limit, "threads": threads}
     settings: dict[str, Any] = {**_SETTINGS, **{k: v for k, v in limits.items() if v is not None}}
+    folder = settings["temp_directory"] = tempfile.mkdtemp(prefix="litecot-sql-")
     connection = duckdb.connect(":memory:", config=settings)
     if through is not None:
         connection.register_filesystem(through)
     files = [file for some in parts.values() for file in some]
-    database = Database(connection, files, through=through)
+    database = Database(connection, files, through=through, folder=folder)
     with database.file_faults():
         _create_all_views(database.cursor(), parts)
     database.select_run(run_id)

@@ -1,7 +1,8 @@
 """Queries a person types: one read-only statement, nothing reachable but the corpus.
 
-Invariant: DuckDB itself is locked first (no file but the live parts, no setting can change, a
-read-only transaction); the check of the statement exists so that a refusal is said clearly.
+Invariant: DuckDB itself is locked first (no file but the live parts and its own private folder, a
+limit of memory and disk, no setting can change, a read-only transaction); the check of the
+statement exists so that a refusal is said clearly.
 
     query_untrusted(database, "copy problems to 'x.csv'")  ->  QueryRefusedError:
     "COPY is not allowed: one SELECT, EXPLAIN, DESCRIBE or SHOW that only reads the corpus"
@@ -9,9 +10,13 @@ read-only transaction); the check of the statement exists so that a refusal is s
 
 from __future__ import annotations
 
+import os
 import re
+import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -27,6 +32,11 @@ from sql.database import (
     relations,
 )
 from tasks.errors import UsageError
+
+MEMORY_GIB = 4.0
+DISK_FACTOR = 10  # on disk, in the private folder, so many times its memory
+GIB = 2**30
+THREAD_BYTES = 128 * 2**20  # of address space that a thread's allocator reserves
 
 _ALLOWED = "one SELECT, EXPLAIN, DESCRIBE or SHOW that only reads the corpus"
 _EXPLAIN = re.compile(
@@ -51,32 +61,85 @@ class RowStream:
     batches: Iterator[list[tuple[Any, ...]]]
 
 
-def query_untrusted(database: Database, text: str) -> Result:
+def query_untrusted(database: Database, text: str, *, memory_gib: float = MEMORY_GIB) -> Result:
     """All rows of a person's query. Raises QueryRefusedError or QueryFailedError, one line each."""
-    cursor = _executed(database, text)
-    with explained(), database.file_faults():
+    cursor = _executed(database, text, memory_gib)
+    with explained(memory_gib), database.file_faults():
         return fetch_all(cursor)
 
 
-def stream_untrusted(database: Database, text: str, *, batch_rows: int = BATCH_ROWS) -> RowStream:
+def stream_untrusted(
+    database: Database,
+    text: str,
+    *,
+    batch_rows: int = BATCH_ROWS,
+    memory_gib: float = MEMORY_GIB,
+) -> RowStream:
     """The same for results of any size: `batch_rows` rows in memory at a time."""
-    cursor = _executed(database, text)
+    cursor = _executed(database, text, memory_gib)
     described = cursor.description or []
     return RowStream(
         columns=tuple(str(column[0]) for column in described),
         types=tuple(str(column[1]) for column in described),
-        batches=_batches(database, cursor, size=batch_rows),
+        batches=_batches(database, cursor, batch_rows, memory_gib),
     )
 
 
-def lock_down(database: Database) -> None:
-    """From here on `database` reads its parts and nothing else; this cannot be taken back."""
+def lock_down(database: Database, *, memory_gib: float = MEMORY_GIB) -> None:
+    """From here on `database` reads its parts and nothing else, in so much memory; this cannot be
+    taken back."""
     cursor = database.cursor()
     if cursor.execute("select current_setting('lock_configuration')").fetchall() == [(True,)]:
         return
     cursor.execute("set allowed_paths = ?", [list(database.files)])
+    cursor.execute("set memory_limit = ?", [_size(memory_gib)])
+    cursor.execute("set max_temp_directory_size = ?", [_size(DISK_FACTOR * memory_gib)])
     cursor.execute("set enable_external_access = false")
     cursor.execute("set lock_configuration = true")
+
+
+def _size(gib: float) -> str:
+    return f"{gib * 1024:.0f}MiB"
+
+
+@contextmanager
+def bounded_memory(memory_gib: float) -> Iterator[None]:
+    """What DuckDB does not count (one long text) and what becomes of rows here is bounded as well:
+    by this process' address space, twice the limit and room for threads beyond what it has.
+
+    Raises QueryFailedError where that is exceeded.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    room = int(2 * memory_gib * GIB) + GIB + THREAD_BYTES * (os.cpu_count() or 1)
+    limit = _address_space_bytes() + room
+    taken = [other for other in (soft, hard) if other != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min([limit, *taken]), hard))
+    try:
+        yield
+    except MemoryError as error:
+        raise QueryFailedError(_too_much(memory_gib)) from error
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def _address_space_bytes() -> int:
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError, IndexError):  # no Linux
+        return 0
+    return pages * resource.getpagesize()
+
+
+def _too_much(memory_gib: float, *, is_disk: bool = False) -> str:
+    what = f"of memory, and {_shown(DISK_FACTOR * memory_gib)} on disk" if is_disk else "of memory"
+    return (
+        f"the query needs more than {_shown(memory_gib)} {what}: ask for fewer rows or columns, or "
+        "raise LITECOT_SQL_MEMORY_GIB"
+    )
+
+
+def _shown(gib: float) -> str:
+    return f"{gib:g} GiB"
 
 
 def check_statement(text: str) -> None:
@@ -94,11 +157,11 @@ def check_statement(text: str) -> None:
         raise QueryRefusedError(f"{kind} is not allowed: {_ALLOWED}")
 
 
-def _executed(database: Database, text: str) -> duckdb.DuckDBPyConnection:
+def _executed(database: Database, text: str, memory_gib: float) -> duckdb.DuckDBPyConnection:
     check_statement(text)
-    lock_down(database)
+    lock_down(database, memory_gib=memory_gib)
     cursor = database.cursor()
-    with explained(), database.file_faults():
+    with explained(memory_gib), database.file_faults():
         # DuckDB takes "with x as (insert ...) select" for a SELECT; this transaction does not.
         cursor.execute("begin transaction read only")
         cursor.execute(text)
@@ -106,9 +169,9 @@ def _executed(database: Database, text: str) -> duckdb.DuckDBPyConnection:
 
 
 def _batches(
-    database: Database, cursor: duckdb.DuckDBPyConnection, *, size: int
+    database: Database, cursor: duckdb.DuckDBPyConnection, size: int, memory_gib: float
 ) -> Iterator[list[tuple[Any, ...]]]:
-    with explained(), database.file_faults():
+    with explained(memory_gib), database.file_faults():
         while batch := cursor.fetchmany(size):
             yield batch
 
@@ -116,9 +179,15 @@ def _batches(
 class explained:  # noqa: N801  a context manager, used like a function
     """DuckDB's errors as one line."""
 
+    def __init__(self, memory_gib: float = MEMORY_GIB) -> None:
+        self._memory_gib = memory_gib
+
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, duckdb.OutOfMemoryException | MemoryError):
+            is_disk = "offload" in str(error)
+            raise QueryFailedError(_too_much(self._memory_gib, is_disk=is_disk)) from error
         if isinstance(error, duckdb.Error):
             raise QueryFailedError(f"{one_line(error)}{_advice(str(error))}") from error
 

@@ -13,10 +13,10 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flows.progress.consoles import console
 from infra.engines import ENGINES, EngineConfig, ModelFilesError, check_model
 from infra.placement.machine import gpus
 from tasks.registry import BUILT_IN, PluginError
@@ -60,7 +60,7 @@ def print_findings(findings: list[Finding]) -> int:
         mark = "ok" if finding.is_well else ("MISSING" if finding.is_needed else "-")
         remedy = "" if finding.is_well else finding.remedy
         table.add_row(*(Text(cell) for cell in (mark, finding.name, finding.what, remedy)))
-    Console().print(table)
+    console().print(table)
     return int(any(f.is_needed and not f.is_well for f in findings))
 
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from flows.cli.interruption import run_interruptibly
+from flows.progress.consoles import console, page
 from flows.progress.terminal import Terminal
 from flows.recipes.missing import ready_placement
 from flows.recipes.plan import notes_on_prompts
@@ -40,8 +39,7 @@ def launch(order: Order) -> None:
     """Run the order's flow to its end and print its report."""
     settings = load_settings()
     recipe, placement = check(order, settings)
-    console = Console()
-    terminal = Terminal(console)
+    terminal = Terminal(console())
     settle_environment(settings)
     server = find_server(settings.home.resolve())
     terminal.say(f"recipe {recipe.name}, corpus {order.corpus}, {_server_line(server)}")
@@ -60,7 +58,6 @@ def launch(order: Order) -> None:
         return report
 
     report = run_interruptibly(run)
-    from flows.progress.text import page
     from flows.report import print_report
 
     print_report(report, page())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.messages import (
+    EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_USAGE,
     exit_code,
@@ -25,6 +27,7 @@ from flows.cli.messages import (
     is_query_fault,
     one_line,
 )
+from flows.cli.pasted import QueryCommand
 from tasks.errors import UsageError
 
 app = typer.Typer(
@@ -155,25 +158,36 @@ def run(
         launch(order)
 
 
-@app.command()
+@app.command(cls=QueryCommand)
 def sql(
-    query: Annotated[str, typer.Argument(help="One SELECT over the corpus' relations.")],
+    query: Annotated[
+        str | None,
+        typer.Argument(help="One SELECT over the corpus' relations; without one, or -, of stdin."),
+    ] = None,
     corpus: CorpusOption = DEFAULT_CORPUS,
     output: Annotated[str, typer.Option("--format", help="table | csv | json")] = "table",
     run_id: RunOption = None,
 ) -> None:
     """Ask a question of the corpus, read-only. Start with 'from funnel' or 'show tables'."""
     from flows.cli.display import check_format, print_batches, print_result
+    from flows.cli.pasted import query_text
     from flows.cli.readers import open_corpus
-    from sql.untrusted import query_untrusted, stream_untrusted
+    from infra.settings import load_settings
+    from sql.untrusted import bounded_memory, query_untrusted, stream_untrusted
 
     with clear_errors():
         check_format(output)
-    with clear_errors(corpus), open_corpus(corpus, run_id=run_id) as database:
+        asked = query_text(query)
+        gib = load_settings().sql_memory_gib
+    with (
+        clear_errors(corpus),
+        open_corpus(corpus, run_id=run_id) as database,
+        bounded_memory(gib),
+    ):
         if output == "table":
-            print_result(query_untrusted(database, query), output)
+            print_result(query_untrusted(database, asked, memory_gib=gib), output)
         else:
-            found = stream_untrusted(database, query)
+            found = stream_untrusted(database, asked, memory_gib=gib)
             print_batches(found.columns, found.batches, output)
 
 
@@ -333,8 +347,17 @@ def doctor() -> None:
 
 
 def main() -> None:
-    """Entry point."""
-    app()
+    """Entry point. A bug's traceback quotes rows too."""
+    from flows.progress.logs import escape_log_records
+
+    escape_log_records()
+    try:
+        app()
+    except Exception:
+        from flows.progress.text import say
+
+        say(traceback.format_exc(), file=sys.stderr)
+        sys.exit(EXIT_FAILED)
 
 
 if __name__ == "__main__":

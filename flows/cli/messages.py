@@ -18,7 +18,9 @@ from tasks.errors import LitecotError
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 # A query's text is at fault, not what it read.
-ABOUT_THE_TEXT = {"ParserException", "BinderException", "CatalogException"}
+ABOUT_THE_TEXT = {
+    "ParserException", "BinderException", "CatalogException", "OutOfMemoryException", "MemoryError",
+}  # fmt: skip
 
 
 def exit_code(error: BaseException) -> int | None:
@@ -45,6 +47,8 @@ def one_line(error: BaseException) -> str:
 
 
 def fail(message: str, *, code: int = EXIT_FAILED) -> NoReturn:
-    """Say it on stderr and leave."""
-    print(f"litecot: {message}", file=sys.stderr)
+    """Say it on stderr and leave. Errors quote rows, and rows hold anything."""
+    from flows.progress.text import say
+
+    say(f"litecot: {message}", file=sys.stderr)
     raise typer.Exit(code)

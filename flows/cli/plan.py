@@ -11,12 +11,12 @@ from dataclasses import replace
 from functools import cache
 
 from rich.table import Table
-from rich.text import Text
 
 from flows.costs.estimate import Estimate, estimate
 from flows.costs.observed import Known, know_corpus, know_inputs
 from flows.costs.table import print_estimate
-from flows.progress.text import page, plain
+from flows.progress.consoles import page
+from flows.progress.text import say, shown
 from flows.recipes.extensions import plugins_in_use
 from flows.recipes.missing import (
     draft_or_faults,
@@ -51,14 +51,14 @@ def show_plan(order: Order, *, on: str | None = None) -> None:
     plan = draft_or_faults(recipe, faults)
     if not is_readable:
         raise missing(faults)
-    page().print(_stage_table(recipe, plan), markup=False)
+    page().print(_stage_table(recipe, plan))
     for used in plugins_in_use(recipe):
-        print(plain(f"plug-in: {used}"))
+        say(f"plug-in: {used}")
     placement, misplaced = place_or_faults(recipe, plan, nodes, load_settings().placement)
     for line in placement.words if placement else ():
-        print(plain(line))
+        say(line)
     for note in notes_on_prompts(recipe):
-        print(plain(note))
+        say(note)
     print_estimate(make_estimate(recipe, plan, nodes, order.corpus), recipe.estimate)
     if faults := [*faults, *misplaced]:
         raise missing(faults)
@@ -89,7 +89,7 @@ def make_estimate(recipe: Recipe, plan: RunPlan, nodes: Sequence[Node], corpus: 
 
 def _stage_table(recipe: Recipe, plan: RunPlan) -> Table:
     run = f", run {plan.run_id}" if recipe.problems else ", no problems yet"
-    table = Table(title=Text(f"recipe {plain(recipe.name)}{run}"), title_justify="left")
+    table = Table(title=shown(f"recipe {recipe.name}{run}"), title_justify="left")
     for column in ("stage", "models", "fingerprint"):
         table.add_column(column)
     for name, fingerprint in plan.fingerprints.items():
@@ -97,6 +97,6 @@ def _stage_table(recipe: Recipe, plan: RunPlan) -> Table:
         models = {role: config.model for role, config in stage.models.items()} if stage else {}
         if name == TRAIN:
             models = {"student": recipe.models.student.model}
-        asked = plain(", ".join(f"{role} {model}" for role, model in models.items()))
-        table.add_row(name, Text(asked), fingerprint)
+        asked = ", ".join(f"{role} {model}" for role, model in models.items())
+        table.add_row(shown(name), shown(asked), fingerprint)
     return table

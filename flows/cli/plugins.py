@@ -6,9 +6,9 @@ Invariant: looks, runs nothing of a plug-in but its import.
 from __future__ import annotations
 
 from rich.table import Table
-from rich.text import Text
 
-from flows.progress.text import page, plain
+from flows.progress.consoles import page
+from flows.progress.text import shown
 from flows.recipes.extensions import all_extensions
 from flows.recipes.loading import load_recipe
 
@@ -19,5 +19,5 @@ def print_plugins(recipe: str | None) -> None:
         load_recipe(recipe)
     table = Table("kind", "name", "from", header_style="bold")
     for row in all_extensions():
-        table.add_row(*(Text(plain(cell)) for cell in row))
+        table.add_row(*map(shown, row))
     page().print(table)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import typer
 from rich.table import Table
 
-from flows.progress.text import page
+from flows.progress.consoles import page
 from flows.recipes.loading import shipped_recipes
 from tasks.catalog import STAGES
 from tasks.errors import UsageError, near_names
@@ -30,7 +30,7 @@ def print_prompts() -> None:
             first = load_prompt(step, variant).text.strip().partition("\n")[0]
             about = ("", "") if number else (step, named_by)
             table.add_row(about[0], variant, shortened(first), about[1])
-    page().print(table, markup=False)
+    page().print(table)
 
 
 def shortened(text: str, *, width: int = 60) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flows.cli.readers import open_corpus
-from flows.progress.text import plain
+from flows.progress.text import say
 from infra.publishing.hub import check_push, push_snapshot
 from infra.publishing.snapshot import write_snapshot
 from tasks.errors import UsageError
@@ -22,18 +22,18 @@ def publish_run(
         check_push(push)
     with open_corpus(corpus, run_id=run_id) as database:
         snapshot = write_snapshot(database, folder, licences=parse_licences(licences))
-    print(
-        f"{snapshot.num_examples} examples in {snapshot.folder}; its card: {folder / 'README.md'}"
-    )
+    say(f"{snapshot.num_examples} examples in {snapshot.folder}; its card: {folder / 'README.md'}")
     for source in snapshot.unlicensed:
-        print(
-            f"litecot: the licence of {plain(source)} is unknown, and the card says so; state it "
+        say(
+            f"litecot: the licence of {source} is unknown, and the card says so; state it "
             f"with --licence {shlex.quote(f'{source}=...')}",
             file=sys.stderr,
         )
-    print(f'load it with datasets.load_dataset("{snapshot.folder}")')
+    if not snapshot.is_loaded_by_name:
+        say("datasets takes the name of this folder for a pattern, so by its name it is not loaded")
+    say(f"load it with {snapshot.loading_line}")
     if push is not None:
-        print(f"uploaded to {push_snapshot(snapshot.folder, push)}")
+        say(f"uploaded to {push_snapshot(snapshot.folder, push)}")
 
 
 def parse_licences(given: Sequence[str]) -> dict[str, str]:

@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.costs.estimate import Estimate, StageCost
-from flows.progress.text import page
+from flows.progress.consoles import page
+from flows.progress.text import say, shown
 from flows.recipes.assumptions import Assumptions
 from infra.engines.model_size import GIB
 
@@ -19,7 +20,7 @@ from infra.engines.model_size import GIB
 def print_estimate(found: Estimate, assumptions: Assumptions) -> None:
     """The costs as a table, then the assumptions they rest on."""
     print(f"\nestimate for {found.num_problems} problems{_whence(found)}")
-    page().print(_cost_table(found), markup=False)
+    page().print(_cost_table(found))
     if any(cost.done for cost in found.stages):
         left = [_left(cost) for cost in found.stages]
         print(f"still to do: {_count(sum(r for r, _ in left))} requests, "
@@ -28,14 +29,14 @@ def print_estimate(found: Estimate, assumptions: Assumptions) -> None:
     made += [_disk(found)] if found.disk_bytes else []
     print("; ".join(made))
     if found.unknown:
-        print(f"not estimated, for they do not say what they ask: {', '.join(found.unknown)}")
+        say(f"not estimated, for they do not say what they ask: {', '.join(found.unknown)}")
     if found.assumed:
         print("assumed (change one with --set estimate.NAME=VALUE):")
         table = Table.grid(padding=(0, 2))
         for name in found.assumed:
             value = f"{getattr(assumptions, name):g}"
             table.add_row(f"  {name}", Text(value, justify="right"), _source(name, assumptions))
-        page().print(table, markup=False)
+        page().print(table)
 
 
 def _source(name: str, assumptions: Assumptions) -> Text:
@@ -81,8 +82,9 @@ def _cost_table(found: Estimate) -> Table:
     for cost in found.stages:
         price = ["" if cost.price is None else f"{cost.price:.2f}"] if has_price else []
         table.add_row(
-            cost.stage, cost.role, _count(cost.records), _count(cost.done), _count(cost.requests),
-            _count(cost.prompt_tokens), _count(cost.completion_tokens), _hours([cost]), *price,
+            shown(cost.stage), shown(cost.role), _count(cost.records), _count(cost.done),
+            _count(cost.requests), _count(cost.prompt_tokens), _count(cost.completion_tokens),
+            _hours([cost]), *price,
             "measured" if cost.is_measured else "assumed",
         )  # fmt: skip
     return table

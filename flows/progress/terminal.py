@@ -71,7 +71,7 @@ class Terminal:
         if self._bars is None or not pending:
             return
         if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(stage, total=pending)
+            self._tasks[stage] = self._bars.add_task(plain(stage), total=pending)
         self._bars.update(self._tasks[stage], completed=done, total=pending)
 
     def finished(self, stage: str, *, shard: int | None, num_rows: int, num_rejected: int,
@@ -88,7 +88,7 @@ def _progress(console: Console) -> Progress:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     return Progress(
-        TextColumn("  {task.description:<16}"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("  {task.description:<16}", markup=False), BarColumn(), MofNCompleteColumn(),
         TimeElapsedColumn(), console=console,
     )  # fmt: skip
 

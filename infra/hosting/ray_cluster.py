@@ -45,8 +45,9 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
-# Ray puts the driver's folder first on its workers' path: a `tasks.py` there must not be ours.
-_WORKERS = {"worker_process_setup_hook": "litecot._names.claim_names"}
+# Ray puts the driver's folder first on its workers' path: a `tasks.py` there must not be ours; and
+# workers have the environment of Ray's daemon, keys included (infra/environment.py).
+_WORKERS = {"worker_process_setup_hook": "litecot._names.enter_worker"}
 _joined = False  # a cluster that stood before this driver came
 
 

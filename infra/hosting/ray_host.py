@@ -27,6 +27,8 @@ from infra.engines import (
     engine_sha,
     model_fingerprint,
 )
+from infra.engines.model_files import model_folder
+from infra.environment import KEEP, hub_tokens, kept_names
 from infra.hosting.pools import Pools
 from infra.hosting.ray_cluster import NAMESPACE, has_joined, start_ray
 from infra.hosting.ray_replica import EngineActor, RayReplica
@@ -106,8 +108,14 @@ def _options(config: EngineConfig) -> dict[str, Any]:
         "num_cpus": wants["CPU"],
         "num_gpus": wants["GPU"],
         "max_concurrency": config.max_in_flight + SPARE_CALLS,
-        "runtime_env": {"env_vars": {"OMP_NUM_THREADS": str(threads)}},
+        "runtime_env": {"env_vars": {"OMP_NUM_THREADS": str(threads), KEEP: _kept(config)}},
     }
+
+
+def _kept(config: EngineConfig) -> str:
+    """Names for infra/environment.py, never values: Ray shows those to whoever asks it."""
+    needs_hub = config.engine_type.has_checkpoint and model_folder(config.model) is None
+    return ",".join([*kept_names(os.environ), *hub_tokens(needs_hub=needs_hub)])
 
 
 def _wants(config: EngineConfig) -> dict[str, float]:

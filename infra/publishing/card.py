@@ -1,7 +1,7 @@
 """The dataset card of a snapshot: Markdown with the front matter that dataset hubs read.
 
-Invariant: it holds counts, names and hashes only, no text a model wrote; names from outside cannot
-break its tables.
+Invariant: it holds counts, names and hashes only, no text a model wrote and no path of this machine
+(infra/publishing/public_names.py); names from outside cannot break its tables.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from infra.publishing.licences import identifier
 from infra.publishing.methods import filter_settings, methods, model_name, other_prompts
+from infra.publishing.public_names import PublicNames
 from sql.database import Database
 from tasks.prompts import prompt_sha, steps, variants
 from tasks.scorers import SCORERS
@@ -76,11 +77,14 @@ def card_text(database: Database, licences: Mapping[str, str], *, content: str) 
         trim_blocks=False,
         autoescape=False,  # Markdown; what comes from outside goes through `cell`
     )
-    environment.filters |= {"cell": _cell, "words": _words}
     facts = {name: database.run_file("analyses", f"published_{name}").records() for name in FACTS}
     run, size = facts.pop("run")[0], facts.pop("size")[0]
     recipe = json.loads(run["resolved"] or "{}").get("recipe", {})
     prompts = json.loads(run["prompts"] or "{}")
+    names = PublicNames(recipe, licences)
+    environment.filters |= {
+        "cell": _cell, "words": _words, "model": names.model, "source": names.source,
+    }  # fmt: skip
     return environment.get_template("card.md.jinja").render(
         **facts,
         run_id=run["run_id"],

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from infra.publishing.public_names import public_name
 from tasks.prompts import prompt_named
 
 Records = Sequence[Mapping[str, Any]]
@@ -90,7 +91,7 @@ def _difficulty(select: Settings) -> Iterable[str]:
 def model_name(recipe: Settings, role: str) -> str:
     """As the recipe names it, with the revision where one is pinned."""
     config = recipe.get("models", {}).get(role) or {}
-    parts = (config.get("model"), config.get("revision"))
+    parts = (config.get("model") and public_name(config["model"]), config.get("revision"))
     return "@".join(part for part in parts if part) or "not recorded"
 
 

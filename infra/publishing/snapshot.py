@@ -17,13 +17,15 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra.publishing.card import card_text
 from infra.publishing.licences import UNKNOWN, licences_of
+from infra.publishing.loading import loading_line, plain_line
+from infra.publishing.public_names import PublicNames, public_settings
 from infra.storage import Corpus
 from sql.database import Database, statement
 from tasks.errors import UsageError
@@ -50,6 +52,16 @@ class Snapshot:
     num_files: int
     unlicensed: tuple[str, ...]  # sources whose licence nobody stated
 
+    @property
+    def loading_line(self) -> str:
+        """Python that loads it, after `import datasets`."""
+        return loading_line(self.folder)
+
+    @property
+    def is_loaded_by_name(self) -> bool:
+        """Whether the folder's name alone will do."""
+        return self.loading_line == plain_line(self.folder)
+
 
 def write_snapshot(database: Database, folder: Path, *, licences: Mapping[str, str]) -> Snapshot:
     """The selected run's examples in `folder`. `licences`: source -> its licence.
@@ -69,7 +81,7 @@ def write_snapshot(database: Database, folder: Path, *, licences: Mapping[str, s
     known = _licences(database, licences)
     growing = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
     try:
-        files = _write_files(database, growing / "data", total)
+        files = _write_files(database, growing / "data", total, _names(database, known))
         (growing / "provenance.json").write_text(_provenance(database, files), encoding="utf-8")
         card = card_text(database, known, content=content_id(files))
         (growing / "README.md").write_text(card, encoding="utf-8")
@@ -93,12 +105,23 @@ def _check_sources(database: Database, licences: Mapping[str, str]) -> None:
 
 def _licences(database: Database, stated: Mapping[str, str]) -> dict[str, str]:
     sources = [row[0] for row in database.run_file("analyses", "published_sources").rows]
+    return licences_of(sources, stated, inputs=_recipe(database).get("problems", ()))
+
+
+def _names(database: Database, sources: Iterable[str]) -> PublicNames:
+    return PublicNames(_recipe(database), sources)
+
+
+def _recipe(database: Database) -> dict[str, Any]:
+    """As the run stored it."""
     run = database.run_file("analyses", "published_run").records()[0]
-    recipe = json.loads(run["resolved"] or "{}").get("recipe", {})
-    return licences_of(sources, stated, inputs=recipe.get("problems", ()))
+    recipe: dict[str, Any] = json.loads(run["resolved"] or "{}").get("recipe", {})
+    return recipe
 
 
-def _write_files(database: Database, folder: Path, total: int) -> dict[str, str]:
+def _write_files(
+    database: Database, folder: Path, total: int, names: PublicNames
+) -> dict[str, str]:
     """Each file's name in the snapshot -> its hash."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -108,9 +131,12 @@ def _write_files(database: Database, folder: Path, total: int) -> dict[str, str]
     num_files = -(-total // ROWS_PER_FILE)
     for number in range(num_files):
         path = folder / f"train-{number:05d}-of-{num_files:05d}.parquet"
-        with pq.ParquetWriter(path, example_schema(), compression="zstd") as writer:
+        with (  # opened here: "a:b" is no URL
+            path.open("wb") as file,
+            pq.ParquetWriter(file, example_schema(), compression="zstd") as writer,
+        ):
             for batch in _batches(itertools.islice(rows, ROWS_PER_FILE), 1000):
-                records = [_record(row) for row in batch]
+                records = [_record(row, names) for row in batch]
                 writer.write_table(pa.Table.from_pylist(records, schema=example_schema()))
     return {f"{folder.name}/{path.name}": file_sha(path) for path in sorted(folder.iterdir())}
 
@@ -120,7 +146,9 @@ def _batches(rows: Iterator[dict[str, Any]], size: int) -> Iterator[Sequence[dic
         yield batch
 
 
-def _record(row: dict[str, Any]) -> dict[str, Any]:
+def _record(row: dict[str, Any], names: PublicNames) -> dict[str, Any]:
+    row["source"] = names.source(row["source"])
+    row |= {role: names.model(row[role]) for role in ("teacher", "writer")}
     prompt, completion = row.pop("prompt"), row.pop("completion")
     messages = [
         {"role": "user", "content": prompt},
@@ -150,5 +178,5 @@ def example_schema() -> pa.Schema:
 def _provenance(database: Database, files: Mapping[str, str]) -> str:
     run = database.run_file("analyses", "published_run").records()[0]
     for name in ("resolved", "fingerprints", "versions", "prompts"):
-        run[name] = json.loads(run[name] or "{}")
+        run[name] = public_settings(json.loads(run[name] or "{}"))
     return json.dumps({**run, "files": files}, indent=1, sort_keys=True) + "\n"

@@ -16,6 +16,7 @@ from infra.runs.intake import read_held_out
 from infra.runs.plan import RunPlan
 from infra.runs.weights import WEIGHTS, trained_weights
 from infra.storage import CorpusWriter
+from infra.storage.names import inside
 from infra.storage.store import Store
 from infra.training.config import TrainConfig, TrainingError, TrainingExample, TrainProgress
 from infra.training.launch import train
@@ -72,7 +73,7 @@ def train_student(
     path = f"{WEIGHTS}/{model_id}"
     result = train(
         config, base=model_source(base.model), examples=list(map(_example, rows)),
-        output=store.folder / path, on_progress=on_progress,
+        output=inside(store.folder, path), on_progress=on_progress,
     )  # fmt: skip
     store.keep(path)
     row = _model_row(

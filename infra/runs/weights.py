@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from infra.storage.names import checked_name
 from infra.storage.store import Store
 from sql.database import Database
 
@@ -16,7 +17,12 @@ WEIGHTS = "weights"  # folder of the corpus
 def trained_weights(
     database: Database, store: Store, *, data_fingerprint: str | None = None
 ) -> Path | None:
-    """Folder of the weights the selected run trained (on these examples), if they are there."""
+    """Folder of the weights the selected run trained (on these examples), if they are there.
+
+    Raises UnsafeNameError where a row names another place than a folder of the corpus' weights.
+    """
     rows = database.run_file("runs", "trained_models").rows
     paths = [path for path, data in rows if data_fingerprint in (None, data)]
+    for path in paths:
+        checked_name(path, of=f"{store}, a row of raw_models", below=WEIGHTS)
     return next((store.folder / path for path in paths if store.fetch(path)), None)

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from infra.storage.errors import explained
+from infra.storage.names import inside
 from infra.storage.store import MANIFEST
 
 
@@ -40,7 +41,7 @@ class LocalStore:
 
     def read(self, name: str) -> bytes | None:
         try:
-            return (self.folder / name).read_bytes()
+            return inside(self.folder, name).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -48,13 +49,13 @@ class LocalStore:
         found = {}
         for name in names:
             try:
-                found[name] = os.stat(self.folder / name).st_size
+                found[name] = os.stat(inside(self.folder, name)).st_size
             except FileNotFoundError:
                 continue
         return found
 
     def open(self, name: str) -> str:
-        return self.where(name)
+        return str(inside(self.folder, name))
 
     def claim(self, journal: str) -> None: ...
 
@@ -70,27 +71,27 @@ class LocalStore:
         self.publish(name)
 
     def scratch(self, name: str) -> Path:
-        path = self.folder / f"{name}.tmp"
+        path = inside(self.folder, f"{name}.tmp")
         path.parent.mkdir(exist_ok=True)
         return path
 
     def publish(self, name: str) -> None:
-        path = self.folder / name
+        path = inside(self.folder, name)
         temporary = self.scratch(name)
         _sync(temporary)
         os.replace(temporary, path)
         _sync(path.parent)
 
     def delete(self, name: str) -> None:
-        (self.folder / name).unlink(missing_ok=True)
+        inside(self.folder, name).unlink(missing_ok=True)
 
     def set_aside(self, name: str, to: str) -> None:
-        path = self.folder / to
+        path = inside(self.folder, to)
         path.parent.mkdir(exist_ok=True)
-        os.replace(self.folder / name, path)
+        os.replace(inside(self.folder, name), path)
 
     def remove_leftovers(self, tables: Collection[str], live: Collection[str]) -> list[str]:
-        parts = [path for table in tables for path in (self.folder / table).glob("part-*")]
+        parts = [path for table in tables for path in inside(self.folder, table).glob("part-*")]
         left = [path for path in parts if f"{path.parent.name}/{path.name}" not in live]
         for path in left:
             path.unlink()
@@ -100,7 +101,7 @@ class LocalStore:
     def keep(self, name: str) -> None: ...
 
     def fetch(self, name: str) -> bool:
-        return (self.folder / name).is_dir()
+        return inside(self.folder, name).is_dir()
 
 
 def _sync(path: Path) -> None:

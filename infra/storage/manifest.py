@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from infra.storage.errors import CorpusError
+from infra.storage.names import checked_part
 from infra.storage.store import MANIFEST, Store
 
 VERSION = 1
@@ -95,7 +96,10 @@ def load_manifest(store: Store) -> Manifest | None:
         raise CorpusError(f"{path}: not JSON ({error}); restore it from a backup") from error
     if read.get("version") != VERSION:
         raise CorpusError(f"{path}: written by another version of litecot; upgrade litecot")
-    return _decode(read)
+    manifest = _decode(read)
+    for name in [*manifest.files, *(gone.file for gone in manifest.retired)]:
+        checked_part(name, of=path)
+    return manifest
 
 
 def _decode(read: dict[str, object]) -> Manifest:

@@ -19,11 +19,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from infra.environment import child_environment, hub_tokens
 from infra.training.config import (
     TrainConfig,
     TrainingError,
@@ -70,7 +71,9 @@ def train(
     _check_inputs(base, examples)
     with _staging(output) as folder:
         folder.write_job(TrainJob(config=config, base=str(base)), examples)
-        status = _run_ranks(folder, config, on_progress=on_progress)
+        status = _run_ranks(
+            folder, config, environment=rank_environment(config, base), on_progress=on_progress
+        )
         result = folder.read_result()
         if status != 0 or result is None:
             raise _failure(folder, output, status=status)
@@ -81,9 +84,12 @@ def train(
 def _check_inputs(base: Path | str, examples: Sequence[TrainingExample]) -> None:
     if not examples:
         raise TrainingError("no examples to train on")
-    is_hub_id = isinstance(base, str) and HUB_ID.fullmatch(base) and not Path(base).exists()
-    if not is_hub_id and not (Path(base) / "config.json").is_file():
+    if not _is_hub_id(base) and not (Path(base) / "config.json").is_file():
         raise TrainingError(f"no model to start from in {base}: it has no config.json")
+
+
+def _is_hub_id(base: Path | str) -> bool:
+    return isinstance(base, str) and bool(HUB_ID.fullmatch(base)) and not Path(base).exists()
 
 
 @contextmanager
@@ -119,9 +125,11 @@ def rank_command(config: TrainConfig, folder: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def rank_environment(config: TrainConfig) -> dict[str, str]:
-    """This process's environment, made fit for ranks: threads, accelerator, no usage reporting."""
-    env = {name: value for name, value in os.environ.items() if name not in OUTER_RANK_ENV}
+def rank_environment(config: TrainConfig, base: Path | str = "") -> dict[str, str]:
+    """What ranks need of this process's environment, no keys (infra/environment.py), and made fit
+    for them: threads, accelerator, no usage reporting. Of a hub id the ranks load `base`."""
+    env = child_environment(os.environ, keep=hub_tokens(needs_hub=_is_hub_id(base)))
+    env = {name: value for name, value in env.items() if name not in OUTER_RANK_ENV}
     cores = len(os.sched_getaffinity(0))
     env |= QUIET_ENV | {
         LIFELINE_ENV: "stdin",
@@ -135,13 +143,17 @@ def rank_environment(config: TrainConfig) -> dict[str, str]:
 
 
 def _run_ranks(
-    folder: JobFolder, config: TrainConfig, *, on_progress: Callable[[TrainProgress], None] | None
+    folder: JobFolder,
+    config: TrainConfig,
+    *,
+    environment: Mapping[str, str],
+    on_progress: Callable[[TrainProgress], None] | None,
 ) -> int:
     """Exit status of the launcher of the ranks; progress handed on while they run."""
     with folder.log.open("wb") as log:
         # The ranks watch stdin: the kernel closes our end when we die, even of SIGKILL.
         process = subprocess.Popen(
-            rank_command(config, folder.path.resolve()), env=rank_environment(config),
+            rank_command(config, folder.path.resolve()), env=environment,
             stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
+import psutil
 import pytest
 import ray
 
@@ -23,6 +25,8 @@ from infra.hosting.ray_cluster import start_ray, stop_ray
 from infra.hosting.ray_host import ModelPool
 from infra.hosting.ray_replica import RayReplica
 from tasks.ports import PermanentError, Prompt, Sampling, ScoreRequest
+from tests.odd_actors import TellingActor, save_empty_model
+from tests.planted_keys import KEYS, MARK, NEEDED
 from tests.tiny_models import save_tiny_model
 
 SHORT = Sampling(max_tokens=3, temperature=1.0, num_candidates=2)
@@ -36,10 +40,12 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> EngineConfig:
 
 @pytest.fixture(scope="module")
 def pool(config: EngineConfig) -> Iterator[ModelPool]:
+    """In a Ray that starts with keys in its environment."""
     pool = ModelPool()
-    yield pool
-    pool.close()
-    stop_ray()
+    with patch.dict(os.environ, {**KEYS, **NEEDED}):
+        yield pool
+        pool.close()
+        stop_ray()
 
 
 async def test_nothing_starts_before_it_is_asked(pool: ModelPool, config: EngineConfig) -> None:
@@ -74,6 +80,21 @@ async def test_scores_and_counts_come_over(pool: ModelPool, config: EngineConfig
     (count,) = await model.count_many([text])
     assert count == TokenizerCounter(config.model).count(text)
     assert len(scores.logprobs) == (await model.count_many(["3 + 4"]))[0]
+
+
+async def test_an_engines_process_has_no_key(pool: ModelPool, tmp_path: Path) -> None:
+    """Ray's workers have the environment of Ray's daemon, and so of the driver that started it."""
+    telling = ModelPool(actor_class=TellingActor)
+    info = await telling.model(EngineConfig(model=str(save_empty_model(tmp_path)))).info()
+    environment = dict(info["environment"])  # type: ignore[call-overload]
+    daemon = psutil.Process(int(info["pid"])).parent()
+    telling.close()
+    assert daemon is not None
+    assert daemon.environ()["OPENAI_API_KEY"] == KEYS["OPENAI_API_KEY"]  # it was there to be had
+    assert {name for name, value in environment.items() if MARK in value} == set()
+    assert MARK not in str(info["first"])
+    assert NEEDED.items() <= environment.items()
+    assert environment["OMP_NUM_THREADS"]
 
 
 async def test_a_refusal_arrives_as_itself(pool: ModelPool, config: EngineConfig) -> None:

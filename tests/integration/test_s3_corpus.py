@@ -490,3 +490,20 @@ def test_weights_are_kept_in_the_bucket_and_fetched_elsewhere(
     assert there.fetch("weights/m1")
     assert (there.folder / "weights/m1/model.safetensors").read_bytes() == b"w" * 1000
     assert (there.folder / "weights/m1/deep/config.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize("key", ["../../../../mine", "../m2/model.safetensors", "a//b", "..\\mine"])
+def test_a_key_never_leads_out_of_its_folder(key: str, s3: S3Service, tmp_path: Path) -> None:
+    """Whoever may write to a bucket could write any file of this machine, empty at the least."""
+    store = S3Store(s3.new_corpus(), journals=tmp_path / "journals")
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    (store.folder / "weights").mkdir(parents=True)
+    prefix = str(store).removeprefix(f"s3://{BUCKET}/")
+    for name in ("model.safetensors", key):
+        s3.client().put_object(Bucket=BUCKET, Key=f"{prefix}/weights/m1/{name}", Body=b"theirs")
+    with pytest.raises(CorpusError, match=r"^s3://.*: the name '.*' .* remove it there") as told:
+        store.fetch("weights/m1")
+    assert "\n" not in str(told.value)
+    assert mine.read_text() == "mine"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [mine]

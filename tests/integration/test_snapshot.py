@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import datasets
 import pytest
 import yaml
 from datasets import load_dataset
@@ -56,6 +57,32 @@ def test_datasets_loads_the_folder(folder: Path, tmp_path: Path) -> None:
     assert rows["compressed"]["original_tokens"] == sample.LONG.row.num_tokens  # type: ignore[attr-defined]
     assert rows["compressed"]["parent_id"] == sample.REWRITTEN.id
     assert rows["original"]["level"] == "easy"
+
+
+ODD_FOLDERS = [
+    "odd [x] dir/snap", "[!a]", "[", "**", "a*b", "a?b", "a{b,c}", "it's", 'dq"x', "back\\slash",
+    "a::b", "a:b", "~tilde", "ünï中", " lead", "new\nline", "train", "x.parquet", "a#b%20c",
+    "a::b [x]/it's",
+]  # fmt: skip
+
+
+def test_the_printed_line_loads_the_folder_whatever_it_is_called(
+    database: Database, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside each lies another that its name would mean as a pattern: it is not loaded too."""
+    here = tmp_path_factory.mktemp("odd")
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(here / "cache"))
+    for name in ["acb", "x", *ODD_FOLDERS]:
+        Path(name).parent.mkdir(exist_ok=True)
+        line = write_snapshot(database, Path(name), licences={}).loading_line
+        assert "\n" not in line
+        loaded = eval(line, {"datasets": datasets})
+        assert {split: rows.num_rows for split, rows in loaded.items()} == {"train": 2}, line
+        assert set(loaded["train"].column_names) == set(example_schema().names)
+    monkeypatch.chdir(here / "[")  # the folder we are in is part of it
+    line = write_snapshot(database, Path("snap"), licences={}).loading_line
+    assert eval(line, {"datasets": datasets})["train"].num_rows == 2
 
 
 def test_the_card_has_front_matter_counts_prompts_and_licences(folder: Path) -> None:

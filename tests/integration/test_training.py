@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from infra.training.config import (
     TrainResult,
 )
 from infra.training.launch import train
+from tests.planted_keys import KEYS, MARK, NEEDED
 from tests.tiny_models import save_tiny_model
 
 CONFIG = TrainConfig(
@@ -109,12 +111,18 @@ def test_a_killed_run_leaves_no_model_and_the_next_run_gives_the_same_weights(
 ) -> None:
     output = tmp_path / "model"
     command = [sys.executable, "-c", TRAIN_IN_ANOTHER_PROCESS, str(base), str(output)]
-    with subprocess.Popen(command, cwd=SOURCE_ROOT, stdout=subprocess.PIPE) as process:
+    environment = {**os.environ, **KEYS, **NEEDED}
+    with subprocess.Popen(
+        command, cwd=SOURCE_ROOT, stdout=subprocess.PIPE, env=environment
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"1\n"
         descendants = psutil.Process(process.pid).children(recursive=True)
         assert len(descendants) >= 3  # torchrun and two ranks
+        environments = [one.environ() for one in descendants]
         process.send_signal(signal.SIGKILL)
+    assert not [(name, e[name]) for e in environments for name in e if MARK in e[name]]
+    assert all(NEEDED.items() <= e.items() for e in environments)
     _, alive = psutil.wait_procs(descendants, timeout=20)
     assert alive == []
     assert not output.exists()

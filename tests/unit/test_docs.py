@@ -116,7 +116,7 @@ def test_commands_are_found_where_documents_have_them() -> None:
     assert list(fenced_commands(text)) == [
         ["A=1", ".venv/bin/litecot", "run", "x", "--limit", "2"], ["make", "demo"],
     ]  # fmt: skip
-    for wrong in (["fly"], ["run"], ["run", "x", "--nope"], ["sql"], ["run", "x", "--limit", "0"]):
+    for wrong in (["fly"], ["run"], ["run", "x", "--nope"], ["show"], ["run", "x", "--limit", "0"]):
         with pytest.raises(AssertionError):
             check_whole(wrong)
     with pytest.raises(AssertionError):

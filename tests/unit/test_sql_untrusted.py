@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import resource
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sql.database import Database, QueryFailedError, connect, relations
-from sql.untrusted import QueryRefusedError, query_untrusted, stream_untrusted
+from sql.database import Database, QueryFailedError, Result, connect, relations
+from sql.untrusted import QueryRefusedError, bounded_memory, query_untrusted, stream_untrusted
 from tests.unit import sample_corpus as sample
 
 READING = [
@@ -172,3 +177,66 @@ def test_relative_corpus_can_be_read(
         for table, files in parts.items()
     }
     assert query_untrusted(connect(near), "select count(*) from stg_rationales").rows == [(7,)]
+
+
+def test_a_query_puts_aside_in_a_folder_of_its_own_and_leaves_none(
+    parts: dict[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that others could guess would be theirs to fill, and DuckDB reads what lies there."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    names = set()
+    for _ in range(2):
+        with connect(parts, threads=1) as database:
+            query = (
+                "select max(m) from (select md5(range::varchar) m from range(200000) order by m)"
+            )
+            assert query_untrusted(database, query, memory_gib=0.02).rows
+            (folder,) = tmp_path.iterdir()
+            names.add(folder.name)
+            assert folder.stat().st_mode & 0o777 == 0o700
+            assert folder.stat().st_uid == os.getuid()
+        assert list(tmp_path.iterdir()) == []
+    assert len(names) == 2
+    database = connect({})
+    assert len(list(tmp_path.iterdir())) == 1
+    del database  # forgotten, not closed
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []
+
+
+HUNGRY = [
+    "select list(md5(range::varchar)) from range(3000000)",
+    "select string_agg(md5(range::varchar)) from range(3000000)",
+    "select length(repeat('x', 3000000000))",
+    "select repeat('x', 20000000) from range(1000)",
+]
+
+
+def rows_of(found: Any) -> list[Any]:
+    return found.rows if isinstance(found, Result) else list(found.batches)
+
+
+@pytest.mark.parametrize(
+    ("query", "ask"),
+    [*((query, query_untrusted) for query in HUNGRY), (HUNGRY[0], stream_untrusted)],
+)
+def test_a_query_that_wants_too_much_memory_is_told_so(
+    query: str, ask: Any, parts: dict[str, list[str]]
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    told = r"^the query needs more than 0\.05 GiB of memory.*raise LITECOT_SQL_MEMORY_GIB$"
+    with connect(parts) as database:
+        with pytest.raises(QueryFailedError, match=told), bounded_memory(0.05):
+            rows_of(ask(database, query, memory_gib=0.05))
+        assert query_untrusted(database, "select 1").rows == [(1,)]
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+
+
+def test_what_a_query_puts_aside_on_disk_is_bounded(parts: dict[str, list[str]]) -> None:
+    query = (
+        "select count(*) from (select distinct md5(range::varchar) || md5(range::varchar)"
+        " from range(6000000))"
+    )
+    told = r"needs more than 0\.02 GiB of memory, and 0\.2 GiB on disk"
+    with connect(parts, threads=1) as database, pytest.raises(QueryFailedError, match=told):
+        query_untrusted(database, query, memory_gib=0.02)

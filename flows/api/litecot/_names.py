@@ -38,6 +38,14 @@ def claim_names() -> None:
             sys.modules[name] = _Theirs(found)
 
 
+def enter_worker() -> None:
+    """What Ray calls first in each of our workers: our names, and none of the driver's keys."""
+    claim_names()
+    from infra.environment import forget_the_rest
+
+    forget_the_rest()
+
+
 class _OurModules(MetaPathFinder):
     """Finds our packages, and what is in them, wherever sys.path begins."""
 

@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from io import RawIOBase
 from pathlib import Path
+from typing import Protocol
 
 from infra.storage.errors import CorpusError, explained
-from infra.storage.s3.bucket import Bucket, Found, ReplacedError
+from infra.storage.names import inside
+from infra.storage.s3.bucket import Bucket, Found, Listed, ReplacedError
 from infra.storage.s3.claim import EXPIRES_S, Claim, taken_over
 from infra.storage.s3.part_files import PartFiles
 from infra.storage.store import LOCK
@@ -107,7 +109,7 @@ class S3Store:
             raise CorpusError(taken_over(self._bucket.url)) from None
 
     def scratch(self, name: str) -> Path:
-        path = self.folder / SCRATCH / name
+        path = inside(self.folder / SCRATCH, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -136,20 +138,44 @@ class S3Store:
     # --- folders: trained weights
 
     def keep(self, name: str) -> None:
-        for path in sorted((self.folder / name).rglob("*")):
+        for path in sorted(inside(self.folder, name).rglob("*")):
             if path.is_file():
-                self._bucket.put_file(str(path.relative_to(self.folder)), path)
+                file = str(path.relative_to(self.folder))
+                self._bucket.put_file(file, inside(self.folder, file))
 
     def fetch(self, name: str) -> bool:
-        folder = self.folder / name
+        folder = inside(self.folder, name, of=self)
         if folder.is_dir():
             return True
-        files = [item.name for item in self._bucket.listed(f"{name}/")]
-        incoming = folder.with_name(f".{folder.name}.incoming")
-        for file in files:
-            path = incoming / Path(file).relative_to(name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._bucket.fetch_file(file, path)
-        if files:
-            incoming.replace(folder)
-        return bool(files)
+        with self.explained():
+            return download(self._bucket, name, folder)
+
+
+class Downloads(Protocol):
+    """Of a Bucket, what `download` asks."""
+
+    url: str
+
+    def listed(self, folder: str = "") -> Iterator[Listed]: ...
+
+    def fetch_file(self, name: str, path: Path) -> None: ...
+
+
+def download(bucket: Downloads, name: str, folder: Path) -> bool:
+    """Have the bucket's folder `name` in `folder`, which appears whole; False where it is empty.
+
+    Raises UnsafeNameError before anything is written where a key names a place outside of it.
+    """
+    # A console makes an empty object for a folder: its key ends with a slash.
+    keys = [item.name for item in bucket.listed(f"{name}/") if not item.name.endswith("/")]
+    incoming = folder.with_name(f".{folder.name}.incoming")
+    if incoming.is_symlink():
+        incoming.unlink()
+    shutil.rmtree(incoming, ignore_errors=True)
+    files = {key: inside(incoming, key.removeprefix(f"{name}/"), of=bucket.url) for key in keys}
+    for key, path in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        bucket.fetch_file(key, path)
+    if files:
+        incoming.replace(folder)
+    return bool(files)
