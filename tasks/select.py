@@ -269,6 +269,7 @@ STAGE = Stage(
     record=SelectRecord,
     config=SelectConfig,
     step=select,
+    revision=1,  # chains cut off are dropped; scripts without blanks are compared by characters
     upstream=("generate", "verify", "rewrite", "compress", "score"),
     is_global=True,
     expects=Expectation(
