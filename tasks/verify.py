@@ -67,6 +67,7 @@ async def verify(record: VerifyRecord, ports: Ports, config: VerifyConfig) -> Se
             num_tokens=ports.tokens.count(record.text),
             verdict=grade.verdict,
             extracted_answer=grade.extracted_answer,
+            stated_as=grade.stated_as,
             recorded_correct=record.recorded_correct,
             finish_reason="imported",
         )

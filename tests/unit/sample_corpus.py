@@ -163,8 +163,8 @@ MODEL = Made(
     "train",
     Model(
         base="student", recipe="sample", data_fingerprint="d", path="weights/m", num_parameters=1,
-        num_examples=2, num_steps=3, train_tokens=4, train_loss=0.5, train_seconds=6.0,
-        world_size=1,
+        num_examples=2, num_too_long=1, num_steps=3, train_tokens=4, train_loss=0.5,
+        train_seconds=6.0, world_size=1,
     ),
 )  # fmt: skip
 INVOCATION = Made(

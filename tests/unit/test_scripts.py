@@ -67,8 +67,9 @@ def test_half_a_chain_in_common_is_not_enough(script: str) -> None:
 
 PIECES = st.one_of(
     *(st.text(st.sampled_from(LETTERS[script]), min_size=1, max_size=9) for script in LETTERS),
-    st.sampled_from(["\\frac{3}{4}", "so", "12", "x+1", "\u3002", "\uff0c", "\n", " ", "\u20ac", "\u0645\u0631"]),
-)  # fmt: skip
+    st.sampled_from(["\\frac{3}{4}", "so", "12", "x+1", "\u3002", "\uff0c", "\n", " ", "\u20ac"]),
+)
+HANGUL = st.characters(categories=["Lo"], min_codepoint=0xAC00, max_codepoint=0xD7A3)
 WITHOUT_BLANKS = frozenset("".join(LETTERS.values()))
 
 
@@ -86,7 +87,7 @@ def test_mixed_scripts_are_compared_as_if_each_character_were_a_word(
     assert {c for c in left if c in WITHOUT_BLANKS} <= {*words_of(left)}
 
 
-@given(st.text(st.characters(max_codepoint=0x0DFF) | st.characters(categories=["Lo"], min_codepoint=0xAC00, max_codepoint=0xD7A3)))  # fmt: skip
+@given(st.text(st.characters(max_codepoint=0x0DFF) | HANGUL))
 def test_scripts_with_blanks_keep_their_words(text: str) -> None:
     """Latin, Greek, Cyrillic, Arabic, Hebrew, Devanagari, Korean."""
     for word in text.casefold().split():
