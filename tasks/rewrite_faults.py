@@ -47,6 +47,8 @@ def fault_of(
     """What our own checks find, before the teacher is asked. A text cut off is not a whole one."""
     if finish_reason == "content_filter":
         return Fault("truncated", "it was cut off by a content filter")
+    if finish_reason not in ("stop", "length"):
+        return Fault("truncated", f"it ended for a reason nobody knows: {one_line(finish_reason)}")
     if finish_reason == "length" or grade.verdict == "truncated":
         return Fault("truncated", f"it was cut off at the limit of {max_tokens} tokens")
     if level is None:

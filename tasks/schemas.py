@@ -107,6 +107,10 @@ class Candidate(Row):
     text: str = column("the rationale, as imported")
     model: str | None = column("who wrote it, where the source says so", default=None)
     recorded_correct: bool | None = column("the source's own grading, if any", default=None)
+    finish_reason: str | None = column(
+        "length, content_filter or the source's own word, where it says that the text was cut off",
+        default=None,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +164,8 @@ class Rationale(Usage, Row):
         "for compressed: share of the parent's tokens that is left", default=None
     )
     finish_reason: str = column(
-        "stop | length | content_filter (endpoints) | imported | original (a rewrite given up)"
+        "stop | length | content_filter, or a server's own word (endpoints) | imported | "
+        "original (a rewrite given up)"
     )
     faults: str | None = column(
         "for rewrites: why the attempts before it failed, in order", default=None

@@ -147,11 +147,12 @@ def write_other_run(folder: Path, *rows: Made) -> None:
 
 def test_verify_reads_what_was_brought(ask: Ask) -> None:
     imported = [
-        Made("ingest", Candidate(problem_id=P1, candidate=n, text=f"t{n}", recorded_correct=None))
-        for n in (1, 0)
+        Made("ingest", Candidate(problem_id=P1, candidate=n, text=f"t{n}", finish_reason=ended))
+        for n, ended in ((1, "length"), (0, None))
     ]
-    assert values(ask("verify", *imported), "problem_id", "candidate", "text", "answer") == [
-        (P1, 0, "t0", "2"), (P1, 1, "t1", "2")
+    columns = ("problem_id", "candidate", "text", "answer", "finish_reason")
+    assert values(ask("verify", *imported), *columns) == [
+        (P1, 0, "t0", "2", None), (P1, 1, "t1", "2", "length")
     ]  # fmt: skip
 
 

@@ -140,6 +140,7 @@ def test_the_check_can_be_left_out() -> None:
     [
         (completion("no end", finish_reason="length"), "truncated", "limit of 99 tokens"),
         (completion(GOOD, finish_reason="content_filter"), "truncated", "by a content filter"),
+        (completion(GOOD, finish_reason="odd"), "truncated", "a reason nobody knows: odd"),
         ("two and two", "no_answer", "it states no final answer"),
         (WRONG, "answer_changed", "the final answer changed to 5"),
         (words(11), "too_long_for_easy", "it has 11 tokens, the limit for an easy problem is 10"),
