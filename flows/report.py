@@ -22,6 +22,7 @@ from rich.text import Text
 
 from flows.progress.text import shown
 from flows.recipes.extensions import own_prompts, plugins_in_use
+from infra.runs.plan import TRAIN
 from tasks.compress_methods import STOP_REASONS
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Report(BaseModel):
     selection: Records
     rejections: Records
     evaluation: Records
+    training: Records = []
+    max_length: int = 0  # tokens an example may have, its prompt included
     usage: Records
     disagreements: int
     stage_seconds: dict[str, float]
@@ -84,6 +87,8 @@ def make_report(opened: Session) -> Report:
         selection=_mart(database, "selection_by_filter"),
         rejections=_mart(database, "rejections_by_reason"),
         evaluation=_mart(database, "evaluation_summary"),
+        training=_mart(database, "training_summary") if TRAIN in opened.recipe.stages else [],
+        max_length=opened.recipe.train.max_length,
         usage=_mart(database, "usage_by_model"),
         disagreements=len(_mart(database, "verdict_disagreements")),
         stage_seconds=json.loads(now.stage_seconds),
@@ -113,6 +118,7 @@ def summary_lines(report: Report) -> list[Line]:
     lines += _tokens(report)
     lines += _rounds(report)
     lines += _kept(report, funnel)
+    lines += _trained(report)
     if report.plugins:
         lines.append(Line(name="plug-ins", value=" · ".join(report.plugins)))
     if report.prompts:
@@ -187,6 +193,29 @@ def _kept(report: Report, funnel: dict[str, dict[str, Any]]) -> list[Line]:
     return [Line(name="kept", value=f"{kept / total:.0%}", note=note)]
 
 
+def _trained(report: Report) -> list[Line]:
+    if not report.training:
+        return []
+    trained, too_long = _fitting(report)
+    value = f"{trained} of {trained + too_long} examples" if too_long else f"{trained} examples"
+    return [Line(name="trained on", value=value)]
+
+
+def _fitting(report: Report) -> tuple[int, int]:
+    """Examples trained on and left out; rows of older versions do not say what was too long."""
+    latest = report.training[0]
+    return latest["num_examples"], latest["num_too_long"] or 0
+
+
+def _left_out(report: Report) -> str:
+    """What training left out, in a line; "" where it was nothing."""
+    trained, too_long = _fitting(report) if report.training else (0, 0)
+    if not too_long:
+        return ""
+    of = f"{too_long} of {trained + too_long} examples"
+    return f"{of} longer than max_length ({report.max_length}) left out"
+
+
 def render(report: Report) -> Group:
     """The page for a terminal."""
     parts: list[Any] = [_summary_table(report)]
@@ -194,6 +223,8 @@ def render(report: Report) -> Group:
         parts.append(_evaluation_table(report))
     if report.stage_seconds:
         parts.append(_stage_table(report))
+    if left_out := _left_out(report):
+        parts.append(Text(left_out))
     if report.rejections:
         parts.append(_rejections(report))
     parts.append(_footer(report))
@@ -292,6 +323,8 @@ def markdown(report: Report) -> str:
     """The summary as an artifact."""
     rows = [f"| {line.name} | {line.value} | {line.note} |" for line in summary_lines(report)]
     text = [f"# {report.recipe}", "", "| | | |", "|---|---|---|", *rows, ""]
+    if left_out := _left_out(report):
+        text += [left_out, ""]
     if report.evaluation:
         text += ["## Held-out problems", "", _markdown_table(report.evaluation), ""]
     if report.rejections:

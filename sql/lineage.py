@@ -74,6 +74,7 @@ class EvaluationLine:
     verdict: str
     num_tokens: int
     extracted_answer: str | None
+    stated_as: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +90,7 @@ class Chain:
     num_tokens: int
     verdict: str
     extracted_answer: str | None
+    stated_as: str | None
     chosen: bool | None
     stop_reason: str  # why compression stopped, else why generation did
     text: str
@@ -183,6 +185,7 @@ def _chain(row: Found, tables: Mapping[str, Sequence[Found]]) -> Chain:
         num_tokens=row["num_tokens"],
         verdict=row["outcome"],
         extracted_answer=row["answer"],
+        stated_as=row["stated_as"],
         chosen=row["chosen"],
         stop_reason=row["reason"],
         text=row["text"],
@@ -242,4 +245,5 @@ def _evaluation(row: Found) -> EvaluationLine:
         verdict=row["outcome"],
         num_tokens=row["num_tokens"],
         extracted_answer=row["answer"],
+        stated_as=row["stated_as"],
     )

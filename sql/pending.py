@@ -10,7 +10,7 @@ read where they are needed, of one shard or one page of records, never of everyt
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from itertools import chain, islice
@@ -84,19 +84,18 @@ def _page(records: Iterator[dict[str, Any]], *, is_outside: bool) -> list[dict[s
 
 
 def _add_texts(database: Database, page: Sequence[dict[str, Any]]) -> None:
-    """Give candidates their text; one that is compared with no other of its record needs none."""
+    """Give candidates that may be kept their text, and why it is no whole one, where it shows."""
     wanted: dict[str, dict[str, str]] = defaultdict(dict)  # kind -> rationale_id -> when written
-    for candidates in (_candidates(record) for record in page):
-        comparable = [one for one in candidates if one["text_from"]]
-        uses = Counter(one["condition"] for one in comparable)
-        for one in comparable:
-            if uses[one["condition"]] > 1:
-                wanted[one["kind"]][one["rationale_id"]] = one["text_from"]
-    texts: dict[str, str] = {}
-    for written in wanted.values():  # one kind is written together, several may be hours apart
-        texts |= _texts(database, written)
     for one in chain.from_iterable(_candidates(record) for record in page):
-        one["text"] = texts.get(one["rationale_id"], "")
+        if one["text_from"]:
+            wanted[one["kind"]][one["rationale_id"]] = one["text_from"]
+    found: dict[str, dict[str, Any]] = {}
+    for written in wanted.values():  # one kind is written together, several may be hours apart
+        found |= _texts(database, written)
+    for one in chain.from_iterable(_candidates(record) for record in page):
+        read = found.get(one["rationale_id"], {})
+        one["text"] = read.get("text", "")
+        one["incomplete"] = one["incomplete"] or read.get("incomplete")
         del one["text_from"], one["kind"]
 
 
@@ -108,7 +107,7 @@ def _candidates(record: dict[str, Any]) -> Sequence[dict[str, Any]]:
     return [one for one in found if isinstance(one, dict) and "text_from" in one]
 
 
-def _texts(database: Database, written: dict[str, str]) -> Iterator[tuple[str, str]]:
+def _texts(database: Database, written: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
     rows = database.stream(
         statement("inputs", "texts"),
         variables={
@@ -117,4 +116,4 @@ def _texts(database: Database, written: dict[str, str]) -> Iterator[tuple[str, s
             "rationales_to": max(written.values()),
         },
     )
-    return ((row["rationale_id"], row["text"]) for row in rows)
+    return ((row["rationale_id"], row) for row in rows)

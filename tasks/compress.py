@@ -23,7 +23,7 @@ from tasks.compress_methods import (
     Outcome,
 )
 from tasks.costs import CostBook, Expectation, ExpectedUsage
-from tasks.ports import Completion, PermanentError, Ports, Prompt, Sampling
+from tasks.ports import Completion, PermanentError, Ports, Prompt, Sampling, StatedAs
 from tasks.prompts import PromptError, is_own, load_prompt
 from tasks.prompts.checks import asks_for
 from tasks.prompts.values import QUESTION, PromptValue, StepPrompt, rationale
@@ -66,6 +66,9 @@ class CompressConfig(StageConfig):
         ge=0,
         lt=1,
         description="until_rebound: guard of ours, share of tokens a round",
+    )
+    require_stated_answer: bool = Field(
+        default=True, description="an answer that only the closing line gives away spoils a round"
     )
     num_rounds: int = Field(default=3, ge=1, description="fixed_rounds: rounds a chain")
     ratios: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
@@ -134,6 +137,7 @@ class Round(Outcome):
     completion: Completion
     prompt: Prompt
     extracted_answer: str | None
+    stated_as: StatedAs | None
 
 
 def target_ratio(record: CompressRecord, ports: Ports, config: CompressConfig) -> float | None:
@@ -171,7 +175,9 @@ async def _run_round(
         prompt=prompt,
         num_tokens=ports.tokens.count(completion.text),
         verdict=grade.verdict,
+        is_stated=not (config.require_stated_answer and grade.is_guessed),
         extracted_answer=grade.extracted_answer,
+        stated_as=grade.stated_as,
         finish_reason=completion.finish_reason,
     )
 
@@ -220,6 +226,7 @@ def _row(
         reached_ratio=current.num_tokens / record.num_tokens,
         verdict=current.verdict,
         extracted_answer=current.extracted_answer,
+        stated_as=current.stated_as,
         chosen=chosen,
         finish_reason=current.finish_reason,
         prompt_sha=current.prompt.sha,

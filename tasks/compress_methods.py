@@ -1,8 +1,9 @@
 """Compression methods: when the loop over a chain ends and which round is kept (MACC and others).
 
 Role: pure decisions over the rounds so far; tasks/compress.py asks the model and writes the rows.
-Invariant: whatever a compressor returned, a kept round is whole, has the gold answer and is shorter
-than the chain itself; a round that is cut off or whose answer changed is the last one.
+Invariant: whatever a compressor returned, a kept round is whole, states the gold answer and is
+shorter than the chain itself; a round that is cut off, or that changed the answer or no longer
+states it, is the last one.
 
 A sample: a chain of 20 tokens, rounds of 15, 12 and 14 tokens, all with the right answer.
 until_rebound stops there for `rebound` and keeps round 2; fixed_rounds with num_rounds = 3 stops
@@ -28,6 +29,7 @@ STOP_REASONS: dict[str, str] = {
     "max_rounds": "were still getting shorter at max_rounds",
     "rounds_done": "went through all their rounds",
     "answer_changed": "lost the gold answer",
+    "answer_not_stated": "no longer stated the answer",
     "truncated": "were cut off",
     "refused": "were refused",
 }
@@ -35,11 +37,15 @@ STOP_REASONS: dict[str, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a round came to: `num_tokens` by the target's tokenizer, verdict against the gold."""
+    """What a round came to: `num_tokens` by the target's tokenizer, verdict against the gold.
+
+    `is_stated` False: its answer is only what the closing line says, where it has to be stated.
+    """
 
     num_tokens: int
     verdict: str
     finish_reason: str
+    is_stated: bool = True
 
 
 class CompressionRule(Protocol):
@@ -150,15 +156,20 @@ class GuardedRule:
             return number
         raise MethodError(
             f"compression method {self.method.name!r}: kept() returned {number!r}: a round that is "
-            f"whole, right and shorter than the chain (here {valid or 'none'}), or None"
+            "whole, right, with its answer stated, and shorter than the chain (here "
+            f"{valid or 'none'}), or None"
         )
 
 
-def _spoilt(outcome: Outcome) -> Literal["truncated", "answer_changed"] | None:
+def _spoilt(
+    outcome: Outcome,
+) -> Literal["truncated", "answer_changed", "answer_not_stated"] | None:
     """Why a round cannot be used at all; an answer not known to be right counts as changed."""
     if outcome.finish_reason != "stop":  # by the length, or by an endpoint's content filter
         return "truncated"
-    return None if outcome.verdict == "correct" else "answer_changed"
+    if outcome.verdict != "correct":
+        return "answer_changed"
+    return None if outcome.is_stated else "answer_not_stated"
 
 
 def _valid(chain_tokens: int, rounds: Sequence[Outcome]) -> list[int]:

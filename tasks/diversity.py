@@ -15,6 +15,8 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
+from tasks.scripts import spaced
+
 
 class HasText(Protocol):
     """A rationale, as far as it is compared with others."""
@@ -31,8 +33,11 @@ Ngram = tuple[str, ...]
 
 
 def words_of(text: str) -> list[str]:
-    """Words and marks, case folded, in order; of an empty text one empty word."""
-    return _WORD.findall(text.casefold()) or [""]
+    """Words and marks, case folded, in order; of an empty text one empty word.
+
+    A script without blanks (Chinese, Thai) has no words to see: its characters stand for them.
+    """
+    return _WORD.findall(spaced(text.casefold())) or [""]
 
 
 def ngrams(words: Sequence[str], size: int) -> Iterable[Ngram]:

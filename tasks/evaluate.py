@@ -76,6 +76,7 @@ async def evaluate(
             num_tokens=completion.completion_tokens,
             verdict=grade.verdict,
             extracted_answer=grade.extracted_answer,
+            stated_as=grade.stated_as,
             finish_reason=completion.finish_reason,
             **usage_of([reply]),
         )

@@ -64,6 +64,7 @@ async def generate(
                 num_tokens=ports.tokens.count(completion.text),
                 verdict=grade.verdict,
                 extracted_answer=grade.extracted_answer,
+                stated_as=grade.stated_as,
                 finish_reason=completion.finish_reason,
                 prompt_sha=prompt.sha,
                 num_requests=int(number == 0),

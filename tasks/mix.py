@@ -1,7 +1,8 @@
 """Training examples: original and compressed chains in one mixture (MACC 3).
 
 The compressed ones are asked for by the control token `<compress>`, which the encoder adds; the
-stored prompt never contains it. Invariant: one example a kept selection.
+stored prompt never contains it. Invariant: one example a kept selection, or a rejection: whoever
+selected it, a chain that was cut off is not taught.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 from tasks.generate import PROMPT
 from tasks.ports import Ports
-from tasks.schemas import Example
+from tasks.schemas import Example, Rejection
 from tasks.stage import Record, Stage, StageConfig
 
 
@@ -25,10 +26,21 @@ class MixRecord(Record):
     question: str
     condition: str
     text: str
+    incomplete: str | None = None  # why the chain is no whole one
 
 
-async def mix(record: MixRecord, ports: Ports, config: MixConfig) -> Sequence[Example]:
-    """One Example a kept selection."""
+async def mix(record: MixRecord, ports: Ports, config: MixConfig) -> Sequence[Example | Rejection]:
+    """One Example, or the Rejection of a chain that is no whole one."""
+    if record.incomplete:
+        return [
+            Rejection(
+                record_id=record.record_id,
+                problem_id=record.problem_id,
+                stage="mix",
+                reason=record.incomplete,
+                detail=f"chain {record.rationale_id} is no whole one: it would teach to break off",
+            )
+        ]
     prompt = ports.prompts.render("generate", question=record.question)
     return [
         Example(

@@ -130,6 +130,11 @@ class Grade:
     extracted_answer: str | None = None
     stated_as: StatedAs | None = None
 
+    @property
+    def is_guessed(self) -> bool:
+        """Whether nothing marks the answer as one: it is merely what the closing line says."""
+        return self.stated_as == "closing_line"
+
 
 class Grader(Protocol):
     """Compares a text's last stated answer with the gold one, in a process with limits."""

@@ -74,6 +74,9 @@ class RewriteConfig(StageConfig):
     escalate: bool = Field(
         default=False, description="an easy rewrite that stays too long is tried as medium"
     )
+    require_stated_answer: bool = Field(
+        default=True, description="an answer that only the closing line gives away is a fault"
+    )
     fallback: Literal["reject", "original"] = Field(
         default="reject", description="after the last attempt; original: the parent goes on instead"
     )
@@ -108,10 +111,11 @@ class RewriteRecord(Record):
     answer: str
     answer_type: str
     level: Level | None  # None: the single prompt judges it
-    parent_id: str | None  # None: no candidate was correct
+    parent_id: str | None  # None: no candidate was correct and whole
     parent_text: str | None
     parent_model: str | None
     parent_engine: str | None
+    num_cut_off: int = 0  # correct candidates that are no parent, for they were cut off
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +195,7 @@ async def _attempt(
         finish_reason=completion.finish_reason,
         max_tokens=config.max_tokens,
         max_tokens_easy=config.max_tokens_easy,
+        require_stated=config.require_stated_answer,
     )
     if fault is None and config.teacher_check:
         fault, check = await _teacher_check(
@@ -230,7 +235,7 @@ async def rewrite(
     With fallback "original" the parent's text follows the rejection as the rewritten chain.
     """
     if record.parent_id is None:
-        return [_rejected(record, "no_correct_candidate", "no long chain reached the gold answer")]
+        return [_without_parent(record)]
     attempts = await _attempts(record.level, [], record=record, ports=ports, config=config)
     last = attempts[-1].fault
     if config.escalate and last is not None and last.reason == "too_long_for_easy":
@@ -244,6 +249,13 @@ async def rewrite(
     if config.fallback == "reject":
         return [refused]
     return [refused, await _original(attempts, record, ports)]
+
+
+def _without_parent(record: RewriteRecord) -> Rejection:
+    if not record.num_cut_off:
+        return _rejected(record, "no_correct_candidate", "no long chain reached the gold answer")
+    detail = f"{record.num_cut_off} long chains reached the gold answer, and all were cut off"
+    return _rejected(record, "no_whole_candidate", detail)
 
 
 def _told(attempts: Sequence[Attempt]) -> str:
@@ -273,6 +285,7 @@ def _accepted(attempts: Sequence[Attempt], record: RewriteRecord, ports: Ports) 
         num_tokens=ports.tokens.count(text),
         verdict=attempt.grade.verdict,
         extracted_answer=attempt.grade.extracted_answer,
+        stated_as=attempt.grade.stated_as,
         finish_reason=attempt.completion.finish_reason,
         faults=_told(attempts) or None,
         prompt_sha=attempt.prompt.sha,
@@ -297,6 +310,7 @@ async def _original(attempts: Sequence[Attempt], record: RewriteRecord, ports: P
         num_tokens=ports.tokens.count(text),
         verdict=grade.verdict,
         extracted_answer=grade.extracted_answer,
+        stated_as=grade.stated_as,
         finish_reason="original",
         faults=_told(attempts),
     )

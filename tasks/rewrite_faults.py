@@ -42,10 +42,13 @@ def fault_of(
     finish_reason: str,
     max_tokens: int,
     max_tokens_easy: int,
+    require_stated: bool = True,
 ) -> Fault | None:
     """What our own checks find, before the teacher is asked. A text cut off is not a whole one."""
     if finish_reason == "content_filter":
         return Fault("truncated", "it was cut off by a content filter")
+    if finish_reason not in ("stop", "length"):
+        return Fault("truncated", f"it ended for a reason nobody knows: {one_line(finish_reason)}")
     if finish_reason == "length" or grade.verdict == "truncated":
         return Fault("truncated", f"it was cut off at the limit of {max_tokens} tokens")
     if level is None:
@@ -57,6 +60,10 @@ def fault_of(
     if grade.verdict != "correct":
         answer = one_line(grade.extracted_answer or "")[:MAX_ANSWER_CHARS]
         return Fault("answer_changed", f"the final answer changed to {answer}")
+    if require_stated and grade.is_guessed:
+        answer = one_line(grade.extracted_answer or "")[:MAX_ANSWER_CHARS]
+        words = f"its final answer ({answer}) is not stated as such, only its last lines hold it"
+        return Fault("answer_not_stated", words)
     if level == "easy" and num_tokens > max_tokens_easy:
         words = f"it has {num_tokens} tokens, the limit for an easy problem is {max_tokens_easy}"
         return Fault("too_long_for_easy", words)

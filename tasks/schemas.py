@@ -107,6 +107,10 @@ class Candidate(Row):
     text: str = column("the rationale, as imported")
     model: str | None = column("who wrote it, where the source says so", default=None)
     recorded_correct: bool | None = column("the source's own grading, if any", default=None)
+    finish_reason: str | None = column(
+        "length, content_filter or the source's own word, where it says that the text was cut off",
+        default=None,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,11 +146,15 @@ class Rationale(Usage, Row):
     num_tokens: int = column("length by the target model's tokenizer, tokens")
     verdict: str = column("correct | wrong | no_answer | truncated | unverifiable")
     extracted_answer: str | None = column("the answer read from the text", default=None)
+    stated_as: str | None = column(
+        "how the answer was found: tag | hashes | box | label | phrase | closing_line (guessed)",
+        default=None,
+    )
     recorded_correct: bool | None = column("the source's own grading, if any", default=None)
     chosen: bool | None = column("for compressed: whether it is the kept round", default=None)
     stop_reason: str | None = column(
-        "why compression ended, on its last round: rebound | answer_changed | truncated | "
-        "min_reduction | max_rounds | rounds_done | refused",
+        "why compression ended, on its last round: rebound | answer_changed | "
+        "answer_not_stated | truncated | min_reduction | max_rounds | rounds_done | refused",
         default=None,
     )
     target_ratio: float | None = column(
@@ -156,7 +164,8 @@ class Rationale(Usage, Row):
         "for compressed: share of the parent's tokens that is left", default=None
     )
     finish_reason: str = column(
-        "stop | length | content_filter (endpoints) | imported | original (a rewrite given up)"
+        "stop | length | content_filter, or a server's own word (endpoints) | imported | "
+        "original (a rewrite given up)"
     )
     faults: str | None = column(
         "for rewrites: why the attempts before it failed, in order", default=None
@@ -231,8 +240,12 @@ class Selection(Row):
     problem_id: str = column("its problem")
     condition: str = column("original | compressed: the use it was considered for")
     kept: bool = column("whether it goes on to training")
-    filter: str = column("filter that decided: accuracy | diversity | difficulty | kept")
-    reason: str = column("snake_case reason, e.g. wrong_answer, near_duplicate, rd_above_threshold")
+    filter: str = column(
+        "filter that decided: accuracy | completeness | diversity | difficulty | kept"
+    )
+    reason: str = column(
+        "snake_case reason, e.g. wrong_answer, cut_off, near_duplicate, rd_above_threshold"
+    )
     rank: int | None = column(
         "rank by the measure among the survivors of the problem, from 1", default=None
     )
@@ -294,6 +307,10 @@ class Evaluation(Usage, Row):
     num_tokens: int = column("its length, tokens")
     verdict: str = column("correct | wrong | no_answer | truncated | unverifiable")
     extracted_answer: str | None = column("the answer read from the text", default=None)
+    stated_as: str | None = column(
+        "how the answer was found: tag | hashes | box | label | phrase | closing_line (guessed)",
+        default=None,
+    )
     finish_reason: str = column("stop | length | content_filter (endpoints)")
 
 
@@ -309,6 +326,9 @@ class Model(Row):
     path: str = column("folder of the weights, relative to the corpus")
     num_parameters: int = column("parameters, count")
     num_examples: int = column("examples trained on")
+    num_too_long: int | None = column(
+        "examples left out: longer than train.max_length tokens", default=None
+    )
     num_steps: int = column("optimizer steps")
     train_tokens: int = column("tokens seen, padding excluded")
     train_loss: float = column("mean loss over the last epoch, nats a token")

@@ -1,5 +1,7 @@
 """MoRSD selection: accuracy, then diversity, then difficulty, in this order (METHODS 3.3).
 
+Between the first two a filter of ours: a chain that was cut off is dropped, whatever it states.
+
 Invariant: every rationale considered leaves with exactly one Selection row, kept or dropped by one
 named filter; of two near-duplicates the one that is better by the measure survives.
 
@@ -35,6 +37,9 @@ class SelectConfig(StageConfig):
     with_compressed: bool = False
     ngram: int = Field(default=3, ge=1, description="words an n-gram")
     max_similarity: float = Field(default=0.8, gt=0, le=1)
+    require_stated_answer: bool = Field(
+        default=False, description="drop a chain whose answer only its closing line gives away"
+    )
     max_rd: float = Field(
         default=1.0, description="below 1 the rationale helps this student; only where by is rd"
     )
@@ -148,6 +153,8 @@ class Considered:
     rd: float | None
     text: str  # empty where it is compared with no other
     value: float | None = None
+    stated_as: str | None = None
+    incomplete: str | None = None  # why it is no whole chain (stg_rationales)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,15 +189,11 @@ def _last(cost: float) -> tuple[bool, float]:
 def select_condition(
     candidates: Sequence[Considered], *, problem_id: str, cutoff: float | None, config: SelectConfig
 ) -> list[Selection]:
-    """The three filters over the rationales of one problem considered for one use."""
-    accurate = {c.rationale_id for c in candidates if c.verdict == "correct" and c.rd is not None}
-    correct = best_first((c for c in candidates if c.rationale_id in accurate), config)
+    """The filters over the rationales of one problem considered for one use."""
+    unfit = {c.rationale_id: decision for c in candidates if (decision := _unfit(c, config))}
+    decided = [(c, unfit[c.rationale_id]) for c in candidates if c.rationale_id in unfit]
+    correct = best_first((c for c in candidates if c.rationale_id not in unfit), config)
     duplicates = near_duplicates(correct, size=config.ngram, least=config.max_similarity)
-    decided = [
-        (c, _Decision("accuracy", _accuracy_fault(c)))
-        for c in candidates
-        if c.rationale_id not in accurate
-    ]
     rank = 0
     for candidate in correct:
         if twin := duplicates.get(candidate.rationale_id):
@@ -212,6 +215,18 @@ class _Decision:
     duplicate_of: str | None = None
 
 
+def _unfit(candidate: Considered, config: SelectConfig) -> _Decision | None:
+    """What rules a chain out on its own: accuracy, then completeness; None where nothing does."""
+    if candidate.verdict != "correct":
+        wrong = "wrong_answer" if candidate.verdict == "wrong" else candidate.verdict
+        return _Decision("accuracy", wrong)
+    if candidate.incomplete:
+        return _Decision("completeness", candidate.incomplete)
+    if config.require_stated_answer and candidate.stated_as == "closing_line":
+        return _Decision("accuracy", "answer_not_stated")
+    return _Decision("accuracy", "not_scored") if candidate.rd is None else None
+
+
 def _difficulty_fault(
     cost: float, *, rank: int, cutoff: float | None, config: SelectConfig
 ) -> str | None:
@@ -224,11 +239,6 @@ def _difficulty_fault(
     if cutoff is not None and _last(cost) > _last(cutoff):
         return "outside_keep_fraction"
     return None
-
-
-def _accuracy_fault(candidate: Considered) -> str:
-    reasons = {"wrong": "wrong_answer", "correct": "not_scored"}
-    return reasons.get(candidate.verdict, candidate.verdict)
 
 
 def _row(
@@ -269,6 +279,7 @@ STAGE = Stage(
     record=SelectRecord,
     config=SelectConfig,
     step=select,
+    revision=1,  # chains cut off are dropped; scripts without blanks are compared by characters
     upstream=("generate", "verify", "rewrite", "compress", "score"),
     is_global=True,
     expects=Expectation(

@@ -32,7 +32,7 @@ async def grade_completion(completion: Completion, record: HasGold, ports: Ports
         completion.text,
         answer=record.answer,
         answer_type=record.answer_type,
-        truncated=completion.finish_reason == "length",
+        truncated=completion.finish_reason != "stop",  # by a filter, or for a reason nobody knows
     )
 
 
@@ -48,12 +48,17 @@ class VerifyRecord(Record):
     text: str
     model: str | None
     recorded_correct: bool | None
+    finish_reason: str | None = None  # None: the source does not say that it was cut off
 
 
 async def verify(record: VerifyRecord, ports: Ports, config: VerifyConfig) -> Sequence[Rationale]:
-    """One Rationale (kind "long", finish_reason "imported") a imported candidate."""
+    """One Rationale (kind "long") an imported candidate; its finish_reason is "imported" where the
+    source does not say that it was cut off."""
     grade = await ports.grader.grade(
-        record.text, answer=record.answer, answer_type=record.answer_type, truncated=False
+        record.text,
+        answer=record.answer,
+        answer_type=record.answer_type,
+        truncated=record.finish_reason is not None,
     )
     return [
         Rationale(
@@ -67,8 +72,9 @@ async def verify(record: VerifyRecord, ports: Ports, config: VerifyConfig) -> Se
             num_tokens=ports.tokens.count(record.text),
             verdict=grade.verdict,
             extracted_answer=grade.extracted_answer,
+            stated_as=grade.stated_as,
             recorded_correct=record.recorded_correct,
-            finish_reason="imported",
+            finish_reason=record.finish_reason or "imported",
         )
     ]
 

@@ -15,6 +15,8 @@ from typing import NamedTuple
 from tasks.compress import CompressConfig
 from tasks.compress_methods import Outcome
 
+SPOILT = ("truncated", "answer_changed", "answer_not_stated", "rebound")
+
 
 class Ended(NamedTuple):
     """Rounds run, why no more, and the number of the kept one (None: the chain stands)."""
@@ -35,6 +37,8 @@ def ended(chain_tokens: int, replies: Sequence[Outcome], config: CompressConfig)
             reasons.append((i, "truncated"))
         elif reply.verdict != "correct":
             reasons.append((i, "answer_changed"))
+        elif not reply.is_stated:
+            reasons.append((i, "answer_not_stated"))
         if adaptive and fell < 0:
             reasons.append((i, "rebound"))
         if adaptive and (fell < 1 or fell < config.min_reduction * lengths[i - 1]):
@@ -46,7 +50,7 @@ def ended(chain_tokens: int, replies: Sequence[Outcome], config: CompressConfig)
     num_rounds, reason = reasons[0]
     kept = None
     for i in range(1, num_rounds + 1):
-        if i == num_rounds and reason in ("truncated", "answer_changed", "rebound"):
+        if i == num_rounds and reason in SPOILT:
             break
         if adaptive and lengths[i] < min(lengths[:i]):
             kept = i

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra.engines import EngineConfig
+from tasks.answers import grade
 from tasks.ports import (
     Completion,
     Grade,
+    Grader,
     Ports,
     Prompt,
     Sampling,
@@ -120,6 +122,13 @@ class WordGrader:
         return Grade(verdict="correct" if is_right else "wrong", extracted_answer=found[-1])
 
 
+class AnswerGrader:
+    """What the product reads and compares, in this process."""
+
+    async def grade(self, text: str, *, answer: str, answer_type: str, truncated: bool) -> Grade:
+        return grade(text, answer=answer, answer_type=answer_type, truncated=truncated)
+
+
 class WordCounter:
     """A token a word."""
 
@@ -151,11 +160,12 @@ def ports(
     scoring: Mapping[str, Any] | None = None,
     prompts: str = "default",
     seed: int = 7,
+    grader: Grader | None = None,
 ) -> Ports:
     """Ports of fakes, with the real prompt files."""
     return Ports(
         prompts=PromptFiles(prompts),
-        grader=WordGrader(),
+        grader=grader or WordGrader(),
         tokens=WordCounter(),
         seed=seed,
         chat=dict(chat or {}),

@@ -121,6 +121,7 @@ def print_lineage(lineage: Lineage) -> None:
     for answer in lineage.evaluations:
         how = "with <compress>" if answer.compress else "plain"
         said = f"{answer.verdict}, says {answer.extracted_answer or 'nothing'}"
+        said += _stated(answer.stated_as)
         tree.add(shown(f"evaluated {how}, {answer.role} {answer.model_id}: {said}, "
                       f"{answer.num_tokens} tokens"))  # fmt: skip
     page().print(tree)
@@ -151,10 +152,15 @@ def _chain_title(chain: Chain) -> str:
     name = title_of(chain.kind).format(
         kind=chain.kind, candidate=chain.candidate, level=chain.level, round=chain.round
     )
-    marks = [f"{chain.num_tokens} tokens", chain.verdict]
+    marks = [f"{chain.num_tokens} tokens", chain.verdict + _stated(chain.stated_as)]
     marks += ["kept round"] if chain.chosen else []
     marks += [chain.stop_reason] if chain.stop_reason not in ("", "stop") else []
     return f"{name} [{chain.rationale_id[:8]}, {', '.join(marks)}]"
+
+
+def _stated(stated_as: str | None) -> str:
+    """How the answer was found, e.g. " by box"; rows of older versions do not say."""
+    return f" by {plain(stated_as).replace('_', ' ')}" if stated_as else ""
 
 
 def print_status(database: Database, corpus: str) -> None:

@@ -52,6 +52,7 @@ def filter_settings(select: Settings) -> dict[str, str]:
     size, limit = select.get("ngram", "n"), select.get("max_similarity", "a threshold")
     kept = {
         "accuracy": "right answers that the student could score",
+        "completeness": "whole chains: none that was cut off, or whose thought has no end",
         "diversity": f"of chains of a problem with {size}-gram similarity (Jaccard) from {limit}"
         f" on, the one with the {_best(select)}",
     }

@@ -80,6 +80,7 @@ def train_student(
         plan.recipe, base, data,
         path=path,
         num_parameters=result.num_parameters, num_examples=result.num_examples,
+        num_too_long=result.num_too_long,
         num_steps=result.num_steps, train_tokens=result.train_tokens,
         train_loss=result.train_loss, train_seconds=result.train_seconds,
         world_size=result.world_size,

@@ -76,6 +76,9 @@ def run_rank(folder: JobFolder) -> None:
     if trainer.is_world_process_zero():
         num_parameters = save_student(model, state, tokenizer, folder=folder.model)
         num_too_long = len(encoded) - len(items)
+        if num_too_long:
+            limit = f"longer than max_length ({job.config.max_length})"
+            print(f"{num_too_long} of {len(encoded)} examples {limit} left out", flush=True)
         result = _result(trainer, items, num_too_long=num_too_long, num_parameters=num_parameters)
         folder.write_result(result)
     trainer.accelerator.wait_for_everyone()

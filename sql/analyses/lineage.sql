@@ -20,7 +20,7 @@ final as (
         list_position(['long', '', 'rewritten', 'compressed'], kind) + 2 as step,
         'rationales' as table_name, problem_id, rationale_id as id, parent_id,
         kind as label, verdict as outcome, coalesce(stop_reason, finish_reason) as reason, chosen,
-        level, model, candidate, round, num_tokens, extracted_answer as answer, text
+        level, model, candidate, round, num_tokens, extracted_answer as answer, stated_as, text
     from stg_rationales
     union all by name
     select
@@ -54,7 +54,7 @@ final as (
     select
         11 as step, 'evaluations' as table_name, problem_id, evaluation_id as id,
         model_id as parent_id, role as label, verdict as outcome, finish_reason as reason,
-        sample as candidate, compress::int as round, num_tokens, extracted_answer as answer, text
+        sample as candidate, compress::int as round, num_tokens, extracted_answer as answer, stated_as, text
     from stg_evaluations
 )
 select *

@@ -13,4 +13,4 @@ order by
     s.condition desc,
     v.scorer <> 'rd',
     v.scorer,
-    list_position(['accuracy', 'diversity', 'difficulty', 'kept'], s.filter)
+    list_position(['accuracy', 'completeness', 'diversity', 'difficulty', 'kept'], s.filter)

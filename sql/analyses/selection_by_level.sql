@@ -17,4 +17,4 @@ from decided
 group by level, filter
 order by
     list_position(['easy', 'medium', 'hard', 'ungraded'], level),
-    list_position(['accuracy', 'diversity', 'difficulty', 'kept'], filter)
+    list_position(['accuracy', 'completeness', 'diversity', 'difficulty', 'kept'], filter)

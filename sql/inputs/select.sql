@@ -1,11 +1,12 @@
 -- grain: one row per problem with rationales to choose from, in the order they were written
-with settings as (
+with recursive settings as (
     select
         from_json(getvariable('config') -> 'original_kinds', '["varchar"]') as original_kinds,
         (getvariable('config') ->> 'with_compressed')::boolean as with_compressed,
         (getvariable('config') ->> 'keep_fraction')::double as keep_fraction,
         coalesce((getvariable('config') ->> 'by_rd')::boolean, true) as by_rd,
-        coalesce((getvariable('config') ->> 'by_ranks')::boolean, false) as by_ranks
+        coalesce((getvariable('config') ->> 'by_ranks')::boolean, false) as by_ranks,
+        coalesce((getvariable('config') ->> 'require_stated_answer')::boolean, false) as require_stated
 ),
 -- what is chosen by, none where it is RD; sign -1 where higher is better
 measures as (
@@ -21,27 +22,48 @@ compressed_chains as (
     select
         parent_id,
         bool_or(chosen) as has_kept_round,
-        coalesce(bool_or(stop_reason in ('answer_changed', 'truncated', 'refused')), false) as is_spoilt
+        coalesce(
+            bool_or(stop_reason in ('answer_changed', 'answer_not_stated', 'truncated', 'refused')), false
+        ) as is_spoilt
     from stg_rationales
     where kind = 'compressed'
     group by parent_id
 ),
+-- what was cut off, and all that was made of it
+broken as (
+    select rationale_id, cut_off as reason
+    from stg_rationales
+    where cut_off is not null
+    union
+    select r.rationale_id, 'parent_cut_off' as reason
+    from stg_rationales as r
+    join broken as b on b.rationale_id = r.parent_id
+    where r.cut_off is null
+),
 considered as (
-    select r.rationale_id, r.problem_id, r.kind, 'original' as condition, r.verdict, r.created_at
+    select
+        r.rationale_id, r.problem_id, r.kind, 'original' as condition, r.verdict, r.stated_as, r.created_at
     from stg_rationales as r, settings
     where list_contains(original_kinds, r.kind)
     union all
     -- the kept round, or the chain itself where it could not be made shorter and stay right
-    select r.rationale_id, r.problem_id, r.kind, 'compressed' as condition, r.verdict, r.created_at
+    select
+        r.rationale_id, r.problem_id, r.kind, 'compressed' as condition, r.verdict, r.stated_as, r.created_at
     from stg_rationales as r
     cross join settings
     left join compressed_chains as c on c.parent_id = r.rationale_id
     where with_compressed and (r.chosen or not (c.has_kept_round or c.is_spoilt))
 ),
 scored as (
-    select c.*, s.rd
+    select
+        c.*, s.rd, b.reason as incomplete,
+        c.verdict = 'correct'
+        and b.reason is null
+        and not (require_stated and c.stated_as is not distinct from 'closing_line') as is_fit
     from considered as c
+    cross join settings
     left join stg_scores as s using (rationale_id)
+    left join broken as b using (rationale_id)
 ),
 wanted as (
     select rationale_id, scorer, value
@@ -56,7 +78,7 @@ valued as (
     from scored as s
     cross join measures as m
     left join wanted as v on v.rationale_id = s.rationale_id and v.scorer = m.scorer
-    where s.verdict = 'correct' and s.rd is not null
+    where s.is_fit and s.rd is not null
 ),
 ranked as (
     select
@@ -100,7 +122,7 @@ placed as (
         row_number() over (order by cost, rationale_id) as position,
         count(*) over () as num_correct
     from chosen_from
-    where verdict = 'correct' and (select keep_fraction from settings) is not null
+    where is_fit and (select keep_fraction from settings) is not null
 ),
 cutoff as (
     -- none where the share reaches those without a value
@@ -113,9 +135,10 @@ select
     list(
         {
             'rationale_id': rationale_id, 'condition': condition,
-            'verdict': verdict, 'rd': rd, 'value': value, 'kind': kind,
-            -- what may be compared gets its text later, a page at a time: sql/pending.py
-            'text_from': case when verdict = 'correct' and rd is not null then created_at end
+            'verdict': verdict, 'stated_as': stated_as, 'incomplete': incomplete,
+            'rd': rd, 'value': value, 'kind': kind,
+            -- what may be kept gets its text later, a page at a time, and what that shows: sql/pending.py
+            'text_from': case when is_fit and rd is not null then created_at end
         }
         order by condition, rationale_id
     ) as candidates,

@@ -1,4 +1,4 @@
 -- grain: one row per rationale of getvariable('rationales'), a JSON list of ids
-select rationale_id, text
+select rationale_id, text, incomplete
 from stg_rationales
 where rationale_id in (select unnest(from_json(getvariable('rationales'), '["varchar"]')))

@@ -19,6 +19,7 @@ final as (
         count(*) filter (chosen) as num_chosen,
         count(*) filter (stop_reason = 'rebound') as num_rebounded,
         count(*) filter (stop_reason = 'answer_changed') as num_answer_changed,
+        count(*) filter (stop_reason = 'answer_not_stated') as num_answer_not_stated,
         count(*) filter (stop_reason = 'truncated') as num_truncated,
         count(*) filter (stop_reason = 'min_reduction') as num_min_reduction,
         count(*) filter (stop_reason = 'max_rounds') as num_max_rounds,

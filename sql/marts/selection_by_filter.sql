@@ -16,6 +16,6 @@ select
 from counted
 order by
     condition desc,
-    list_position(['accuracy', 'diversity', 'difficulty', 'kept'], filter),
+    list_position(['accuracy', 'completeness', 'diversity', 'difficulty', 'kept'], filter),
     num_rationales desc,
     reason

@@ -292,4 +292,7 @@ def read_number(statement: Statement) -> str | None:
 def read_number_line(line: str) -> str | None:
     """The last number of a closing line, with what belongs to it."""
     found = read_mathematics_line(line)
+    result = found.rpartition("=")[2].strip() if found else ""
+    if found and result != found and read_quantity(result) is not None:
+        return result
     return found if found is None or _HOLDS_NUMBER.search(found) or read_quantity(found) else None

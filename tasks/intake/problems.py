@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tasks.intake.columns import ColumnMapping, Resolved, SourceConfig, resolve_columns
+from tasks.intake.endings import ending_columns
 from tasks.intake.readers import read_rows
 from tasks.intake.rows import IngestedProblem, RowError, read_problem, read_question
 from tasks.intake.seen import SeenProblems
@@ -117,7 +118,7 @@ def read_resolved(resolved: Sequence[Resolved], config: SourceConfig) -> Iterato
     rejected: Counter[str] = Counter()
     first: Rejection | None = None
     for one in resolved:
-        columns = one.columns.all_columns()
+        columns = (*one.columns.all_columns(), *ending_columns(one.columns.candidates))
         limit = config.max_line_bytes
         for row in read_rows(one.source, max_line_bytes=limit, columns=columns):
             item = _read_item(row, one, config, seen)

@@ -8,11 +8,12 @@ IngestedProblem(problem=Problem(question="3 + 4 = ?", answer="7", answer_type="i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tasks import answers
 from tasks.answers.kinds import ANSWER_TYPES
 from tasks.intake.columns import ColumnMapping, Resolved, SourceConfig
+from tasks.intake.endings import read_endings
 from tasks.intake.sources import Fields, SourceRow
 from tasks.intake.values import (
     MISSING,
@@ -128,11 +129,12 @@ def _read_candidates(
     imported, warnings = imported_candidates(
         fields, columns.candidates, columns.correct, columns.candidate_model
     )
+    endings = read_endings(fields, columns.candidates, count=len(imported))
     found = []
     for number, one in enumerate(imported):
         if one.text is not None:
             candidate, doubts = _read_candidate(one, number, problem_id, config)
-            found.append(candidate)
+            found.append(replace(candidate, finish_reason=endings[number]))
             warnings += doubts
     return found, warnings
 

@@ -15,6 +15,8 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
+from tasks.scripts import spaced
+
 DIGEST_BITS = 64
 _QUOTES = str.maketrans({
     "\u2018": "'", "\u2019": "'", "\u201c": None, "\u201d": None, '"': None, "`": None,
@@ -37,8 +39,6 @@ _APOSTROPHE = re.compile(r"(?<=[a-z])'(?=[a-z])")  # Tom's; the prime of f'(x) s
 _HYPHEN = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})")  # well-known
 _THOUSANDS = re.compile(r"(?<=\d)(?:,|\{,\})(?=\d{3}(?!\d))")
 _LONE = re.compile(r"\{\s*([^\W_]+)\s*\}")  # {2} is 2; {n+1} keeps its braces
-# Scripts without blanks: a character is a word.
-_SPACELESS = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
 _TOKEN = re.compile(r"\d*\.\d+|\\[a-z]+|[^\W_]+|[^\s.,;?]")
 _WORD = re.compile(r"[^\W_]+")
 _NUMBER_WORDS = frozenset((
@@ -92,7 +92,7 @@ def ngrams(tokens: Sequence[str], n: int) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    return _SPACELESS.sub(r" \g<0> ", unicodedata.normalize("NFKC", text))
+    return spaced(unicodedata.normalize("NFKC", text))
 
 
 def digest(text: str) -> bytes:

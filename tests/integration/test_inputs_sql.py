@@ -147,11 +147,12 @@ def write_other_run(folder: Path, *rows: Made) -> None:
 
 def test_verify_reads_what_was_brought(ask: Ask) -> None:
     imported = [
-        Made("ingest", Candidate(problem_id=P1, candidate=n, text=f"t{n}", recorded_correct=None))
-        for n in (1, 0)
+        Made("ingest", Candidate(problem_id=P1, candidate=n, text=f"t{n}", finish_reason=ended))
+        for n, ended in ((1, "length"), (0, None))
     ]
-    assert values(ask("verify", *imported), "problem_id", "candidate", "text", "answer") == [
-        (P1, 0, "t0", "2"), (P1, 1, "t1", "2")
+    columns = ("problem_id", "candidate", "text", "answer", "finish_reason")
+    assert values(ask("verify", *imported), *columns) == [
+        (P1, 0, "t0", "2", None), (P1, 1, "t1", "2", "length")
     ]  # fmt: skip
 
 
@@ -380,6 +381,88 @@ def test_compress_needs_no_level(ask: Ask) -> None:
     assert values(ask("compress", LONG, config=CompressConfig(source="long")), "level") == [(None,)]
 
 
+# --- chains that were cut off
+
+CUT_OFF = rationale("generate", P0, candidate=2, num_tokens=5, finish_reason="length")
+
+
+def test_a_chain_cut_off_is_nobodys_parent_and_is_not_scored(ask: Ask) -> None:
+    rows = [CUT_OFF, LONG, sample.difficulty(P0, "hard", 0.9)]
+    (found,) = ask("rewrite", *rows)
+    assert (found["parent_id"], found["num_cut_off"]) == (LONG.id, 1)
+    found = ask("compress", config=CompressConfig(source="long"))
+    assert values(found, "record_id") == [(LONG.id,)]
+    assert values(ask("score", config=ScoreConfig(kinds=("long",))), "record_id") == [(LONG.id,)]
+
+
+@pytest.mark.parametrize("finish_reason", ["length", "content_filter"])
+def test_a_problem_whose_right_chains_were_all_cut_off_has_no_parent(
+    ask: Ask, finish_reason: str
+) -> None:
+    chain = rationale("generate", P0, finish_reason=finish_reason)
+    (found,) = ask("rewrite", chain, WRONG, sample.difficulty(P0, "hard", 0.9))
+    assert (found["parent_id"], found["parent_text"], found["num_cut_off"]) == (None, None, 1)
+
+
+def told_incomplete(found: Records) -> dict[tuple[str, str], str | None]:
+    return {
+        (c["rationale_id"], c["condition"]): c["incomplete"]
+        for row in found
+        for c in row["candidates"]
+    }
+
+
+def test_select_is_told_of_all_that_was_cut_off_and_of_what_was_made_of_it(ask: Ask) -> None:
+    """Also in a corpus of an older version, where such chains were rewritten and scored."""
+    original = rationale(
+        "rewrite", P0, kind="rewritten", parent_id=CUT_OFF.id, finish_reason="original"
+    )
+    rounds = [compressed(parent, 1, chosen=True) for parent in (original, REWRITTEN)]
+    open_thought = rationale("generate", P1, text="<think>1 + 1 = 2, the answer is 2")
+    rows = [CUT_OFF, LONG, original, REWRITTEN, *rounds, open_thought]
+    scores = [sample.score(made.id, 0.5) for made in rows]
+    both = SelectConfig(original_kinds=("long", "rewritten"), with_compressed=True)
+    assert told_incomplete(ask("select", *rows, *scores, config=both)) == {
+        (CUT_OFF.id, "original"): "cut_off",
+        (original.id, "original"): "parent_cut_off",
+        (rounds[0].id, "compressed"): "parent_cut_off",
+        (LONG.id, "original"): None,
+        (REWRITTEN.id, "original"): None,
+        (rounds[1].id, "compressed"): None,
+        (open_thought.id, "original"): "unclosed_thought",  # alone with its problem
+    }
+
+
+def test_a_chain_cut_off_has_no_share_in_the_kept_fraction(ask: Ask) -> None:
+    chains = [LONG, CUT_OFF, *(rationale("generate", P0, candidate=n) for n in (3, 4))]
+    measured = zip(chains, (0.3, 0.1, 0.2, 0.4), strict=True)
+    scores = [sample.score(chain.id, rd) for chain, rd in measured]
+    (found,) = ask("select", *chains, *scores, config=SelectConfig(keep_fraction=0.25))
+    assert found["cutoff"] == 0.2  # the best of three
+
+
+def test_an_answer_not_stated_has_no_share_where_it_has_to_be(ask: Ask) -> None:
+    guessed = rationale("generate", P0, candidate=3, stated_as="closing_line")
+    rows = [LONG, guessed, sample.score(LONG.id, 0.2), sample.score(guessed.id, 0.1)]
+    (found,) = ask("select", *rows, config=SelectConfig(keep_fraction=0.5))
+    assert found["cutoff"] == 0.1
+    strict = SelectConfig(keep_fraction=0.5, require_stated_answer=True)
+    (found,) = ask("select", config=strict)
+    assert found["cutoff"] == 0.2
+    assert {c["rationale_id"]: c["stated_as"] for c in found["candidates"]} == {
+        LONG.id: None, guessed.id: "closing_line"
+    }  # fmt: skip
+
+
+def test_mix_is_told_of_a_chain_that_is_no_whole_one(ask: Ask) -> None:
+    thought = rationale("generate", P0, candidate=4, text="<think>1</think> ")
+    kept = [sample.selection(one.id, "original") for one in (LONG, CUT_OFF, thought)]
+    found = ask("mix", LONG, CUT_OFF, thought, *kept)
+    assert {row["rationale_id"]: row["incomplete"] for row in found} == {
+        LONG.id: None, CUT_OFF.id: "cut_off", thought.id: "nothing_behind_thought"
+    }  # fmt: skip
+
+
 # --- score, select
 
 
@@ -412,7 +495,7 @@ def test_a_chain_already_minimal_stands_as_its_own_compressed_one(ask: Ask) -> N
     assert candidates(found) == {(REWRITTEN.id, "original"), (REWRITTEN.id, "compressed")}
 
 
-@pytest.mark.parametrize("reason", ["answer_changed", "truncated", "refused"])
+@pytest.mark.parametrize("reason", ["answer_changed", "answer_not_stated", "truncated", "refused"])
 def test_a_chain_that_could_not_be_compressed_is_no_compressed_one(ask: Ask, reason: str) -> None:
     """Taught under <compress>, it would teach that <compress> means nothing."""
     spoilt = compressed(REWRITTEN, 1, stop_reason=reason)
@@ -584,8 +667,8 @@ def _scores_row(made: Made, values: dict[str, Any]) -> Made:
     return scored(made, **shown, others=others)
 
 
-def test_only_what_select_compares_brings_its_text(ask: Ask) -> None:
-    """A wrong or unscored chain is compared with none, and one alone has none to compare with."""
+def test_only_what_select_may_keep_brings_its_text(ask: Ask) -> None:
+    """A wrong or unscored chain is compared with none, and needs no look at how it ends."""
     other = rationale("generate", P0, candidate=2, text="1 + 0 = 1")
     unscored = rationale("generate", P0, candidate=3, text="unscored")
     elsewhere = rationale("generate", P1, text="alone")
@@ -593,7 +676,8 @@ def test_only_what_select_compares_brings_its_text(ask: Ask) -> None:
     found = ask("select", LONG, WRONG, other, unscored, elsewhere, *scores)
     texts = {c["rationale_id"]: c["text"] for row in found for c in row["candidates"]}
     assert texts == {
-        LONG.id: "1 + 1 = 2", other.id: "1 + 0 = 1", WRONG.id: "", unscored.id: "", elsewhere.id: ""
+        LONG.id: "1 + 1 = 2", other.id: "1 + 0 = 1", WRONG.id: "", unscored.id: "",
+        elsewhere.id: "alone",
     }  # fmt: skip
 
 

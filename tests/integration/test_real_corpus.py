@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -286,7 +286,8 @@ def test_macc_keeps_the_shortest_round_before_the_first_rebound(made: Made, grou
     chains = made.rows(
         """select question, r.text, list({
             'round': c.round, 'text': c.text, 'num_tokens': c.num_tokens, 'verdict': c.verdict,
-            'finish_reason': c.finish_reason, 'stop_reason': c.stop_reason, 'chosen': c.chosen
+            'finish_reason': c.finish_reason, 'stop_reason': c.stop_reason, 'chosen': c.chosen,
+            'is_stated': c.stated_as is distinct from 'closing_line'
         } order by c.round) as rounds
         from stg_rationales as c
         join stg_rationales as r on r.rationale_id = c.parent_id
@@ -301,8 +302,7 @@ def test_macc_keeps_the_shortest_round_before_the_first_rebound(made: Made, grou
             assert row["num_tokens"] == counter.count(row["text"])
             before = row["text"]
         outcomes = [
-            Outcome(**{name: row[name] for name in ("num_tokens", "verdict", "finish_reason")})
-            for row in rounds
+            Outcome(**{field.name: row[field.name] for field in fields(Outcome)}) for row in rounds
         ]
         kept = next((row["round"] for row in rounds if row["chosen"]), None)
         told = Ended(len(rounds), rounds[-1]["stop_reason"], kept)
@@ -311,7 +311,9 @@ def test_macc_keeps_the_shortest_round_before_the_first_rebound(made: Made, grou
     assert {chain["rounds"][-1]["stop_reason"] for chain in chains} >= {"rebound", "answer_changed"}
     assert len(chains) > NUM_PROBLEMS / 5
     assert made.asked["compress"] == made.count("stg_rationales where kind = 'compressed'")
-    right = made.count("stg_rationales where kind = 'long' and verdict = 'correct'")
+    right = made.count(
+        "stg_rationales where kind = 'long' and verdict = 'correct' and cut_off is null"
+    )
     assert len(chains) + made.count("stg_rejections where stage = 'compress'") == right
 
 

@@ -244,7 +244,7 @@ def test_the_method_of_compression_is_the_one_that_ran() -> None:
 
 def test_filters_that_are_off_are_not_told() -> None:
     off = {"max_rd": None, "keep_per_problem": None, "keep_fraction": None}
-    assert filter_settings(off).keys() == {"accuracy", "diversity"}
+    assert filter_settings(off).keys() == {"accuracy", "completeness", "diversity"}
 
 
 def test_prompts_that_wrote_no_chain_are_named() -> None:

@@ -163,8 +163,8 @@ MODEL = Made(
     "train",
     Model(
         base="student", recipe="sample", data_fingerprint="d", path="weights/m", num_parameters=1,
-        num_examples=2, num_steps=3, train_tokens=4, train_loss=0.5, train_seconds=6.0,
-        world_size=1,
+        num_examples=2, num_too_long=1, num_steps=3, train_tokens=4, train_loss=0.5,
+        train_seconds=6.0, world_size=1,
     ),
 )  # fmt: skip
 INVOCATION = Made(
@@ -174,6 +174,7 @@ INVOCATION = Made(
         stage_seconds="{}", stage_rows="{}", num_requests=9, num_repeated=1,
     ),
 )  # fmt: skip
+EVALUATED = evaluation("base", compress=False, verdict="wrong", num_tokens=80)
 EVERYTHING: tuple[Made, ...] = (
     Made("run", RUN), *(problem(i) for i in range(4)),
     *(member(problem_id) for problem_id in (P0, P1, P2)), member(P3, split="eval"),
@@ -184,7 +185,7 @@ EVERYTHING: tuple[Made, ...] = (
     score(REWRITTEN.id, 0.5), score(ROUND_1.id, 0.75),
     selection(REWRITTEN.id, "original"), selection(ROUND_1.id, "compressed", rd=0.75),
     example(REWRITTEN.id, "original"), example(ROUND_1.id, "compressed"), MODEL,
-    evaluation("base", compress=False, verdict="wrong", num_tokens=80),
+    EVALUATED,
     evaluation("trained", compress=False, verdict="correct", num_tokens=60),
     evaluation("trained", compress=True, verdict="correct", num_tokens=20),
 )  # fmt: skip

@@ -311,8 +311,9 @@ def test_what_is_said_of_a_run_is_no_control_code() -> None:
 def chain(**changes: Any) -> Chain:
     made = Chain(
         rationale_id="9f0c5a7d12345678", kind="long", model="m", candidate=2, round=0, level=None,
-        num_tokens=61, verdict="correct", extracted_answer="4", chosen=None, stop_reason="stop",
-        text="1 + 3 = 4", children=(), scores=(), selections=(), examples=(), rejections=(),
+        num_tokens=61, verdict="correct", extracted_answer="4", stated_as=None,
+        chosen=None, stop_reason="stop", text="1 + 3 = 4", children=(), scores=(), selections=(),
+        examples=(), rejections=(),
     )  # fmt: skip
     return replace(made, **changes)
 
@@ -325,6 +326,9 @@ def chain(**changes: Any) -> Chain:
          "rewritten as easy [9f0c5a7d, 61 tokens, correct]"),
         ({"kind": "compressed", "round": 3, "chosen": True, "stop_reason": "rebound"},
          "compressed, round 3 [9f0c5a7d, 61 tokens, correct, kept round, rebound]"),
+        ({"stated_as": "box"}, "long chain 2 [9f0c5a7d, 61 tokens, correct by box]"),
+        ({"stated_as": "closing_line", "verdict": "wrong"},
+         "long chain 2 [9f0c5a7d, 61 tokens, wrong by closing line]"),
         ({"kind": "backwards"}, "backwards [9f0c5a7d, 61 tokens, correct]"),
     ],
 )  # fmt: skip

@@ -15,10 +15,10 @@ from pydantic import ValidationError
 
 from tasks.compress import CompressConfig, CompressRecord, compress, target_ratio
 from tasks.compress_methods import METHODS, STOP_REASONS, GuardedRule, MethodError, Outcome
-from tasks.ports import PermanentError, Verdict
+from tasks.ports import Grader, PermanentError, Verdict
 from tasks.schemas import Rationale
-from tests.compression_reference import Ended, ended
-from tests.fakes import ScriptedChat, completion, ports, words
+from tests.compression_reference import SPOILT, Ended, ended
+from tests.fakes import AnswerGrader, ScriptedChat, completion, ports, words
 
 FIRST = 20  # words of the chain to be compressed
 MOST = 8  # replies a compressor has ready: more than any loop here may ask for
@@ -56,10 +56,14 @@ def run(written: Sequence[Written], **settings: Any) -> tuple[list[Rationale], S
 
 
 def refine(
-    replies: Sequence[Any], *, of: CompressRecord | None = None, **settings: Any
+    replies: Sequence[Any],
+    *,
+    of: CompressRecord | None = None,
+    grader: Grader | None = None,
+    **settings: Any,
 ) -> tuple[list[Rationale], ScriptedChat]:
     chat = ScriptedChat(replies, name="squeezer")
-    asked = ports(chat={"compressor": chat}, prompts="instruct")
+    asked = ports(chat={"compressor": chat}, prompts="instruct", grader=grader)
     rows = asyncio.run(compress(of or record(), asked, configured(**settings)))
     return list(rows), chat
 
@@ -93,6 +97,7 @@ outcomes = st.builds(
     num_tokens=st.integers(0, 60) | st.integers(0, 40_000),
     verdict=st.just("correct") | st.sampled_from(get_args(Verdict)),
     finish_reason=st.just("stop") | st.sampled_from(["stop", "length", "content_filter"]),
+    is_stated=st.just(True) | st.booleans(),
 )
 histories = st.lists(outcomes, min_size=MOST, max_size=MOST)
 falling = st.lists(st.integers(0, 60), min_size=MOST, max_size=MOST).map(
@@ -109,7 +114,7 @@ def test_any_history_ends_as_the_reference_says(
     assert found.reason in STOP_REASONS
     if found.kept is not None:
         best = replies[found.kept - 1]
-        assert (best.verdict, best.finish_reason) == ("correct", "stop")
+        assert (best.verdict, best.finish_reason, best.is_stated) == ("correct", "stop", True)
         assert best.num_tokens < chain_tokens
 
 
@@ -122,7 +127,7 @@ def test_macc_keeps_the_shortest_before_the_first_rebound(
     assert before_stop == sorted(set(before_stop), reverse=True)  # it fell all the way
     if found.reason == "rebound":
         assert replies[found.num_rounds - 1].num_tokens > before_stop[-1]
-    if found.reason in ("rebound", "answer_changed", "truncated"):
+    if found.reason in SPOILT:
         assert (found.kept or 0) == found.num_rounds - 1
     elif found.reason == "max_rounds":
         assert found.kept == found.num_rounds == max_rounds
@@ -220,6 +225,30 @@ def test_a_spoilt_round_is_stored_and_never_kept(last: Written, reason: str, met
 def test_a_round_without_an_answer_ends_the_loop() -> None:
     (row,), _ = refine(["much shorter"])
     assert (row.verdict, row.stop_reason, row.chosen) == ("no_answer", "answer_changed", False)
+
+
+STATED = "First we see that two and two is\n2 + 2 = 4\nso the answer is 4."
+GUESSED = "Two and two is\n2 + 2 = 4"
+
+
+@pytest.mark.parametrize("method", ["until_rebound", "fixed_rounds"])
+def test_a_round_that_dropped_the_last_line_is_never_kept(method: str) -> None:
+    """Its answer is right, and no longer stated: it would teach to leave the answer out."""
+    rows, chat = refine([STATED, GUESSED, "4"], grader=AnswerGrader(), method=method)
+    assert [(row.verdict, row.stated_as) for row in rows] == [
+        ("correct", "phrase"), ("correct", "closing_line")
+    ]  # fmt: skip
+    assert (kept(rows), rows[-1].stop_reason, len(chat.asked)) == ([1], "answer_not_stated", 2)
+    rows, _ = refine([GUESSED], grader=AnswerGrader(), method=method)
+    assert (kept(rows), rows[-1].stop_reason) == ([], "answer_not_stated")
+
+
+def test_a_prompt_that_asks_for_the_bare_answer_can_say_so() -> None:
+    """Where chains end with their result and nothing marks it, the setting is turned off."""
+    rows, _ = refine(
+        [STATED, GUESSED, STATED], grader=AnswerGrader(), require_stated_answer=False
+    )  # fmt: skip
+    assert (kept(rows), rows[-1].stop_reason) == ([2], "rebound")
 
 
 def test_too_small_a_reduction_ends_the_loop_and_is_kept() -> None:

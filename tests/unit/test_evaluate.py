@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tasks.evaluate import BASE, TRAINED, EvaluateConfig, EvaluateRecord, evaluate
-from tests.fakes import ScriptedChat, completion, ports
+from tests.fakes import AnswerGrader, ScriptedChat, completion, ports
 
 
 def record(**fields: Any) -> EvaluateRecord:
@@ -40,6 +40,18 @@ def test_truncated_output_is_stored_and_counted() -> None:
     )
     assert (row.verdict, row.finish_reason, row.num_tokens) == ("truncated", "length", 3)
     assert (row.num_requests, row.prompt_tokens, row.latency_s) == (1, 10, 3.0)
+
+
+def test_how_the_answer_was_found_is_told() -> None:
+    asked = ports(
+        chat={"student": ScriptedChat(["So \\boxed{4}.", "2 + 2 = 4"])}, grader=AnswerGrader()
+    )
+    found = [
+        asyncio.run(evaluate(record(), asked, EvaluateConfig(), role="base"))[0] for _ in range(2)
+    ]
+    assert [(row.verdict, row.stated_as) for row in found] == [
+        ("correct", "box"), ("correct", "closing_line")
+    ]  # fmt: skip
 
 
 def test_samples_of_a_problem_differ_in_seed_and_id() -> None:

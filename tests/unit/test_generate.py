@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tasks.generate import GenerateConfig, GenerateRecord, generate
+from tasks.ports import Grader
 from tasks.schemas import Rationale
-from tests.fakes import ScriptedChat, completion, ports
+from tests.fakes import AnswerGrader, ScriptedChat, completion, ports
 
 
 def record(problem_id: str = "p") -> GenerateRecord:
@@ -17,10 +20,15 @@ def record(problem_id: str = "p") -> GenerateRecord:
 
 
 def run(
-    chat: ScriptedChat, *, seed: int = 7, problem_id: str = "p", **settings: object
+    chat: ScriptedChat,
+    *,
+    seed: int = 7,
+    problem_id: str = "p",
+    grader: Grader | None = None,
+    **settings: object,
 ) -> list[Rationale]:
     config = GenerateConfig.model_validate(settings)
-    ports_ = ports(chat={"teacher": chat}, seed=seed)
+    ports_ = ports(chat={"teacher": chat}, seed=seed, grader=grader)
     return list(asyncio.run(generate(record(problem_id), ports_, config)))
 
 
@@ -48,6 +56,18 @@ def test_every_candidate_is_a_row_whatever_its_verdict() -> None:
     assert [row.finish_reason for row in rows] == ["stop", "stop", "length"]
     assert {row.kind for row in rows} == {"long"}
     assert len({row.content_id("fp") for row in rows}) == 3
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter", "a_word_nobody_knows"])
+def test_what_a_text_says_where_it_was_broken_off_is_not_its_answer(reason: str) -> None:
+    """2 + 2 = 4 may go on: it is read as an answer where the text ended by itself only."""
+    texts = [("2 + 2 = 4", reason), ("2 + 2 = 4", "stop"), ("The answer is 4. Now", reason)]
+    chat = ScriptedChat([completion(text, finish_reason=why) for text, why in texts])
+    found = run(chat, num_candidates=3, grader=AnswerGrader())
+    assert [(row.verdict, row.stated_as, row.finish_reason) for row in found] == [
+        ("truncated", None, reason), ("correct", "closing_line", "stop"),
+        ("correct", "phrase", reason),
+    ]  # fmt: skip
 
 
 def test_the_shared_prompt_is_paid_for_on_candidate_0() -> None:

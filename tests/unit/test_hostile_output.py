@@ -175,12 +175,14 @@ def test_a_lineage_of_hostile_names(capsys: pytest.CaptureFixture[str]) -> None:
     )
     chain = Chain(
         rationale_id=HOSTILE, kind=HOSTILE, model=HOSTILE, candidate=0, round=0, level=HOSTILE,
-        num_tokens=1, verdict=HOSTILE, extracted_answer=HOSTILE, chosen=True, stop_reason=HOSTILE,
+        num_tokens=1, verdict=HOSTILE, extracted_answer=HOSTILE, stated_as=HOSTILE,
+        chosen=True, stop_reason=HOSTILE,
         text=HOSTILE, children=(), selections=(), examples=(), rejections=(rejection,),
         scores=(ScoreLine(score_id="s", student=HOSTILE, num_tokens=1, rd=0.5),),
     )  # fmt: skip
     answer = EvaluationLine(evaluation_id="e", model_id=HOSTILE, role=HOSTILE, compress=True,
-                            verdict=HOSTILE, num_tokens=1, extracted_answer=HOSTILE)  # fmt: skip
+                            verdict=HOSTILE, num_tokens=1, extracted_answer=HOSTILE,
+                            stated_as=HOSTILE)  # fmt: skip
     print_lineage(
         Lineage(
             problem_id=HOSTILE,

@@ -32,6 +32,7 @@ def report_of(parts: dict[str, list[str]]) -> Report:
         tokens=mart("tokens_by_level"),
         rounds=mart("compression_by_round"), selection=mart("selection_by_filter"),
         rejections=mart("rejections_by_reason"), evaluation=mart("evaluation_summary"),
+        training=mart("training_summary"), max_length=140,
         usage=mart("usage_by_model"), disagreements=1, stage_seconds={"generate": 1.25},
         stage_rows={"generate": 4}, num_requests=9, num_repeated=1, total_seconds=2.0,
         example_id=sample.P0,
@@ -52,8 +53,23 @@ def test_figures_of_the_sample(report: Report) -> None:
         "mean tokens": "118 long -> 60 rewritten -> 30 compressed",
         "compression": "1 kept round 1",
         "kept": "100%",
+        "trained on": "2 of 3 examples",
         "disagreements": "1",
     }
+
+
+def test_examples_that_were_too_long_are_told(report: Report) -> None:
+    told = "1 of 3 examples longer than max_length (140) left out"
+    assert told in printed(report).splitlines()  # in one line
+    assert told in markdown(report).splitlines()
+
+
+@pytest.mark.parametrize("num_too_long", [0, None], ids=["none were", "an older row"])
+def test_where_none_were_too_long_nothing_is_said(report: Report, num_too_long: int | None) -> None:
+    row = {**report.training[0], "num_too_long": num_too_long}
+    page = printed(report.model_copy(update={"training": [row]}))
+    assert "trained on" in page
+    assert "max_length" not in page
 
 
 def test_the_page_says_what_to_try_next(report: Report) -> None:

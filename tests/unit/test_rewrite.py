@@ -10,10 +10,11 @@ import pytest
 
 from flows.recipes.loading import load_recipe
 from flows.recipes.recipe import RecipeError
+from tasks.ports import Grader
 from tasks.rewrite import RewriteConfig, RewriteRecord, rewrite, split_level
 from tasks.rewrite_faults import read_check
 from tasks.schemas import Rationale, Rejection
-from tests.fakes import Reply, ScriptedChat, completion, ports, words
+from tests.fakes import AnswerGrader, Reply, ScriptedChat, completion, ports, words
 
 GOOD, WRONG = "two and two. answer 4", "two and two. answer 5"
 SOUND = "Reason: each step follows.\nLogic: sound\nCompleteness: complete"
@@ -21,7 +22,10 @@ FLAWED = "Reason: 2 + 2 is\nLogic: flawed\nCompleteness: complete"
 
 
 def rows_of(
-    *replies: Reply, record: dict[str, Any] | None = None, **settings: Any
+    *replies: Reply,
+    record: dict[str, Any] | None = None,
+    grader: Grader | None = None,
+    **settings: Any,
 ) -> tuple[Sequence[Rationale | Rejection], ScriptedChat]:
     config = RewriteConfig.model_validate(settings)
     known: dict[str, Any] = {
@@ -32,7 +36,8 @@ def rows_of(
     }  # fmt: skip
     chat = ScriptedChat(replies, name="teacher-1")
     one = RewriteRecord(**{**known, **(record or {})})
-    found = asyncio.run(rewrite(one, ports(chat={"teacher": chat}, prompts=config.prompt), config))
+    asked = ports(chat={"teacher": chat}, prompts=config.prompt, grader=grader)
+    found = asyncio.run(rewrite(one, asked, config))
     assert chat.num_given == len(replies)  # every scripted reply was asked for
     return found, chat
 
@@ -135,6 +140,7 @@ def test_the_check_can_be_left_out() -> None:
     [
         (completion("no end", finish_reason="length"), "truncated", "limit of 99 tokens"),
         (completion(GOOD, finish_reason="content_filter"), "truncated", "by a content filter"),
+        (completion(GOOD, finish_reason="odd"), "truncated", "a reason nobody knows: odd"),
         ("two and two", "no_answer", "it states no final answer"),
         (WRONG, "answer_changed", "the final answer changed to 5"),
         (words(11), "too_long_for_easy", "it has 11 tokens, the limit for an easy problem is 10"),
@@ -148,6 +154,38 @@ def test_every_fault_is_told_in_words(reply: Reply, fault: str, words: str) -> N
     assert row.reason == fault
     assert row.detail.startswith("1 attempts failed: 1 (easy) ")
     assert words in row.detail
+
+
+GUESSED = "Analysis: two and two.\n2 + 2 = 4"
+STATED = GUESSED + "\nSo \\boxed{4}."
+
+
+def test_an_answer_that_is_not_stated_is_tried_again_with_the_reason() -> None:
+    row, chat = run(GUESSED, STATED, SOUND, grader=AnswerGrader())
+    assert isinstance(row, Rationale)
+    assert (row.text, row.stated_as) == (STATED, "box")
+    assert "its final answer (4) is not stated as such" in chat.asked[1][0].text
+    assert row.faults is not None
+    assert row.faults.startswith("1 (medium) its final answer (4) is not stated as such")
+
+
+def test_a_rewrite_that_never_states_its_answer_is_rejected() -> None:
+    row, chat = run(GUESSED, GUESSED, GUESSED, grader=AnswerGrader())
+    assert isinstance(row, Rejection)
+    assert (row.reason, len(chat.asked)) == ("answer_not_stated", 3)  # no check is paid for
+
+
+def test_a_prompt_of_ones_own_may_ask_for_a_bare_answer() -> None:
+    row, _ = run(GUESSED, SOUND, grader=AnswerGrader(), require_stated_answer=False)
+    assert isinstance(row, Rationale)
+    assert row.stated_as == "closing_line"
+
+
+def test_with_only_chains_that_were_cut_off_nobody_is_asked() -> None:
+    row, chat = run(record={"parent_id": None, "parent_text": None, "num_cut_off": 2})
+    assert isinstance(row, Rejection)
+    assert (row.reason, chat.asked) == ("no_whole_candidate", [])
+    assert row.detail == "2 long chains reached the gold answer, and all were cut off"
 
 
 def test_a_thought_is_no_part_of_the_rewrite() -> None:

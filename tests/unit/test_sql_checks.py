@@ -12,12 +12,16 @@ from tests.unit import sample_corpus as sample
 from tests.unit.sample_corpus import LONG, LONG_WRONG, P0, P3, REWRITTEN, Made
 
 REPEATED = "duplicate_ids"  # the writer cannot make one: the same file is listed twice
+CUT_OFF = sample.rationale("generate", P0, candidate=9, finish_reason="length")
 BROKEN: dict[str, Callable[[], Sequence[Made]]] = {
     "orphan_rows": lambda: [sample.rationale("generate", "0" * 16)],
     "unaccounted_candidates": lambda: [
         sample.rationale("rewrite", P0, kind="rewritten", parent_id=LONG.id, candidate=7)
     ],
     "kept_wrong": lambda: [sample.selection(LONG_WRONG.id, "original", rank=2)],
+    "kept_incomplete": lambda: [
+        CUT_OFF, sample.selection(CUT_OFF.id, "original", rank=2)
+    ],
     "dropped_examples": lambda: [sample.example(LONG.id, "original")],
     "train_eval_overlap": lambda: [sample.member(P3)],
     "compressed_longer": lambda: [

@@ -56,8 +56,8 @@ GOLDEN: dict[str, list[tuple[Any, ...]]] = {
         ("ungraded", "long", 1, 1, 50.0, 50.0, 50, 0.0),
     ],
     "compression_by_round": [
-        (1, 1, 30.0, 0.5, 1, 0, 0, 0, 0, 0, 0, 0, None, 0.0),
-        (2, 1, 36.0, 0.6, 0, 1, 0, 0, 0, 0, 0, 0, {"rebound": 1}, 1.0),
+        (1, 1, 30.0, 0.5, 1, 0, 0, 0, 0, 0, 0, 0, 0, None, 0.0),
+        (2, 1, 36.0, 0.6, 0, 1, 0, 0, 0, 0, 0, 0, 0, {"rebound": 1}, 1.0),
     ],
     "selection_by_filter": [
         ("original", "kept", "kept", 1, 1, 0.5, 1.0),
@@ -74,6 +74,7 @@ GOLDEN: dict[str, list[tuple[Any, ...]]] = {
         ("trained", "trained-student", "sample", False, 1, 1, 1.0, 60.0, 0.25, 0.0, 0.0),
         ("trained", "trained-student", "sample", True, 1, 1, 1.0, 20.0, 0.25, 0.0, 0.0),
     ],
+    "training_summary": [(sample.MODEL.id, "student", 2, 1, 3, 4, 0.5, 6.0)],
     "verdict_disagreements": [
         (IMPORTED.id, P1, "correct", False, "2", "math", "2", "brought", "1 + 1 = 2")
     ],
@@ -81,7 +82,12 @@ GOLDEN: dict[str, list[tuple[Any, ...]]] = {
     "published_lengths": [("original", 32, 63, 1, 30), ("compressed", 32, 63, 1, 30)],
     "published_conditions": [("original", 1, 40, 100), ("compressed", 1, 40, 100)],
     "published_levels": [("easy", 2, 1)],
-    "published_filters": [("accuracy", 2, 0), ("diversity", 2, 0), ("difficulty", 2, 0)],
+    "published_filters": [
+        ("accuracy", 2, 0),
+        ("completeness", 2, 0),
+        ("diversity", 2, 0),
+        ("difficulty", 2, 0),
+    ],
     "published_prompts": [
         ("long", "teacher", "written", None, 0, 1),
         ("rewritten", "teacher", "written", None, 1, 0),

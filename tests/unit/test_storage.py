@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from infra.storage.local import LocalStore
 from infra.storage.parquet_parts import layout
 from sql.database import connect
 from tasks.schemas import TABLES, Problem, Rejection, Row, Run, Score, arrow_schema
+from tests.unit import sample_corpus as sample
 
 
 def problem(number: int, **columns: Any) -> Problem:
@@ -171,6 +173,36 @@ def test_scores_of_an_older_version_are_read_and_merged(tmp_path: Path) -> None:
         writer.compact("scores")
         assert len(writer.parts()["scores"]) == 1
         assert connect(writer.parts()).run(query).rows == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "number", "column", "value"),
+    [
+        (sample.LONG.row, "candidate", "stated_as", "box"),
+        (sample.EVALUATED.row, "sample", "stated_as", "box"),
+        (sample.MODEL.row, "data_fingerprint", "num_too_long", 3),
+    ],
+)
+def test_rows_from_before_a_column_are_read_and_merged(
+    tmp_path: Path, row: Row, number: str, column: str, value: Any
+) -> None:
+    """`number` tells two rows apart."""
+    folder, table = tmp_path / "c", row.table
+    first, second = map(type(getattr(row, number)), (1, 2))
+    query = f"select {column} from raw_{table} order by {number}"
+    with CorpusWriter(folder, grace_s=0) as writer:
+        finish(writer, 1, replace(row, **{number: first, column: None}))
+        writer.flush()
+        (file,) = writer.parts()[table]
+    rewrite_without(Path(file), column)
+    with CorpusWriter(folder, grace_s=0) as writer:
+        finish(writer, 2, replace(row, **{number: second, column: value}))
+        writer.flush()
+        assert len(writer.parts()[table]) == 2
+        assert connect(writer.parts()).run(query).rows == [(None,), (value,)]
+        writer.compact(table)
+        assert len(writer.parts()[table]) == 1
+        assert connect(writer.parts()).run(query).rows == [(None,), (value,)]
 
 
 def rewrite_without(file: Path, column: str) -> None:

@@ -1,0 +1,12 @@
+-- grain: one row per student trained by the selected run, the latest first
+select
+    model_id,
+    base,
+    num_examples,
+    num_too_long,
+    num_steps,
+    train_tokens,
+    round(train_loss, 4) as train_loss,
+    round(train_seconds, 1) as train_seconds
+from stg_models
+order by created_at desc
