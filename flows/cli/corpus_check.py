@@ -105,7 +105,7 @@ def _each(numbers: Iterable[int]) -> str:
 def _remade(one: Looked, stages: dict[str, tuple[str, str]]) -> str:
     rows = f"{one.part.rows} row{'s' * (one.part.rows != 1)}"
     if one.table == Invocation.table:
-        return f"a rerun sets it aside; its {rows}, when which run was started, are lost"
+        return f"a rerun sets it aside; its {rows} (when a run was started) cannot be made again"
     by_recipe: dict[str, list[str]] = {}
     for fingerprint, count in one.part.made.items():
         if fingerprint in stages:
