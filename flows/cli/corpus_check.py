@@ -16,6 +16,7 @@ from flows.progress.slow import shown_if_slow
 from flows.progress.text import plain
 from infra.engines.model_files import cut_off_weights
 from infra.runs.weights import WEIGHTS
+from infra.storage.checksums import folder_faults
 from infra.storage.corpus import Corpus
 from infra.storage.manifest import ManifestError, Part
 from infra.storage.soundness import Looked
@@ -26,7 +27,10 @@ MIB = 2**20
 
 
 def check_corpus(location: str) -> int:
-    """What is wrong, on stdout; how much that is. Raises CorpusError: none there, a store away."""
+    """Say on stdout what is wrong with parts, journal and trained weights; how much that is.
+
+    Raises CorpusError: none there, or its store is away.
+    """
     corpus = Corpus(location)
     try:
         with shown_if_slow("reading the parts") as advance:
@@ -37,7 +41,9 @@ def check_corpus(location: str) -> int:
     damaged = [one for one in seen if one.fault]
     faults = [*_lines(corpus, damaged), *filter(None, [corpus.journal_fault()])]
     faults += [
-        f"{fault}; delete its folder, and a rerun trains it again" for fault in _cut_off(corpus)
+        f"{fault}; delete its folder, and a rerun trains it again"
+        for folder in sorted((corpus.store.folder / WEIGHTS).glob("*/"))
+        for fault in folder_faults(folder) or filter(None, [cut_off_weights(folder)])
     ]
     for fault in faults:
         print(plain(fault))
@@ -55,12 +61,6 @@ def _sound(location: str, parts: Sequence[Part]) -> str:
             " checksums of their pages are right, and the next run keeps one of the whole"
         )
     return said
-
-
-def _cut_off(corpus: Corpus) -> Iterator[str]:
-    """Trained weights on this machine."""
-    for folder in sorted((corpus.store.folder / WEIGHTS).glob("*/")):
-        yield from filter(None, [cut_off_weights(folder)])
 
 
 def _lines(corpus: Corpus, damaged: Sequence[Looked]) -> Iterator[str]:

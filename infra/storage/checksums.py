@@ -9,6 +9,7 @@ as SHA-256 here, docs/benchmarks.md), so checking costs a run what reading its p
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +17,7 @@ from typing import Any, BinaryIO
 import xxhash
 
 CHUNK_BYTES = 2**20
+SUMS = "checksums.json"
 
 
 def checksum_of(content: bytes) -> str:
@@ -63,3 +65,33 @@ class SummingFile(io.RawIOBase):
 
     def tell(self) -> int:
         return self._file.tell()
+
+
+# --- folders: trained weights
+
+
+def sum_folder(folder: Path) -> None:
+    """Leave the checksums of all files of a folder in it. Raises OSError."""
+    sums = {str(path.relative_to(folder)): checksum_of_file(path) for path in _files(folder)}
+    (folder / SUMS).write_text(json.dumps(sums, indent=1, sort_keys=True) + "\n")
+
+
+def folder_faults(folder: Path) -> list[str]:
+    """One line for each file that is not what `sum_folder` summed; none where it never did."""
+    path = folder / SUMS
+    try:
+        sums: dict[str, str] = dict(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError) as error:
+        return [f"{path}: cannot be read ({error})"]
+    there = {str(file.relative_to(folder)): file for file in _files(folder)}
+    return [
+        f"{folder / name}: {'holds other bytes than were written' if name in there else 'is gone'}"
+        for name, summed in sums.items()
+        if name not in there or checksum_of_file(there[name]) != summed
+    ]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SUMS)

@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 from flows.cli.main import app
 from infra.storage import Corpus, CorpusError, CorpusWriter
 from infra.storage import local as local_store
+from infra.storage.checksums import sum_folder
 from infra.storage.local import LocalStore
 from tasks.schemas import TABLES
 from tests.unit import sample_corpus as sample
@@ -385,6 +386,23 @@ def test_check_names_all_that_is_wrong(corpus: Path) -> None:
     assert len(out.splitlines()) == len(spoilt)
     assert all(sum(str(path) in line for line in out.splitlines()) == 1 for path in spoilt)
     assert f"{len(spoilt)} faults" in err
+
+
+def test_trained_weights_that_rotted_are_named(corpus: Path) -> None:
+    folder = corpus / "weights" / "0815"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("weights.bin", "config.json", "deep/vocab.txt"):
+        (folder / name).write_bytes(random.Random(name).randbytes(300))
+    sum_folder(folder)
+    assert command("corpus", "check", "--corpus", corpus)[0] == 0
+    for path in flips([path for path in folder.rglob("*") if path.is_file()], 12, seed=13):
+        code, out, _ = command("corpus", "check", "--corpus", corpus)
+        assert code == 1, path
+        assert str(folder) in out
+        assert str(path) in out or path.name == "checksums.json"
+        assert "delete its folder, and a rerun trains it again" in out
+    (folder / "config.json").unlink()
+    assert f"{folder}/config.json: is gone;" in command("corpus", "check", "--corpus", corpus)[1]
 
 
 @pytest.mark.parametrize(
