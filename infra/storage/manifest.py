@@ -23,6 +23,7 @@ from infra.storage.store import MANIFEST, Store
 
 VERSION = 2
 UNSEALED = 1  # version of manifests that had no checksums, neither their own nor of parts
+OTHER_VERSION = "written by another version of litecot"
 _SEALED = re.compile(rb'(.*,\n "seal": ")([0-9a-f]{32})"\n}', re.DOTALL)
 
 
@@ -115,20 +116,13 @@ def load_manifest(store: Store) -> Manifest | None:
     path = store.where(MANIFEST)
     try:
         return _decode(_read(content))
-    except _OtherVersionError:
-        raise ManifestError(
-            f"{path}: written by another version of litecot; upgrade litecot"
-        ) from None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ManifestError(f"{path}: {error}; restore it from a backup") from error
-
-
-class _OtherVersionError(Exception):
-    """A manifest that is whole and not for us."""
+        remedy = "upgrade litecot" if str(error) == OTHER_VERSION else "restore it from a backup"
+        raise ManifestError(f"{path}: {error}; {remedy}") from error
 
 
 def _read(content: bytes) -> dict[str, Any]:
-    """Raises ValueError where a byte is another than was written, _OtherVersionError."""
+    """Raises ValueError where a byte is another than was written, or the version another."""
     sealed = _SEALED.fullmatch(content)
     if sealed and checksum_of(sealed[1]) != sealed[2].decode():
         raise ValueError("holds other bytes than were written")
@@ -139,7 +133,7 @@ def _read(content: bytes) -> dict[str, Any]:
     version = read.pop("version", None)
     if version != (VERSION if sealed else UNSEALED):
         if isinstance(version, int) and (sealed or version > VERSION):
-            raise _OtherVersionError
+            raise ValueError(OTHER_VERSION)
         raise ValueError("holds other bytes than were written")
     if sealed:
         del read["seal"]
