@@ -14,6 +14,7 @@ import json
 import os
 from collections.abc import Collection
 from contextlib import suppress
+from pathlib import Path
 
 from infra.settings import load_settings
 from infra.storage.checksums import checksum_of
@@ -27,7 +28,10 @@ class Checked:
     def __init__(self, store: Store) -> None:
         # The folder is the corpus, or where this machine keeps the journal of a bucket's corpus.
         name = checksum_of(os.fsencode(store.folder.resolve()))[:16]
-        self._path = load_settings().cache.expanduser() / "checked" / f"{name}.json"
+        # Where nobody's home is known, a folder "~" that is not there: nothing is kept.
+        cache = os.path.expanduser(load_settings().cache)
+        self._path = Path(cache, "checked", f"{name}.json")
+        self._is_kept = not cache.startswith("~")
         self._known = self._load()
         self._is_changed = False
 
@@ -45,7 +49,7 @@ class Checked:
 
     def save(self, live: Collection[str]) -> None:
         """Keep what is known of the files `live`, where this user may."""
-        if not self._is_changed:
+        if not self._is_changed or not self._is_kept:
             return
         kept = {name: said for name, said in self._known.items() if name in live}
         growing = self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")
