@@ -24,6 +24,9 @@ class Settings(BaseSettings):
     journals: Path | None = Field(
         default=None, description="where corpora in buckets have their journals; <home>/journals"
     )
+    cache: Path = Field(
+        default=Path("~/.cache/litecot"), description="what this machine has checked of corpora"
+    )
     ui_port: int = Field(default=4200, ge=1, le=65535, description="port of `make ui`")
     in_flight: int = Field(default=256, ge=1, description="records of one stage and shard at once")
     shards_at_once: int = Field(default=4, ge=1, description="shards that move at once")

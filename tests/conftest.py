@@ -6,6 +6,7 @@ takes half of its time, so their bytecode is kept, whatever PYTHONDONTWRITEBYTEC
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,11 @@ from hypothesis import settings
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# What tests find sound is forgotten with them; workers and commands inherit it.
+if "LITECOT_CACHE" not in os.environ:
+    _cache = tempfile.TemporaryDirectory(prefix="litecot-cache-")
+    os.environ["LITECOT_CACHE"] = _cache.name
 
 settings.register_profile("litecot", deadline=None)
 settings.load_profile("litecot")

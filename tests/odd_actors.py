@@ -26,8 +26,9 @@ TOKEN_S = 0.001  # how long EchoEngine writes at one token
 def save_empty_model(folder: Path) -> Path:
     """A folder that passes for a model's until somebody loads it."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+    for name in ("config.json", "tokenizer.json"):
         (folder / name).write_text("{}")
+    (folder / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")  # no tensors
     return folder
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from flows.cli.interruption import run_interruptibly
 from flows.progress.consoles import console, page
+from flows.progress.slow import shown_if_slow
 from flows.progress.terminal import Terminal
 from flows.recipes.missing import ready_placement
 from flows.recipes.plan import notes_on_prompts
@@ -30,8 +31,8 @@ def check(order: Order, settings: Settings) -> tuple[Recipe, Placement]:
     """Everything that can be known before anything starts. Raises errors of one line."""
     recipe = resolve_recipe(order)
     placement = ready_placement(recipe, settings.placement)
-    with CorpusWriter(order.corpus):
-        pass
+    with shown_if_slow("reading the parts, once") as advance:
+        CorpusWriter(order.corpus, advance=advance).close()
     return recipe, placement
 
 

@@ -51,6 +51,8 @@ RunOption = Annotated[
     str | None, typer.Option("--run", help="A run's id or its start; default: the latest.")
 ]
 DEFAULT_CORPUS = "corpus"
+corpus_app = typer.Typer(no_args_is_help=True, add_completion=False)
+app.add_typer(corpus_app, name="corpus", help="A corpus' files: `litecot corpus check`.")
 
 
 @contextmanager
@@ -263,6 +265,19 @@ def status(corpus: CorpusOption = DEFAULT_CORPUS) -> None:
 
     with clear_errors(corpus), open_corpus(corpus) as database:
         print_status(database, corpus)
+
+
+@corpus_app.command("check")
+def check_corpus(corpus: CorpusOption = DEFAULT_CORPUS) -> None:
+    """Read every byte of a corpus and name what is not what was written; exit 1 if anything is.
+
+    Nothing is changed: the next run sets a rotten part aside and makes its rows again.
+    """
+    from flows.cli import corpus_check
+
+    with clear_errors():
+        if count := corpus_check.check_corpus(corpus):
+            fail(f"{corpus}: {count} {'faults' if count > 1 else 'fault'}; see above")
 
 
 @recipes_app.callback()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flows.progress.slow import shown_if_slow
 from infra.storage.corpus import Corpus
 from infra.storage.errors import CorpusError
 from sql.database import Database, connect
@@ -16,10 +17,12 @@ def rot_in(location: str) -> str | None:
     if not found:
         return None
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return f"{found[0]}{more}; delete the file, and run the recipe again: it makes these rows again"
+    return f"{found[0]}{more}"
 
 
 def open_corpus(location: str, *, run_id: str | None = None) -> Database:
-    """The corpus with all views. Raises CorpusError where there is none."""
+    """The corpus with all views. Raises CorpusError: none there, or a part that has rotted."""
     corpus = Corpus(location)
-    return connect(corpus.parts(), through=corpus.store.files, run_id=run_id)
+    with shown_if_slow("reading the parts, once") as advance:
+        parts = corpus.sound_parts(advance)
+    return connect(parts, through=corpus.store.files, run_id=run_id)

@@ -112,7 +112,7 @@ def know_corpus(location: str, plan: RunPlan) -> Known:
         with corpus.store.explained():
             assert_corpus_or_empty(corpus.store)
         return Known(observed=Observed())
-    database = connect(corpus.parts(), through=corpus.store.files)
+    database = connect(corpus.sound_parts(), through=corpus.store.files)
     database.set_run(plan.run_id, dict(plan.fingerprints))
     stages = {fingerprint: stage for stage, fingerprint in plan.fingerprints.items()}
     inputs, usage = _usage(database, stages)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 import re
 from functools import lru_cache
@@ -28,6 +29,7 @@ HASHED = (
 )  # fmt: skip
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 FINGERPRINT_LENGTH = 16  # hex characters
+_METADATA = "__metadata__"  # of a safetensors header: the entry that is no tensor
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -96,6 +98,8 @@ def check_checkpoint(config: EngineConfig) -> None:
         _check_hub_id(config)
     else:
         _check_folder(config.model, folder)
+        if fault := cut_off_weights(folder):
+            raise ModelFilesError(f"model {config.model!r}: {fault}; download or save it again")
     _check_device(config)
 
 
@@ -110,6 +114,50 @@ def _check_folder(model: str, folder: Path) -> None:
         raise ModelFilesError(_missing_weights(model, folder))
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         raise ModelFilesError(f"model {model!r}: no tokenizer.json in {folder}: save it there too")
+
+
+def cut_off_weights(folder: Path, pattern: str = "model*.safetensors") -> str | None:
+    """What of a folder's weights is not all there, None: nothing. Only headers are read.
+
+    A header says where each tensor lies, so how long the file is; an index which files there are.
+    """
+    for path in sorted(folder.glob(pattern)):
+        if fault := _safetensors_fault(path):
+            return f"{path}: {fault}"
+    index = folder / "model.safetensors.index.json"
+    if pattern.startswith("model") and index.is_file():
+        try:
+            named = set(json.loads(index.read_bytes())["weight_map"].values())
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return f"{index}: is cut off or damaged"
+        missing = sorted(str(name) for name in named if not (folder / str(name)).is_file())
+        if missing:
+            return f"{folder / missing[0]}: is not there, and {index.name} names it{_more(missing)}"
+    return None
+
+
+def _more(missing: list[str]) -> str:
+    return f" (and {len(missing) - 1} others that are not)" if len(missing) > 1 else ""
+
+
+def _safetensors_fault(path: Path) -> str | None:
+    """By the format: 8 bytes with the length of the header, the header in JSON, the tensors."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > size - 8:
+                return f"is cut off: its header alone is longer than its {size} bytes"
+            header = json.loads(file.read(length))
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != _METADATA]
+        expected = 8 + length + max(ends, default=0)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        return f"its header is damaged ({type(error).__name__})"
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+    if size == expected:
+        return None
+    return f"is {size} bytes long and its header says {expected}: it is cut off or damaged"
 
 
 def _has_weights(folder: Path) -> bool:
@@ -139,6 +187,11 @@ def _check_hub_id(config: EngineConfig) -> None:
         raise ModelFilesError(
             f"model {config.model!r} is neither a folder nor in the hub cache, and HF_HUB_OFFLINE "
             "is set: download it first, or unset HF_HUB_OFFLINE"
+        )
+    if fault := cut_off_weights(Path(cached).parent):
+        raise ModelFilesError(
+            f"model {config.model!r}: {fault}; download it again, and HF_HUB_OFFLINE is set: unset "
+            "it first"
         )
 
 

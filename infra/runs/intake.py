@@ -205,7 +205,7 @@ def _note_guess(resolved: Resolved, report: IntakeReport) -> None:
 def _write_problem(
     run: Run, item: IngestedProblem, *, split: str, position: int, size: int
 ) -> None:
-    problem_id = item.problem_id
+    problem_id, shard = item.problem_id, position // size
     if not item.is_new:  # stored already: these are more rationales for it
         run.write(problem_id, list(item.candidates), stage="ingest")
         return
@@ -213,11 +213,11 @@ def _write_problem(
         member_of=run.run_id,
         problem_id=problem_id,
         split=split,
-        shard=position // size,
+        shard=shard,
         position=position,
     )
     rows: list[Row] = [item.problem, membership, *item.candidates]
-    run.write(problem_id, rows, stage="ingest")
+    run.write(problem_id, rows, stage="ingest", shard=shard)
 
 
 def _tally(item: IngestedProblem, split: str, report: IntakeReport, count: int) -> None:

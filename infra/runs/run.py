@@ -164,13 +164,16 @@ class Run:
         count = count_pending(database, **arguments)
         return Pending(count=count, records=_records(stage, stream_pending(database, **arguments)))
 
-    def write(self, input_id: str, rows: list[Row], *, stage: str) -> None:
+    def write(
+        self, input_id: str, rows: list[Row], *, stage: str, shard: int | None = None
+    ) -> None:
         """Rows made outside a step (ingest, training, the run itself)."""
         self.writer.finish(
             input_id,
             rows,
             stage_fingerprint=self.plan.fingerprints.get(stage, ""),
             run_id=self.run_id,
+            shard=shard,
         )
 
 

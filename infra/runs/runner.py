@@ -115,7 +115,7 @@ async def run_stage(
     notify(0, tally.pending)
     if tally.pending:  # the tokenizer loads now: later it would hold up replies until they time out
         await asyncio.to_thread(run.tokens.count, "")
-        await _work_off(run, stage, _Feed(pending.records), tally=tally, notify=notify)
+        await _work_off(run, stage, _Feed(pending.records), shard, tally=tally, notify=notify)
     if tally.refusal:
         raise tally.refusal
     if tally.failed:
@@ -131,7 +131,13 @@ async def run_stage(
 
 
 async def _work_off(
-    run: Run, stage: StageRun, feed: _Feed, *, tally: _Tally, notify: ProgressCallback
+    run: Run,
+    stage: StageRun,
+    feed: _Feed,
+    shard: int | None,
+    *,
+    tally: _Tally,
+    notify: ProgressCallback,
 ) -> None:
     """Do what `feed` gives, so many records at once. Raises CorpusError."""
     commits = Commits(run.writer)
@@ -147,7 +153,7 @@ async def _work_off(
                     break
 
     async def store(finished: _Finished) -> None:
-        await _store(run, stage, finished, commits=commits, tally=tally)
+        await _store(run, stage, finished, shard, commits=commits, tally=tally)
         notify(tally.done, tally.pending)
 
     slots = Slots(run.settings.in_flight, on_free=lambda: group.create_task(work()))
@@ -248,7 +254,13 @@ def checked_rows(stage: Stage[Any, Any], rows: Sequence[Row]) -> Sequence[Row]:
 
 
 async def _store(
-    run: Run, stage: StageRun, finished: _Finished, *, commits: Commits, tally: _Tally
+    run: Run,
+    stage: StageRun,
+    finished: _Finished,
+    shard: int | None,
+    *,
+    commits: Commits,
+    tally: _Tally,
 ) -> None:
     try:
         await commits.finish(
@@ -256,6 +268,7 @@ async def _store(
             finished.rows,
             stage_fingerprint=stage.fingerprint,
             run_id=run.run_id,
+            shard=shard,
             requests_done=finished.requests,
         )
     except CorpusError:

@@ -16,6 +16,7 @@ from infra.runs.intake import read_held_out
 from infra.runs.plan import RunPlan
 from infra.runs.weights import WEIGHTS, trained_weights
 from infra.storage import CorpusWriter
+from infra.storage.checksums import sum_folder
 from infra.storage.names import inside
 from infra.storage.store import Store
 from infra.training.config import TrainConfig, TrainingError, TrainingExample, TrainProgress
@@ -75,6 +76,8 @@ def train_student(
         config, base=model_source(base.model), examples=list(map(_example, rows)),
         output=inside(store.folder, path), on_progress=on_progress,
     )  # fmt: skip
+    with store.explained():
+        sum_folder(inside(store.folder, path))
     store.keep(path)
     row = _model_row(
         plan.recipe, base, data,

@@ -22,6 +22,7 @@ from typing import Self
 
 from infra.storage.corpus import part_files
 from infra.storage.errors import StoreUnavailableError
+from infra.storage.journal import Entry
 from infra.storage.lock import WriterLock
 from infra.storage.manifest import Manifest, Part, save_manifest
 from infra.storage.opening import open_store
@@ -29,6 +30,7 @@ from infra.storage.parquet_parts import merge_parts, read_entries, write_part
 from infra.storage.recovery import assert_corpus_or_empty, log, open_journal, recover
 from infra.storage.retirement import Retirement
 from infra.storage.rows import Stamp, Stored, stamped
+from infra.storage.soundness import Advance
 from infra.storage.store import LOCK, Store
 from tasks.schemas import TABLES, Row
 
@@ -45,6 +47,8 @@ RETRY_SECONDS = 2.0
 class CorpusWriter:
     """The one writer of a corpus. Opening recovers; `warnings` says what the disk had lost.
 
+    Parts this machine does not know yet are read in full: `advance` is told bytes done, of all.
+
     Raises CorpusError: another writer, a folder that is no corpus, a disk that is full or
     read-only, an object store that refuses. Methods may be called from any thread.
     """
@@ -57,6 +61,7 @@ class CorpusWriter:
         fold_seconds: float = FOLD_SECONDS,
         grace_s: float = GRACE_SECONDS,
         patience_s: float = PATIENCE_SECONDS,
+        advance: Advance | None = None,
     ) -> None:
         self.store = open_store(location)
         self._fold_records, self._fold_seconds = fold_records, fold_seconds
@@ -72,27 +77,30 @@ class CorpusWriter:
             self.store.folder.mkdir(parents=True, exist_ok=True)
             self._lock = WriterLock(self.store.folder / LOCK, of=str(self.store))
         try:
-            self._open()
+            self._open(advance)
         except BaseException:
             self._lock.release()
             raise
 
-    def _open(self) -> None:
+    def _open(self, advance: Advance | None) -> None:
         import pyarrow.parquet  # noqa: F401  here, not at the first fold: that one delays requests
 
         with self.store.explained():
-            self._journal, set_aside = open_journal(self.store.folder)
+            self._journal, damage = open_journal(self.store.folder)
             try:
                 self.store.claim(self._journal.name)
-                self.warnings = (*set_aside, *self._recover())
+                self.warnings = (*damage, *self._recover(bool(damage), advance))
                 self.flush()
             except BaseException:
                 self.store.release()
                 self._journal.close()
                 raise
 
-    def _recover(self) -> list[str]:
-        self._manifest, lost = recover(self.store, self._journal, retirement=self._retirement)
+    def _recover(self, is_damaged: bool, advance: Advance | None) -> list[str]:
+        self._manifest, lost = recover(
+            self.store, self._journal,
+            retirement=self._retirement, is_damaged=is_damaged, advance=advance,
+        )  # fmt: skip
         for warning in lost:
             log.warning("%s", warning)
         self._num_pending = self._journal.num_pending()
@@ -132,12 +140,14 @@ class CorpusWriter:
         *,
         stage_fingerprint: str,
         run_id: str,
+        shard: int | None = None,
         requests_done: Sequence[str] = (),
     ) -> int:
         """Store all rows of one finished record, durable on return; how many were new.
 
-        A row whose id is stored already is left as it is. `requests_done` are the request keys
-        whose payload nobody needs any more. Raises ValueError for no rows or a value that does
+        A row whose id is stored already is left as it is. `shard` says which one's work is lost
+        should the rows' part be. `requests_done` are the request keys whose payload nobody needs
+        any more. Raises ValueError for no rows or a value that does
         not fit its column, CorpusError when the disk refuses.
         """
         if not rows:
@@ -148,7 +158,7 @@ class CorpusWriter:
             tables.setdefault(row.table, []).append(stamped(row, stamp))
         self.store.assert_claimed()
         with self.store.explained():
-            num_new = self._journal.append(tables, requests_done=requests_done)
+            num_new = self._journal.append(tables, shard=shard, requests_done=requests_done)
         self._num_pending += 1
         self._fold_if_due()
         return num_new
@@ -218,12 +228,15 @@ class CorpusWriter:
     def _what_waits(self) -> str:
         return f"{self._journal.num_pending()} finished records wait in {self.store.folder}"
 
-    def _fold_batch(self, batch: Sequence[tuple[int, str]]) -> None:
-        last = batch[-1][0]
-        tables = read_entries([body for _, body in batch])
+    def _fold_batch(self, batch: Sequence[Entry]) -> None:
+        last = batch[-1].seq
+        tables = read_entries([entry.body for entry in batch])
         self._journal.make_durable()  # the manifest must never be ahead of the journal
         parts = {
-            name: write_part(self.store, name, table, seq=last) for name, table in tables.items()
+            name: write_part(
+                self.store, name, table, seq=last, shards={batch[n].shard for n in having}
+            )
+            for name, (table, having) in tables.items()
         }
         self._adopt(self._manifest.with_parts(parts, folded=last))
         self._journal.forget(upto=last)

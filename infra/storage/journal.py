@@ -3,8 +3,10 @@
 Invariant: each call is one SQLite transaction, so a call that returned survives `kill -9`; `ids`
 holds the id of every row ever stored, so the same row cannot enter twice. A finished record is one
 entry, hence all its rows of one table end in one part and a lost part loses whole records only.
+SQLite sums no page: entries and payloads carry a CRC-32 of their own, and a journal that was closed
+has a seal beside it, the checksum of the whole file, until it is opened again.
 
-    finished(seq=128, body='{"rationales": [{...}], "rejections": [{...}]}')
+    finished(seq=128, body='{"rationales": [{...}], "rejections": [{...}]}', shard=3, crc=...)
     requests(key="c31b...", issued=2) · payloads(key="c31b...", payload=b"...")
 """
 
@@ -13,33 +15,58 @@ from __future__ import annotations
 import sqlite3
 import threading
 import uuid
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
+from infra.storage.checksums import checksum_of_file
 from infra.storage.rows import Stored, decode, encode, row_number
 
 TABLES = """
 create table if not exists identity (name text not null);
-create table if not exists finished (seq integer primary key autoincrement, body text not null);
+create table if not exists finished
+    (seq integer primary key autoincrement, body text not null, shard integer, crc integer);
 create table if not exists ids (id integer primary key);
 create table if not exists requests (key text primary key, issued integer not null) without rowid;
-create table if not exists payloads (key text primary key, payload blob not null);
+create table if not exists payloads (key text primary key, payload blob not null, crc integer);
 """
+# Of journals of an earlier version: null there, and not checked.
+ADDED = {"finished": {"shard": "integer", "crc": "integer"}, "payloads": {"crc": "integer"}}
+SEAL = ".checksum"  # behind the journal's name
+OTHER_BYTES = "holds other bytes than when it was closed"
 FOLD_BYTES = 32 * 2**20  # of journal text folded at once: bounds the memory of a fold
 
 
+class Entry(NamedTuple):
+    """A finished record: its rows (infra/storage/rows.py) and the shard it belongs to, if any."""
+
+    seq: int
+    body: str
+    shard: int | None
+
+
 class Journal:
-    """A SQLite file in WAL mode. Raises sqlite3.Error; every method may be called by any thread."""
+    """A SQLite file in WAL mode. Raises sqlite3.Error; every method may be called by any thread.
+
+    Opening breaks the seal. Raises sqlite3.DatabaseError where SQLite finds damage.
+    """
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
+        self._path = path
+        is_sound = _is_sealed(path) and seal_fault(path) is None
+        _seal(path).unlink(missing_ok=True)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        if not is_sound:
+            _check_structure(self._db)
         self._db.execute("pragma journal_mode = wal")
         # NORMAL: no fsync a record. Outlives any process; a power cut may cost the last moments,
         # never what is folded, because a fold checkpoints first.
         self._db.execute("pragma synchronous = normal")
         self._db.executescript(TABLES)
+        self._add_columns()
         self.name = self._named()
         # Keys of `payloads`, so that the usual request, asked for the first time, needs no query.
         self._kept = {str(key) for (key,) in self._db.execute("select key from payloads")}
@@ -52,20 +79,38 @@ class Journal:
             )
         return str(self._value("select name from identity"))
 
+    def _add_columns(self) -> None:
+        for table, added in ADDED.items():
+            query = f"select name from pragma_table_info('{table}')"
+            there = {name for (name,) in self._db.execute(query)}
+            for name in added.keys() - there:
+                self._db.execute(f"alter table {table} add column {name} {added[name]}")
+
     def close(self) -> None:
         with self._lock:
             self._db.close()
+            with suppress(OSError):  # a full disk: it is looked through when it is opened
+                if self._path.exists() and not _has_log(self._path):
+                    _seal(self._path).write_text(checksum_of_file(self._path))
 
     # --- finished records
 
     def append(
-        self, tables: Mapping[str, Sequence[Stored]], *, requests_done: Iterable[str] = ()
+        self,
+        tables: Mapping[str, Sequence[Stored]],
+        *,
+        shard: int | None = None,
+        requests_done: Iterable[str] = (),
     ) -> int:
         """Store one finished record; returns how many of its rows are new."""
         with self.transaction():
             fresh = self._unseen(tables)
             if fresh:
-                self._db.execute("insert into finished (body) values (?)", [encode(fresh)])
+                body = encode(fresh)
+                self._db.execute(
+                    "insert into finished (body, shard, crc) values (?, ?, ?)",
+                    [body, shard, _crc(body.encode())],
+                )
             kept = self._kept.intersection(requests_done)
             self._db.executemany("delete from payloads where key = ?", [(key,) for key in kept])
         self._kept -= kept
@@ -80,18 +125,28 @@ class Journal:
                     unseen.setdefault(table, []).append(row)
         return unseen
 
-    def pending(self, *, after: int) -> list[tuple[int, str]]:
-        """The oldest entries past `after`, (seq, body), about FOLD_BYTES of them."""
-        batch: list[tuple[int, str]] = []
+    def pending(self, *, after: int) -> list[Entry]:
+        """The oldest entries past `after`, about FOLD_BYTES of them."""
+        batch: list[Entry] = []
         size = 0
         with self._lock:
-            query = "select seq, body from finished where seq > ? order by seq"
-            for seq, body in self._db.execute(query, [after]):
-                batch.append((seq, body))
-                size += len(body)
+            query = "select seq, body, shard from finished where seq > ? order by seq"
+            for entry in map(Entry._make, self._db.execute(query, [after])):
+                batch.append(entry)
+                size += len(entry.body)
                 if size >= FOLD_BYTES:
                     break
         return batch
+
+    def drop_rotten(self) -> int:
+        """Drop entries and payloads that are not what was written; how many. `relearn` next."""
+        with self.transaction():
+            entries = _rotten(self._db, "finished", "seq", "body")
+            self._db.executemany("delete from finished where seq = ?", entries)
+            payloads = _rotten(self._db, "payloads", "key", "payload")
+            self._db.executemany("delete from payloads where key = ?", payloads)
+        self._kept -= {str(key) for (key,) in payloads}
+        return len(entries) + len(payloads)
 
     def num_pending(self) -> int:
         return self._count("select count(*) from finished")
@@ -124,8 +179,10 @@ class Journal:
             for seq, body in self._db.execute("select seq, body from finished").fetchall():
                 fresh = self._unseen(decode(body))
                 if fresh:
+                    body = encode(fresh)
                     self._db.execute(
-                        "update finished set body = ? where seq = ?", [encode(fresh), seq]
+                        "update finished set body = ?, crc = ? where seq = ?",
+                        [body, _crc(body.encode()), seq],
                     )
                 else:
                     self._db.execute("delete from finished where seq = ?", [seq])
@@ -141,9 +198,10 @@ class Journal:
 
     def completed(self, key: str, payload: str) -> None:
         with self._lock:
+            content = payload.encode(errors="surrogatepass")
             self._db.execute(
-                "insert or replace into payloads values (?, ?)",
-                [key, payload.encode(errors="surrogatepass")],
+                "insert or replace into payloads (key, payload, crc) values (?, ?, ?)",
+                [key, content, _crc(content)],
             )
             self._kept.add(key)
 
@@ -184,3 +242,69 @@ class Journal:
     def _count(self, query: str) -> int:
         value = self._value(query)
         return value if isinstance(value, int) else 0
+
+
+# --- rot
+
+
+def seal_fault(path: Path) -> str | None:
+    """What is wrong with a closed journal by its seal; None too where it was not closed."""
+    try:
+        seal = _seal(path).read_text(errors="replace")
+        if _has_log(path) or checksum_of_file(path) == seal:
+            return None
+    except FileNotFoundError:
+        return None
+    return OTHER_BYTES
+
+
+def journal_fault(path: Path) -> str | None:
+    """What is wrong with a journal, whether or not somebody has it open; nothing is changed."""
+    if not path.exists():
+        return None
+    if _is_sealed(path):
+        return seal_fault(path)
+    # Without a log there is nothing beside the file, which may be on a read-only disk.
+    how = "mode=ro" if _has_log(path) else "mode=ro&immutable=1"
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True)) as found:
+            _check_structure(found)
+            columns = {name for (name,) in found.execute(_COLUMNS)}
+            num_rotten = len(_rotten(found, "finished", "seq", "body")) if "crc" in columns else 0
+    except sqlite3.Error as error:
+        return f"cannot be read ({error})"
+    return f"{num_rotten} of its records hold other bytes than were written" if num_rotten else None
+
+
+_COLUMNS = "select name from pragma_table_info('finished')"
+
+
+def _rotten(
+    found: sqlite3.Connection, table: str, key: str, content: str
+) -> list[tuple[int | str]]:
+    query = f"select {key}, cast({content} as blob), crc from {table} where crc is not null"
+    return [(one,) for one, body, crc in found.execute(query) if _crc(body or b"") != crc]
+
+
+def _check_structure(found: sqlite3.Connection) -> None:
+    for (said,) in found.execute("pragma quick_check(1)"):
+        if said != "ok":
+            raise sqlite3.DatabaseError(str(said).splitlines()[-1])
+
+
+def _crc(content: bytes) -> int:
+    return zlib.crc32(content)
+
+
+def _seal(path: Path) -> Path:
+    return path.with_name(path.name + SEAL)
+
+
+def _has_log(path: Path) -> bool:
+    """Whether SQLite has what is not in the file itself yet."""
+    log = path.with_name(f"{path.name}-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
+def _is_sealed(path: Path) -> bool:
+    return _seal(path).exists() and not _has_log(path)

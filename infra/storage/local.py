@@ -14,9 +14,12 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from infra.storage.checksums import checksum_of_file
 from infra.storage.errors import explained
 from infra.storage.names import inside
-from infra.storage.store import MANIFEST
+from infra.storage.store import MANIFEST, FileState
+
+SETTLED_NS = 2_000_000_000  # two writes may share a tick of the clock; so far apart they do not
 
 
 class LocalStore:
@@ -45,14 +48,18 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def sizes(self, names: Iterable[str]) -> Mapping[str, int]:
+    def states(self, names: Iterable[str]) -> Mapping[str, FileState]:
         found = {}
         for name in names:
             try:
-                found[name] = os.stat(inside(self.folder, name)).st_size
+                seen = os.stat(inside(self.folder, name))
             except FileNotFoundError:
                 continue
+            found[name] = FileState(size=seen.st_size, tag=_tag(seen))
         return found
+
+    def checksum(self, name: str) -> str:
+        return checksum_of_file(inside(self.folder, name))
 
     def open(self, name: str) -> str:
         return str(inside(self.folder, name))
@@ -75,12 +82,13 @@ class LocalStore:
         path.parent.mkdir(exist_ok=True)
         return path
 
-    def publish(self, name: str) -> None:
+    def publish(self, name: str) -> str:
         path = inside(self.folder, name)
         temporary = self.scratch(name)
         _sync(temporary)
         os.replace(temporary, path)
         _sync(path.parent)
+        return ""  # a copy on another machine has other times
 
     def delete(self, name: str) -> None:
         inside(self.folder, name).unlink(missing_ok=True)
@@ -102,6 +110,14 @@ class LocalStore:
 
     def fetch(self, name: str) -> bool:
         return inside(self.folder, name).is_dir()
+
+
+def _tag(seen: os.stat_result) -> str:
+    """Inode and times; `utime` can set back the first of them, nothing the second."""
+    age_ns = time.time_ns() - max(seen.st_mtime_ns, seen.st_ctime_ns)
+    if age_ns < SETTLED_NS:
+        return ""
+    return f"{seen.st_ino}-{seen.st_mtime_ns}-{seen.st_ctime_ns}"
 
 
 def _sync(path: Path) -> None:

@@ -1,32 +1,52 @@
 """The truth of a corpus: which parts are live, and up to which record the journal is folded in.
 
 Invariant: `_manifest.json` is replaced in one step (infra/storage/store.py), so a reader or a crash
-sees the old one or the new one; a part it does not name does not exist.
+sees the old one or the new one; a part it does not name does not exist. It ends in a checksum of
+all bytes before, so that what rotted in it is named and never believed.
 
-    {"version": 1, "generation": 7, "journal": "5f0c...", "folded": 128, "retired": [],
-     "parts": {"rationales": [{"name": "part-000000000128-9c0e12-3fa2c1.parquet", ...}]}}
+    {"version": 2, "generation": 7, "journal": "5f0c...", "folded": 128, "retired": [],
+     "parts": {"rationales": [{"name": "part-000000000128-9c0e12-3fa2c1.parquet", ...}]},
+     "seal": "b1f0c3d9a7e4410f9c0e12f4a7e44105"}
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
+from infra.storage.checksums import checksum_of
 from infra.storage.errors import CorpusError
 from infra.storage.names import checked_part
 from infra.storage.store import MANIFEST, Store
 
-VERSION = 1
+VERSION = 2
+UNSEALED = 1  # version of manifests that had no checksums, neither their own nor of parts
+OTHER_VERSION = "written by another version of litecot"
+_SEALED = re.compile(rb'(.*,\n "seal": ")([0-9a-f]{32})"\n}', re.DOTALL)
+
+
+class ManifestError(CorpusError):
+    """The manifest cannot be believed: which parts there are is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One Parquet file of a table. `bytes` is its size when written: a torn file differs."""
+    """One Parquet file of a table, and what it was when written: what differs is torn or rotten.
+
+    `checksum` is empty where an earlier version wrote it, until it is read in full. `shards` and
+    `made` say what is lost with it.
+    """
 
     name: str
     rows: int
     bytes: int
+    checksum: str = ""  # infra/storage/checksums.py
+    etag: str = ""  # tag of the object on an object store
+    shards: tuple[int | None, ...] = ()  # whose rows it holds, None: of no shard
+    made: Mapping[str, int] = field(default_factory=dict)  # stage fingerprint -> rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,38 +103,69 @@ class Manifest:
         live = tuple(kept for kept in self.parts[table] if kept != part)
         return replace(self, parts={**self.parts, table: live})
 
+    def with_checksum(self, table: str, part: Part, checksum: str) -> Manifest:
+        summed = replace(part, checksum=checksum)
+        live = tuple(summed if kept == part else kept for kept in self.parts[table])
+        return replace(self, parts={**self.parts, table: live})
+
 
 def load_manifest(store: Store) -> Manifest | None:
-    """The corpus' manifest, None where there is none. Raises CorpusError if it is unreadable."""
+    """The corpus' manifest, None where there is none. Raises ManifestError."""
     content = store.read(MANIFEST)
     if content is None:
         return None
     path = store.where(MANIFEST)
     try:
-        read = json.loads(content)
-    except ValueError as error:
-        raise CorpusError(f"{path}: not JSON ({error}); restore it from a backup") from error
-    if read.get("version") != VERSION:
-        raise CorpusError(f"{path}: written by another version of litecot; upgrade litecot")
-    manifest = _decode(read)
+        manifest = _decode(_read(content))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        remedy = "upgrade litecot" if str(error) == OTHER_VERSION else "restore it from a backup"
+        raise ManifestError(f"{path}: {error}; {remedy}") from error
     for name in [*manifest.files, *(gone.file for gone in manifest.retired)]:
         checked_part(name, of=path)
     return manifest
 
 
-def _decode(read: dict[str, object]) -> Manifest:
-    tables: dict[str, list[dict[str, object]]] = read["parts"]  # type: ignore[assignment]
-    gone: list[dict[str, object]] = read["retired"]  # type: ignore[assignment]
+def _read(content: bytes) -> dict[str, Any]:
+    """Raises ValueError where a byte is another than was written, or the version another."""
+    sealed = _SEALED.fullmatch(content)
+    if sealed and checksum_of(sealed[1]) != sealed[2].decode():
+        raise ValueError("holds other bytes than were written")
+    try:
+        read = json.loads(content)
+    except ValueError as error:
+        raise ValueError(f"not JSON ({error})") from error
+    version = read.pop("version", None)
+    if version != (VERSION if sealed else UNSEALED):
+        if isinstance(version, int) and (sealed or version > VERSION):
+            raise ValueError(OTHER_VERSION)
+        raise ValueError("holds other bytes than were written")
+    if sealed:
+        del read["seal"]
+    return dict(read)
+
+
+def _decode(read: dict[str, Any]) -> Manifest:
+    """Raises what an unknown, missing or unfit field raises."""
+    tables: dict[str, list[dict[str, Any]]] = read.pop("parts")
+    gone: list[dict[str, Any]] = read.pop("retired")
     return Manifest(
-        journal=str(read["journal"]),
-        generation=int(str(read.get("generation", 0))),
-        folded=int(str(read["folded"])),
-        parts={name: tuple(Part(**p) for p in live) for name, live in tables.items()},  # type: ignore[arg-type]
-        retired=tuple(Retired(**r) for r in gone),  # type: ignore[arg-type]
+        **read,
+        parts={name: tuple(_part(**live) for live in parts) for name, parts in tables.items()},
+        retired=tuple(Retired(**one) for one in gone),
     )
+
+
+def _part(*, shards: Sequence[int | None] = (), **read: Any) -> Part:
+    return Part(shards=tuple(shards), **read)
 
 
 def save_manifest(store: Store, manifest: Manifest) -> None:
     """Durable when it returns."""
+    store.replace(MANIFEST, sealed(manifest))
+
+
+def sealed(manifest: Manifest) -> bytes:
+    """As it is stored."""
     body = json.dumps({"version": VERSION, **asdict(manifest)}, indent=1)
-    store.replace(MANIFEST, body.encode())
+    head = body.removesuffix("\n}").encode() + b',\n "seal": "'
+    return head + checksum_of(head).encode() + b'"\n}'

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import io
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import RawIOBase
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from infra.storage.checksums import SummingFile, checksum_of
+from infra.storage.errors import CorpusError
 from infra.storage.manifest import Part
 from infra.storage.rows import id_number
-from infra.storage.store import Store
+from infra.storage.store import FileState, Store
 from tasks.schemas import TABLES, Row, arrow_schema, content_id
 
 if TYPE_CHECKING:
@@ -26,15 +28,24 @@ if TYPE_CHECKING:
 
 ROW_GROUP_BYTES = 16 * 2**20  # in memory; bounds what a merge or a reader holds
 BATCH_ROWS = 512
+OTHER_BYTES = "holds other bytes than were written"
 
 
-def write_part(store: Store, name: str, table: pa.Table, *, seq: int) -> Part:
+Shards = tuple[int | None, ...]  # sorted, None (of no shard) last
+
+
+def write_part(
+    store: Store, name: str, table: pa.Table, *, seq: int, shards: Iterable[int | None] = ()
+) -> Part:
     """One durable part of the table `name` with the rows of `table` in their order."""
-    return _write(store, name, f"part-{seq:012d}", table.schema, lambda: iter([table]))
+    stem = f"part-{seq:012d}"
+    return _write(store, name, stem, table.schema, lambda: iter([table]), shards=_sorted(shards))
 
 
-def read_entries(bodies: Sequence[str]) -> dict[str, pa.Table]:
+def read_entries(bodies: Sequence[str]) -> dict[str, tuple[pa.Table, list[int]]]:
     """Journal entries (infra.storage.rows.encode) as tables, empty ones left out.
+
+    With each table the numbers of the entries that have rows of it.
 
     By Arrow's JSON reader, not `pa.array`: that one imports pandas, 0.8 s of CPU at the first fold.
     """
@@ -58,10 +69,13 @@ def read_entries(bodies: Sequence[str]) -> dict[str, pa.Table]:
     )
     found = {}
     for name, schema in schemas.items():
-        rows = read.column(name).combine_chunks().flatten()
+        entries = read.column(name).combine_chunks()
+        rows = entries.flatten()
         if len(rows):
             columns = map(_as_stored, rows.flatten(), schema.types)
-            found[name] = pa.Table.from_arrays(list(columns), schema=schema)
+            counts = enumerate(entries.value_lengths().to_pylist())
+            having = [number for number, count in counts if count]
+            found[name] = pa.Table.from_arrays(list(columns), schema=schema), having
     return found
 
 
@@ -85,28 +99,61 @@ def _as_stored(column: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def merge_parts(store: Store, row_type: type[Row], parts: Sequence[Part]) -> Part:
-    """One durable part with the rows of `parts`, in order; they stay where they are."""
+    """One durable part with the rows of `parts`, in order; they stay where they are.
+
+    Raises CorpusError where one has rotted: its checksum would be lost with it.
+    """
     schema = arrow_schema(row_type)
-    sources = [f"{row_type.table}/{part.name}" for part in parts]
     stem = "-".join(parts[-1].name.split("-")[:2])
-    rows = lambda: _row_groups((store.open(name) for name in sources), schema)  # noqa: E731
-    return _write(store, row_type.table, stem, schema, rows)
+    rows = lambda: _row_groups((_whole(store, row_type.table, p) for p in parts), schema)  # noqa: E731
+    shards = _sorted(shard for part in parts for shard in part.shards)
+    return _write(store, row_type.table, stem, schema, rows, shards=shards)
+
+
+def _whole(store: Store, table: str, part: Part) -> bytes:
+    """All bytes of a part, which are those that were written."""
+    name = f"{table}/{part.name}"
+    content = store.read(name)
+    if content is None or part.checksum not in ("", checksum_of(content)):
+        fault = "is gone" if content is None else OTHER_BYTES
+        raise CorpusError(f"{store.where(name)}: {fault}; {remedy(part)}")
+    return content
+
+
+def remedy(part: Part) -> str:
+    """What to do about a part that cannot be used."""
+    return (
+        f"run the recipe again: it sets the file aside and makes its {part.rows} row"
+        f"{'s' * (part.rows != 1)} again"
+    )
 
 
 def part_fault(
-    store: Store, name: str, part: Part, *, size: int | None, deep: bool = False
+    store: Store, name: str, part: Part, state: FileState | None, *, deep: bool
 ) -> str | None:
-    """What is wrong with a part whose file has `size`, None if nothing is.
+    """What is wrong with a part whose file is in `state`, None if nothing is.
 
-    `deep` reads every page's checksum. Raises CorpusError where the store does not answer.
+    All its bytes are summed; where an earlier version kept no checksum, the footer is looked at,
+    and if `deep` every page. Raises CorpusError where the store does not answer.
     """
+    if state is None:
+        return "is gone"
+    if state.size != part.bytes:
+        return f"is {state.size} bytes long instead of {part.bytes}"
+    try:
+        if part.checksum:
+            return None if store.checksum(name) == part.checksum else OTHER_BYTES
+        return _parquet_fault(store, name, part, deep=deep)
+    except FileNotFoundError:
+        return "is gone"
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+
+
+def _parquet_fault(store: Store, name: str, part: Part, *, deep: bool) -> str | None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if size is None:
-        return "is gone"
-    if size != part.bytes:
-        return f"is {size} bytes long instead of {part.bytes}"
     try:
         with pq.ParquetFile(store.open(name), page_checksum_verification=deep) as file:
             if file.metadata.num_rows != part.rows:
@@ -114,7 +161,7 @@ def part_fault(
             for _ in file.iter_batches(BATCH_ROWS) if deep else ():
                 pass
     except FileNotFoundError:
-        return "is gone"
+        raise
     except (OSError, pa.ArrowException) as error:
         return f"cannot be read ({str(error).splitlines()[0]})"
     return None
@@ -140,26 +187,42 @@ def _write(
     stem: str,
     schema: pa.Schema,
     row_groups: Callable[[], Iterator[pa.Table]],
+    *,
+    shards: Shards,
 ) -> Part:
     name = f"{stem}-{layout(schema)}-{secrets.token_hex(3)}.parquet"
     scratch = store.scratch(f"{table}/{name}")
-    with _writer(scratch, schema) as writer:
-        rows = 0
-        for group in row_groups():
-            writer.write_table(group)
-            rows += group.num_rows
+    made: Counter[str] = Counter()
+    with scratch.open("wb") as file:
+        summing = SummingFile(file)
+        with _writer(summing, schema) as writer:
+            for group in row_groups():
+                writer.write_table(group)
+                made += _rows_by_fingerprint(group)
     size = scratch.stat().st_size
-    store.publish(f"{table}/{name}")
-    return Part(name=name, rows=rows, bytes=size)
+    etag = store.publish(f"{table}/{name}")
+    return Part(
+        name=name, rows=made.total(), bytes=size, checksum=summing.checksum, etag=etag,
+        shards=shards, made=dict(made),
+    )  # fmt: skip
 
 
-def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+def _rows_by_fingerprint(group: pa.Table) -> Counter[str]:
+    counted = group.column("stage_fingerprint").value_counts().to_pylist()
+    return Counter({str(one["values"]): one["counts"] for one in counted})
+
+
+def _sorted(shards: Iterable[int | None]) -> Shards:
+    return tuple(sorted(set(shards), key=lambda shard: (shard is None, shard)))
+
+
+def _writer(file: RawIOBase, schema: pa.Schema) -> pq.ParquetWriter:
     import pyarrow.parquet as pq
 
-    return pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True)
+    return pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True)
 
 
-def _row_groups(sources: Iterable[str | RawIOBase], schema: pa.Schema) -> Iterator[pa.Table]:
+def _row_groups(sources: Iterable[bytes], schema: pa.Schema) -> Iterator[pa.Table]:
     import pyarrow as pa
 
     waiting: list[pa.Table] = []
@@ -172,11 +235,13 @@ def _row_groups(sources: Iterable[str | RawIOBase], schema: pa.Schema) -> Iterat
         yield pa.concat_tables(waiting)
 
 
-def _batches(sources: Iterable[str | RawIOBase]) -> Iterator[pa.RecordBatch]:
+def _batches(sources: Iterable[bytes]) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     for source in sources:
-        with pq.ParquetFile(source, pre_buffer=True) as file:
+        content = pa.BufferReader(source)
+        with pq.ParquetFile(content, page_checksum_verification=True) as file:
             yield from file.iter_batches(BATCH_ROWS)
 
 

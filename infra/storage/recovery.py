@@ -1,4 +1,4 @@
-"""Opening a corpus for writing after anything: a crash, a torn file, a lost journal.
+"""Opening a corpus for writing after anything: a crash, a torn or rotten file, a lost journal.
 
 Invariant: afterwards the manifest, the parts, the journal and its ids agree, and nothing that was
 finished is missing but what the disk itself lost; that is named in a warning. Nothing is deleted
@@ -12,19 +12,17 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 from infra.storage.errors import CorpusError
-from infra.storage.journal import Journal
-from infra.storage.manifest import Manifest, Part, load_manifest, save_manifest
-from infra.storage.parquet_parts import part_fault, stored_ids
+from infra.storage.journal import Journal, seal_fault
+from infra.storage.manifest import Manifest, load_manifest, save_manifest
+from infra.storage.parquet_parts import stored_ids
 from infra.storage.retirement import Retirement
+from infra.storage.soundness import Advance, look
 from infra.storage.store import JOURNAL, OURS, QUARANTINE, Store
 from tasks.schemas import TABLES
-
-THREADS = 16  # parts looked at at once: an object store answers each after a while
 
 log = logging.getLogger("litecot.storage")
 
@@ -43,20 +41,33 @@ def assert_corpus_or_empty(store: Store) -> None:
 
 
 def open_journal(folder: Path) -> tuple[Journal, list[str]]:
-    """The journal in a folder of this machine, and a warning where a damaged one is set aside."""
+    """The journal in a folder of this machine, and a warning where something in it is damaged."""
     (folder / JOURNAL).mkdir(exist_ok=True)
     path = folder / JOURNAL / "journal.sqlite"
+    fault = seal_fault(path)
     try:
-        return Journal(path), []
-    except sqlite3.OperationalError:
-        raise  # a full or read-only disk: the journal itself is sound
+        journal = Journal(path)
+        num_rotten = journal.drop_rotten()
     except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError) and not _is_damage(error, fault):
+            raise  # a full or read-only disk: the journal itself is sound
         (folder / QUARANTINE).mkdir(exist_ok=True)
         for file in path.parent.glob("journal.sqlite*"):
             os.replace(file, folder / aside(file.name))
         warning = f"{path}: {error}; set aside, its last records are made again"
         log.warning("%s", warning)
         return Journal(path), [warning]
+    if not fault and not num_rotten:
+        return journal, []
+    warning = f"{path}: {fault or 'holds other bytes than were written'}; "
+    warning += f"{num_rotten} damaged records and replies are made again, the others are kept"
+    log.warning("%s", warning)
+    return journal, [warning]
+
+
+def _is_damage(error: sqlite3.OperationalError, fault: str | None) -> bool:
+    """SQLite's plain errors are of statements, and ours are right: then the tables are not."""
+    return fault is not None or error.sqlite_errorcode == sqlite3.SQLITE_ERROR
 
 
 def aside(name: str) -> str:
@@ -65,14 +76,22 @@ def aside(name: str) -> str:
 
 
 def recover(
-    store: Store, journal: Journal, *, retirement: Retirement
+    store: Store,
+    journal: Journal,
+    *,
+    retirement: Retirement,
+    is_damaged: bool = False,
+    advance: Advance | None = None,
 ) -> tuple[Manifest, list[str]]:
-    """Bring manifest, parts and journal into agreement; returns the manifest and warnings."""
+    """Bring manifest, parts and journal into agreement; returns the manifest and warnings.
+
+    `is_damaged`: the journal's ids are not to be believed.
+    """
     known = load_manifest(store) or Manifest(journal=journal.name)
     known = retirement.begin(known, now=store.now())
     ours = replace(known, generation=known.generation + 1)
     save_manifest(store, ours)
-    manifest, warnings = _quarantine(store, ours)
+    manifest, warnings = _quarantine(store, ours, advance)
     stale = manifest.journal != journal.name
     if stale:
         manifest = replace(manifest, journal=journal.name, folded=0)
@@ -80,7 +99,7 @@ def recover(
     if behind:
         journal.skip_to(manifest.folded)
     journal.forget(upto=manifest.folded)
-    if stale or behind or warnings:
+    if stale or behind or warnings or is_damaged:
         journal.relearn(_all_ids(store, manifest))
     if manifest != ours:
         save_manifest(store, manifest)
@@ -90,37 +109,28 @@ def recover(
     return manifest, warnings
 
 
-def _quarantine(store: Store, manifest: Manifest) -> tuple[Manifest, list[str]]:
+def _quarantine(
+    store: Store, manifest: Manifest, advance: Advance | None
+) -> tuple[Manifest, list[str]]:
+    """Without the parts that are not what was written; the others all with a checksum."""
     warnings = []
-    for table, part, fault, is_there in _faults(store, manifest):
-        name = f"{table}/{part.name}"
-        manifest = manifest.without(table, part)
-        if is_there:
+    unsummed = sum(not part.checksum for live in manifest.parts.values() for part in live)
+    if unsummed:
+        log.info("%s: %d parts of an earlier version are read in full, once", store, unsummed)
+    for one in look(store, manifest, deep=True, advance=advance):
+        name = one.file
+        if one.fault is None:
+            if not one.part.checksum:
+                manifest = manifest.with_checksum(one.table, one.part, store.checksum(name))
+            continue
+        manifest = manifest.without(one.table, one.part)
+        if one.is_there:
             store.set_aside(name, aside(name))
         warnings.append(
-            f"{store.where(name)}: {fault}; {'set aside, ' if is_there else ''}its {part.rows} "
-            "rows are made again by the recipe that made them"
+            f"{store.where(name)}: {one.fault}; {'set aside, ' if one.is_there else ''}its "
+            f"{one.part.rows} rows are made again by the recipe that made them"
         )
     return manifest, warnings
-
-
-def _faults(store: Store, manifest: Manifest) -> list[tuple[str, Part, str, bool]]:
-    """Table, part, what is wrong with it, and whether there is a file at all."""
-    sizes = store.sizes(manifest.files)
-
-    def look(table: str, part: Part) -> tuple[str, Part, str | None, bool]:
-        name = f"{table}/{part.name}"
-        fault = part_fault(store, name, part, size=sizes.get(name))
-        return table, part, fault, name in sizes
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        looks = [
-            pool.submit(look, table, part)
-            for table, live in manifest.parts.items()
-            for part in live
-        ]
-        seen = [one.result() for one in looks]
-    return [(table, part, fault, there) for table, part, fault, there in seen if fault]
 
 
 def _all_ids(store: Store, manifest: Manifest) -> Iterator[int]:

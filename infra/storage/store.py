@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +21,17 @@ LOCK = "_lock"
 JOURNAL = "_journal"
 QUARANTINE = "_quarantine"
 OURS = {JOURNAL, LOCK, QUARANTINE, f"{MANIFEST}.tmp"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileState:
+    """A file as its store has it, without reading it.
+
+    `tag` is another one once the file was written to; empty where that cannot be told.
+    """
+
+    size: int  # bytes
+    tag: str
 
 
 class Store(Protocol):
@@ -45,11 +57,15 @@ class Store(Protocol):
         ...
 
     def read(self, name: str) -> bytes | None:
-        """A small file, None where there is none."""
+        """A file of some MiB at most, None where there is none."""
         ...
 
-    def sizes(self, names: Iterable[str]) -> Mapping[str, int]:
-        """Bytes of those that are there (and perhaps of others)."""
+    def states(self, names: Iterable[str]) -> Mapping[str, FileState]:
+        """Of those that are there (and perhaps of others)."""
+        ...
+
+    def checksum(self, name: str) -> str:
+        """Of every byte of a file (infra/storage/checksums.py). Raises FileNotFoundError."""
         ...
 
     def open(self, name: str) -> str | RawIOBase:
@@ -88,8 +104,11 @@ class Store(Protocol):
         """The local file to write `name` into before `publish`."""
         ...
 
-    def publish(self, name: str) -> None:
-        """Move the scratch file under its name; durable on return."""
+    def publish(self, name: str) -> str:
+        """Move the scratch file under its name; durable on return.
+
+        Its tag, if it will have the same one for whoever reads it on whatever machine; else "".
+        """
         ...
 
     def delete(self, name: str) -> None:

@@ -16,8 +16,9 @@ from infra.engines import model_files as files
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+    for name in ("config.json", "tokenizer.json"):
         (tmp_path / name).write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")  # no tensors
     return tmp_path
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import pytest
 
 from infra.storage import Corpus, CorpusWriter
 from sql.database import connect, names
+from tasks.schemas import TABLES, Invocation
 from tests.integration.command_line import litecot, query
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -220,6 +223,42 @@ def test_interrupted_run_says_how_to_go_on(
     (row,) = query(corpus, "select status from raw_invocations")
     assert row["status"] == "interrupted"
     assert query(corpus, "select count(*) as n from raw_rationales")[0]["n"]
+
+
+def ids(corpus: Path) -> dict[str, list[str]]:
+    """Of all rows that a rerun can make, by table."""
+    database = connect(Corpus(corpus).parts())
+    return {
+        table: [
+            found for (found,) in database.run(f"select {row.key} from raw_{table} order by 1").rows
+        ]
+        for table, row in TABLES.items()
+        if row is not Invocation
+    }
+
+
+def test_whatever_table_rots_is_named_and_made_again(made: Made, tmp_path: Path) -> None:
+    """A byte of every part: by `corpus check`, by who reads, and by the same command again."""
+    corpus = Path(shutil.copytree(made.corpus, tmp_path / "corpus"))
+    parts = [Path(file) for files in Corpus(corpus).parts().values() for file in files]
+    chance = random.Random(14)
+    for part in parts:
+        content = bytearray(part.read_bytes())
+        content[chance.randrange(len(content))] ^= chance.randrange(1, 256)
+        part.write_bytes(content)
+    checked = litecot("corpus", "check", "--corpus", str(corpus))
+    assert checked.returncode == 1
+    assert len(checked.stdout.splitlines()) == len(parts)
+    assert all(str(part) in checked.stdout for part in parts)
+    asked = litecot("sql", "from funnel", "--corpus", str(corpus))
+    assert (asked.returncode, asked.stdout) == (2, "")
+    assert str(parts[0]) in asked.stderr
+    done = litecot(*ARGUMENTS, "--corpus", str(corpus))
+    assert done.returncode == 0, done.stderr
+    assert all(f"{part}: holds other bytes" in done.stderr for part in parts)
+    assert ids(corpus) == ids(made.corpus)
+    assert len(list((corpus / "_quarantine").iterdir())) == len(parts)
+    assert litecot("corpus", "check", "--corpus", str(corpus)).returncode == 0
 
 
 def test_a_second_writer_is_refused(made: Made) -> None:

@@ -201,6 +201,26 @@ def test_shards_are_done_one_at_a_time(factory: Factory) -> None:
     assert {number_in(text) for text in chat.asked} == {0, 1, 2}
 
 
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.999])
+def test_a_rotten_part_is_made_again_and_the_others_are_not_paid_for(
+    factory: Factory, place: float
+) -> None:
+    for shard in (0, 1):
+        factory.go(right, shard=shard)
+    texts = factory.rows("rationales", "problem_id, text")
+    part = Path(Corpus(factory.folder).parts()["rationales"][1])
+    content = bytearray(part.read_bytes())
+    content[int(place * len(content))] ^= 1
+    part.write_bytes(content)
+    (rotten,) = [one for one in Corpus(factory.folder).looked_through() if one.fault]
+    assert (rotten.part.rows, rotten.part.shards, rotten.part.made) == (3, (1,), {"fp-ask": 3})
+    outcome, chat = factory.go(right)
+    assert report(outcome).num_rows == 3
+    assert {number_in(text) for text in chat.asked} == {3, 4, 5}
+    assert factory.rows("rationales", "problem_id, text") == texts
+    assert len(list((factory.folder / "_quarantine").iterdir())) == 1
+
+
 def test_rows_are_stamped_with_what_made_them(factory: Factory) -> None:
     factory.go(right)
     columns = "input_id, problem_id, run_id, stage_fingerprint, model, num_tokens"

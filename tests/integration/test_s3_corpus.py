@@ -7,6 +7,7 @@ replies.
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -15,13 +16,15 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import settings
+from typer.testing import CliRunner
 
+from flows.cli.main import app
 from infra.storage import Corpus, CorpusError, CorpusWriter
 from infra.storage.errors import StoreUnavailableError
 from infra.storage.s3.store import S3Store
 from sql.database import Database, connect
 from sql.untrusted import QueryRefusedError, query_untrusted, stream_untrusted
-from tasks.schemas import Rationale
+from tasks.schemas import Problem, Rationale
 from tests.s3_server import BUCKET, S3Service, s3_service
 from tests.unit.test_storage import finish, problem
 from tests.unit.test_storage_recovery import Corpora
@@ -171,6 +174,38 @@ def test_truncated_part_is_set_aside_and_its_rows_can_be_made_again(s3: S3Servic
     assert any(name.startswith("_quarantine/") for name in s3.keys(url))
 
 
+def test_an_object_with_a_flipped_byte_is_named_and_made_again(s3: S3Service) -> None:
+    """What the bucket tells of the others is enough: none of them is read for it."""
+    url = s3.new_corpus()
+    with CorpusWriter(url) as writer:
+        for number in range(3):
+            finish(writer, number, long_problem(number))
+            writer.flush()
+    s3.bytes_served = 0
+    Corpus(url).sound_parts()
+    assert s3.bytes_served < 10_000
+    where = Corpus(url).parts()["problems"][1]
+    key = where.removeprefix(f"s3://{BUCKET}/")
+    content = bytearray(s3.client().get_object(Bucket=BUCKET, Key=key)["Body"].read())
+    content[len(content) // 2] ^= 1
+    s3.client().put_object(Bucket=BUCKET, Key=key, Body=bytes(content))
+    with pytest.raises(CorpusError, match=f"{where}: holds other bytes"):
+        Corpus(url).sound_parts()
+    done = CliRunner().invoke(app, ["corpus", "check", "--corpus", url])
+    assert done.exit_code == 1
+    assert done.stdout.startswith(f"problems: {where} (all shards): holds other bytes")
+    with CorpusWriter(url) as writer:
+        assert f"{where}: holds other bytes than were written; set aside" in writer.warnings[0]
+        again = [finish(writer, number, long_problem(number)) for number in range(3)]
+        assert again == [0, 1, 0]
+    assert Corpus(url).faults() == []
+
+
+def long_problem(number: int) -> Problem:
+    """Of some 20 KB that do not compress."""
+    return problem(number, question=f"q{number} {random.Random(number).randbytes(20_000).hex()}")
+
+
 # --- a service that misbehaves
 
 
@@ -242,8 +277,10 @@ def test_own_write_whose_reply_got_lost_is_no_other_writers(s3: S3Service) -> No
 
 def test_storm_while_opening_takes_no_part_for_corrupt(s3: S3Service) -> None:
     url = s3.new_corpus()
-    with CorpusWriter(url) as writer:
+    s3.refuse = lambda method, path: method == "HEAD" and "/part-" in path
+    with CorpusWriter(url) as writer:  # its tag is not known, so it is read when it is opened
         finish(writer, 1)
+    s3.behave()
     for hit in ("refuse", "reset"):
         setattr(s3, hit, lambda method, path: method == "GET" and "/part-" in path)
         with pytest.raises(StoreUnavailableError):

@@ -32,7 +32,8 @@ def save_model(folder: Path, weights: str = "weights") -> Path:
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text("{}")
     (folder / "tokenizer.json").write_text("{}")
-    (folder / "model.safetensors").write_text(weights)
+    header = json.dumps({"__metadata__": {"weights": weights}}).encode()
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     return folder
 
 

@@ -78,6 +78,11 @@ GOLDEN: dict[str, list[tuple[Any, ...]]] = {
     "verdict_disagreements": [
         (IMPORTED.id, P1, "correct", False, "2", "math", "2", "brought", "1 + 1 = 2")
     ],
+    "stages_by_fingerprint": sorted(
+        (fingerprint, "sample", stage)
+        for run in (sample.FINGERPRINTS, sample.OTHER_FINGERPRINTS)
+        for stage, fingerprint in run.items()
+    ),
     "find_id": [("rationales", LONG.id, sample.P0, sample.RUN_ID)],
     "published_lengths": [("original", 32, 63, 1, 30), ("compressed", 32, 63, 1, 30)],
     "published_conditions": [("original", 1, 40, 100), ("compressed", 1, 40, 100)],

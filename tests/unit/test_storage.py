@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import math
 import os
 import re
@@ -213,8 +214,20 @@ def rewrite_without(file: Path, column: str) -> None:
     manifest = file.parents[1] / "_manifest.json"
     text = manifest.read_text().replace(file.name, name)
     text = re.sub(r'"bytes": ?\d+', f'"bytes": {file.with_name(name).stat().st_size}', text)
-    manifest.write_text(text)
+    manifest.write_text(as_unsealed(text))
     file.unlink()
+
+
+def as_unsealed(text: str) -> str:
+    """A manifest as the version before wrote it: no checksums, nothing of whose rows they are."""
+    read = json.loads(text)
+    del read["seal"]
+    later = ("checksum", "etag", "shards", "made")
+    parts = {
+        table: [{k: v for k, v in part.items() if k not in later} for part in live]
+        for table, live in read["parts"].items()
+    }
+    return json.dumps({**read, "version": 1, "parts": parts}, indent=1)
 
 
 @pytest.mark.parametrize(
@@ -437,20 +450,6 @@ def test_missing_part_is_told_to_readers(tmp_path: Path) -> None:
     Path(Corpus(tmp_path / "c").parts()["problems"][0]).unlink()
     with pytest.raises(CorpusError, match="is gone"):
         Corpus(tmp_path / "c").parts()
-
-
-def test_deep_check_finds_a_flipped_byte(tmp_path: Path) -> None:
-    with CorpusWriter(tmp_path / "c") as writer:
-        for number in range(50):
-            finish(writer, number)
-    corpus = Corpus(tmp_path / "c")
-    assert corpus.faults() == []
-    part = Path(corpus.parts()["problems"][0])
-    content = bytearray(part.read_bytes())
-    content[200] ^= 0xFF
-    part.write_bytes(content)
-    assert corpus.faults(deep=False) == []
-    assert str(part) in corpus.faults()[0]
 
 
 class BusyStore(LocalStore):

@@ -13,7 +13,12 @@ import json
 from pathlib import Path
 
 from infra.engines.config import EngineConfig
-from infra.engines.model_files import ModelFilesError, check_checkpoint, check_packages
+from infra.engines.model_files import (
+    ModelFilesError,
+    check_checkpoint,
+    check_packages,
+    cut_off_weights,
+)
 
 
 def check_vllm(config: EngineConfig) -> None:
@@ -64,3 +69,5 @@ def _check_adapter(folder: Path, max_rank: int) -> None:
         )
     if not (folder / "adapter_model.safetensors").is_file():
         raise ModelFilesError(f"no adapter_model.safetensors in {folder}: save it as safetensors")
+    if fault := cut_off_weights(folder, "adapter_model*.safetensors"):
+        raise ModelFilesError(f"the adapter {fault}; download or save it again")

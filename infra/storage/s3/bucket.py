@@ -21,6 +21,7 @@ import boto3
 import botocore.exceptions as faults
 from botocore.config import Config
 
+from infra.storage.checksums import CHUNK_BYTES, checksum_of_chunks
 from infra.storage.errors import AGAIN, CorpusError, StoreUnavailableError
 
 ATTEMPTS = 5  # of one request, with doubling pauses: some ten seconds
@@ -50,6 +51,7 @@ class Found:
 class Listed:
     name: str
     size: int
+    etag: str
     modified_s: float  # by the server's clock
 
 
@@ -91,6 +93,25 @@ class Bucket:
                         raise
         raise AssertionError("the last attempt returns or raises")
 
+    def checksum(self, name: str) -> str:
+        """Of all bytes of an object. Raises FileNotFoundError."""
+        with self._explained():
+            for attempt in range(ATTEMPTS):
+                body = self._s3.get_object(**self._key(name))["Body"]
+                try:
+                    return checksum_of_chunks(body.iter_chunks(CHUNK_BYTES))
+                except faults.FlexibleChecksumError:  # of the service's own: it differs, too
+                    return ""
+                except _PASSING:
+                    if attempt == ATTEMPTS - 1:
+                        raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def etag(self, name: str) -> str:
+        """Raises FileNotFoundError."""
+        with self._explained():
+            return str(self._s3.head_object(**self._key(name))["ETag"])
+
     def size(self, name: str) -> int:
         """Bytes. Raises FileNotFoundError."""
         with self._explained():
@@ -105,6 +126,7 @@ class Bucket:
                     yield Listed(
                         name=item["Key"].removeprefix(self._prefix),
                         size=item["Size"],
+                        etag=item["ETag"],
                         modified_s=item["LastModified"].timestamp(),
                     )
 

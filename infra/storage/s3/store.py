@@ -20,12 +20,12 @@ from io import RawIOBase
 from pathlib import Path
 from typing import Protocol
 
-from infra.storage.errors import CorpusError, explained
+from infra.storage.errors import CorpusError, StoreUnavailableError, explained
 from infra.storage.names import inside
 from infra.storage.s3.bucket import Bucket, Found, Listed, ReplacedError
 from infra.storage.s3.claim import EXPIRES_S, Claim, taken_over
 from infra.storage.s3.part_files import PartFiles
-from infra.storage.store import LOCK
+from infra.storage.store import LOCK, FileState
 from tasks.schemas import content_id
 
 SCRATCH = "_scratch"
@@ -68,10 +68,15 @@ class S3Store:
         self._etags[name] = found.etag if found else None
         return found
 
-    def sizes(self, names: Iterable[str]) -> Mapping[str, int]:
-        found = {item.name: item.size for item in self._bucket.listed()}
-        self.files.learn(found)
+    def states(self, names: Iterable[str]) -> Mapping[str, FileState]:
+        found = {
+            item.name: FileState(size=item.size, tag=item.etag) for item in self._bucket.listed()
+        }
+        self.files.learn({name: state.size for name, state in found.items()})
         return found
+
+    def checksum(self, name: str) -> str:
+        return self._bucket.checksum(name)
 
     def open(self, name: str) -> RawIOBase:
         return self.files.open(self.where(name))
@@ -113,12 +118,16 @@ class S3Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def publish(self, name: str) -> None:
+    def publish(self, name: str) -> str:
         path = self.scratch(name)
         try:
             self._bucket.put_file(name, path)
         finally:
             path.unlink()  # made again from the journal, where it did not go up
+        try:
+            return self._bucket.etag(name)
+        except StoreUnavailableError:
+            return ""  # it is read in full the next time
 
     def delete(self, name: str) -> None:
         self._bucket.delete(name)
