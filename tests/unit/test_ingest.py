@@ -21,7 +21,8 @@ from tasks.intake.problems import (
     read_problems,
     read_questions,
 )
-from tasks.intake.values import align, lookup, normalise, read_flag, to_text
+from tasks.intake.values import align, as_it_came, lookup, normalise, read_flag, to_text
+from tasks.intake.wording import wording
 from tasks.schemas import Rejection, content_id
 
 GOOD = {"question": "What is 3 + 4?", "answer": "7"}
@@ -328,9 +329,10 @@ def test_every_row_comes_out_once_in_order(
 
 def check_accepted(item: IngestedProblem, seen: dict[str, str]) -> None:
     found = item.problem
-    assert (found.question in seen) is not item.is_new
-    assert seen.setdefault(found.question, found.answer) == found.answer
-    assert found.question == normalise(found.question)
+    said = wording(found.question)
+    assert (said in seen) is not item.is_new
+    assert seen.setdefault(said, found.answer) == found.answer
+    assert found.question == as_it_came(found.question)
     found.question.encode()
     found.answer.encode()
     assert all(c.problem_id == found.content_id("") for c in item.candidates)

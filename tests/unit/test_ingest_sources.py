@@ -229,7 +229,7 @@ def test_csv_fields_may_hold_line_breaks_and_nuls(tmp_path: Path) -> None:
         ("a.jsonl", b"nonsense\n" * 3, r"no row is a usable problem \(3 broken_json\).*a.jsonl:1"),
         ("a.jsonl", b"\xff\xfe{\0", "UTF-16: convert it with iconv"),
         ("a.csv", "frage\xe4,answer\n".encode("latin-1"), "not UTF-8"),
-        ("a.csv", b"a,a\n1,2\n", "two columns named 'a'"),
+        ("a.csv", b"question,question,answer\n1,2,3\n", "two columns named 'question'"),
         ("a.csv", b"\n1,2\n", "first line should name the columns"),
         ("a.parquet", b"PAR1 nonsense PAR1", "no readable Parquet"),
         ("a.jsonl.gz", b"not gzip", "cannot read"),
@@ -316,7 +316,7 @@ def test_rewards_are_not_taken_for_labels(tmp_path: Path) -> None:
             r"both correct and score .*--correct-column",
         ),
         ({"Body": "B", "Question": "Q", "answer": 1}, "column Body may belong to the question"),
-        ({"question": {"stem": "Q"}, "answer": 1}, r"columns: question.stem, answer"),
+        ({"question": {"html": "Q"}, "answer": 1}, r"columns: question.html, answer"),
     ],
 )
 def test_ambiguous_columns_are_an_error_with_the_flag(
