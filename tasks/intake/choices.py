@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks import answers
-from tasks.intake.values import clean_text, to_text
+from tasks.intake.values import clean_text, flat, to_text
 from tasks.intake.wording import wording
 
 LETTERS = "ABCDEFGHIJ"  # what the verifier reads
@@ -37,6 +37,7 @@ _LABEL_KEYS = ("label", "key", "letter", "id", "option_label", "name")
 _LABELLED = re.compile(r"\s*[(\[]?([A-Ja-j])\s?[)\].:]\s*(\S.*)", re.DOTALL)
 _INLINE = re.compile(r"(?:^|[\s,;|])[(\[]?([A-Ja-j])\s?[)\].:]\s*(?=\S)")
 _LETTER = re.compile(r"(?:option\s|choice\s)?[(\[]?([A-Ja-j])[)\].:]?", re.IGNORECASE)
+_DRESS = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|boxed|mbox)\s*\{([^{}]*)\}")
 _WHOLE = re.compile(r"[0-9]{1,3}")
 
 
@@ -261,7 +262,8 @@ def _index(texts: Sequence[str], text: str) -> int | None:
 
 
 def _by_letter(text: str, options: Options) -> int | None:
-    """Of "C", "(C)", "C.", and of "(C) 7" where 7 is what option C says."""
+    """Of "C", "(C)", "C.", and of "(C) 7" where 7 is what option C says; whatever LaTeX dresses."""
+    text = _DRESS.sub(r"\1", text.strip(" $"))
     if found := _LETTER.fullmatch(text):
         number = LETTERS.index(found[1].upper())
         return number if number < len(options.texts) else None
@@ -286,7 +288,8 @@ def _by_text(text: str, options: Options) -> int | None:
 
 def reading_of(rows: Sequence[tuple[object, Options]]) -> Reading:
     """How a gold column counts, by rows of it beside their options."""
-    texts = [(text.strip(), options) for value, options in rows if (text := to_text(value))]
+    held = [(one, options) for value, options in rows for one in flat(value)]
+    texts = [(text.strip(), options) for value, options in held if (text := to_text(value))]
     positions = [
         (int(text), len(options.texts))
         for text, options in texts

@@ -52,6 +52,7 @@ def read_parquet(source: Source, columns: Sequence[str] | None) -> RowStream:
         broken = {} if columns is not None else _broken(batches, wanted)
         readable = [leaf for leaf in wanted if leaf not in broken]
         lost = {leaf.split(".")[0]: why for leaf, why in broken.items()} | doubled
+        lost = lost if columns is None else {}
         try:
             yield from _rows(batches(readable), lost, is_strict=columns is not None)
         except (pa.ArrowException, OSError, OverflowError) as error:
@@ -75,7 +76,8 @@ def read_arrow(source: Source, columns: Sequence[str] | None) -> RowStream:
                         batch.select(kept).slice(start, BATCH_ROWS)
                         for start in range(0, batch.num_rows, BATCH_ROWS)
                     )
-                    yield from _rows(parts, doubled, is_strict=columns is not None, before=number)
+                    lost = doubled if columns is None else {}
+                    yield from _rows(parts, lost, is_strict=columns is not None, before=number)
                     number += batch.num_rows
         except (pa.ArrowException, OSError, OverflowError) as error:
             raise IngestError(f"{path} is no readable Arrow file: {one_line(error)}") from error

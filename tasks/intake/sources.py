@@ -145,6 +145,8 @@ def arrow_files(location: str | Path) -> list[Path]:
             path = path / splits[0]
         state = json.loads((path / _STATE).read_text(encoding="utf-8"))
         return [path / part["filename"] for part in state["_data_files"]]
+    except IngestError:
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise IngestError(f"{path} is no readable data set: {error!r}") from error
 

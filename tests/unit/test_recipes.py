@@ -279,11 +279,13 @@ def test_the_last_setting_wins_and_flags_win_over_settings() -> None:
 @pytest.mark.parametrize("name", ["q", "the question", 'a "b"', "a.b", "frage_é", "😀", "a\\b"])
 def test_column_flags_arrive_as_they_were_typed(name: str) -> None:
     overrides = column_overrides(
-        question=name, answer=None, candidates=[name, "c"], correct=None, answer_type="math"
-    )
+        question=[name], answer=None, options=None, candidates=[name, "c"], correct=None,
+        candidate_model=None, subject=[name, "s"], answer_type_column=None, answer_type="math",
+    )  # fmt: skip
     source = load_recipe("morsd", overrides=overrides).source
     assert source.columns.question == name
     assert list(source.columns.candidates) == [name, "c"]
+    assert source.columns.subject == (name, "s")
     assert (source.columns.answer, source.answer_type) == (None, "math")
 
 
