@@ -37,6 +37,7 @@ from tasks.intake.values import (
     read_flag,
     to_text,
 )
+from tasks.intake.wording import wording
 
 QUESTION_NAMES = (
     "question", "problem", "prompt", "input", "question_stem", "stem", "question.stem"
@@ -205,9 +206,15 @@ def _guess_answer(table: Table, known: ColumnMapping) -> str:
         if columns:
             _agree(table, columns, options)
             return columns[0]
-    if not (found := table.guess(flag, ANSWER_NAMES, answer_text)):
+    if not (found := table.guess(flag, ANSWER_NAMES, _gold_wording)):
         raise table.error("no column that could be the answer", flag)
     return found
+
+
+def _gold_wording(value: object) -> str | None:
+    """Of two columns that spell one gold otherwise (\\dfrac, \\frac) the first will do."""
+    gold = answer_text(value)
+    return None if gold is None else wording(gold)
 
 
 def _agree(table: Table, columns: Sequence[str], options: Sequence[Options | None]) -> None:

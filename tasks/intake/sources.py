@@ -51,6 +51,9 @@ _SPLIT = re.compile(r"(train|test|validation|valid|val|dev|eval)\w*(\[.*\])?")
 class IngestError(UsageError):
     """The input cannot be used at all; the message is one line naming the thing and the remedy."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))  # a column's name may hold line breaks
+
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:

@@ -460,3 +460,35 @@ def test_questions_of_a_set_need_no_gold_answer(tmp_path: Path) -> None:
 def test_questions_of_a_set_are_read_where_two_columns_could_be_the_answer(tmp_path: Path) -> None:
     path = write_rows(tmp_path, [{"answer": "1/2", "gt": "0.5", "question": "Half?"}])
     assert [question for _, question in read_questions([path])] == ["Half?"]
+
+
+TURN = st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant", "odd"]) | CELLS,
+                              "content": CELLS})  # fmt: skip
+ODD_ROWS = st.lists(
+    st.fixed_dictionaries(
+        {"answer": CELLS | st.sampled_from(["A", "b", 0, 1, "7"])},
+        optional={
+            "question": CELLS, "options": CELLS | st.lists(st.text(max_size=3), max_size=4),
+            "messages": CELLS | st.lists(TURN, max_size=3), "A": CELLS, "B": CELLS,
+            "choices": st.fixed_dictionaries({"text": CELLS, "label": CELLS}),
+            "responses": CELLS | st.lists(st.fixed_dictionaries({"text": CELLS}), max_size=2),
+        },
+    ),
+    min_size=1, max_size=6,
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(rows=ODD_ROWS)
+def test_whatever_columns_hold_a_row_comes_out_or_a_line_says_why_not(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
+) -> None:
+    path = write_rows(tmp_path_factory.mktemp("rows"), rows)
+    items: list[IngestedProblem | Rejection] = []
+    said = ""
+    try:
+        items.extend(read_problems(path, SourceConfig(), same_gold=same_gold))
+    except IngestError as error:
+        said = str(error)
+    assert "\n" not in said
+    assert said or len(items) == len(rows)

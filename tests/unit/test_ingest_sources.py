@@ -446,6 +446,8 @@ def test_columns_are_guessed_and_the_guess_is_reported(tmp_path: Path) -> None:
 
 def test_columns_that_agree_are_not_ambiguous(tmp_path: Path) -> None:
     row = {"problem": "Q", "question": " Q", "answer": "so\n#### 7", "gt": "7"}
+    found = resolve(tmp_path, {**row, "answer": r"$\dfrac12$", "gt": r"\frac{1}{2}"})
+    assert found.columns.answer == "answer"
     found = resolve(tmp_path, row)
     assert (found.columns.question, found.columns.answer) == ("question", "answer")
 
