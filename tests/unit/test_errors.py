@@ -27,6 +27,7 @@ SIGNALS = {
     "infra.storage.s3.bucket.ReplacedError": "the store loses a race, and says CorpusError",
     "tasks.answers.symbolic.UnreadableGoldError": "the verdict becomes unverifiable",
     "tasks.prompts.sandbox.PromptLimitError": "the prompt is refused, or its record rejected",
+    "tasks.intake.chat.ChatError": "reading a row makes a RowError of it",
     "tasks.intake.rows.RowError": "ingest makes a rejection of it",
     "tasks.intake.readers._LineTooLongError": "the reader makes a bad row of it",
 }
