@@ -8,18 +8,30 @@ from collections.abc import Sequence
 
 def column_overrides(
     *,
-    question: str | None,
-    answer: str | None,
+    question: Sequence[str] | None,
+    answer: Sequence[str] | None,
+    options: Sequence[str] | None,
     candidates: Sequence[str] | None,
     correct: Sequence[str] | None,
+    candidate_model: Sequence[str] | None,
+    subject: Sequence[str] | None,
+    answer_type_column: Sequence[str] | None,
     answer_type: str | None,
 ) -> list[str]:
-    """`--question-column q` -> `source.columns.question="q"`; what is not given is left out."""
+    """`--question-column q` -> `source.columns.question="q"`; what is not given is left out.
+
+    A flag given several times is a list. Given once it is the text alone where a text is the usual
+    form, so that nobody's fingerprint changes.
+    """
     values = {
-        "source.columns.question": question,
-        "source.columns.answer": answer,
+        "source.columns.question": _one_or_several(question),
+        "source.columns.answer": _one_or_several(answer),
+        "source.columns.options": list(options) if options else None,
         "source.columns.candidates": list(candidates) if candidates else None,
         "source.columns.correct": list(correct) if correct else None,
+        "source.columns.candidate_model": list(candidate_model) if candidate_model else None,
+        "source.columns.subject": _one_or_several(subject),
+        "source.columns.answer_type": _one_or_several(answer_type_column),
         "source.answer_type": answer_type,
     }
     return [
@@ -27,3 +39,9 @@ def column_overrides(
         for key, value in values.items()
         if value is not None
     ]
+
+
+def _one_or_several(columns: Sequence[str] | None) -> str | list[str] | None:
+    if not columns:
+        return None
+    return columns[0] if len(columns) == 1 else list(columns)

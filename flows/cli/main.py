@@ -83,17 +83,35 @@ def run(
     corpus: CorpusOption = DEFAULT_CORPUS,
     problems: Annotated[
         list[str] | None,
-        typer.Option(help="JSONL, CSV or Parquet file, or hub id, of problems; repeatable."),
+        typer.Option(
+            help="File (JSONL, JSON, CSV, Parquet, Arrow) or hub id of problems; repeatable."
+        ),
     ] = None,
     rationales: Annotated[
         list[str] | None,
         typer.Option(help="Problems that bring their own rationales (recipe morsd); repeatable."),
     ] = None,
     question_column: Annotated[
-        str | None, typer.Option(help="Column of the question.", rich_help_panel="Columns")
+        list[str] | None,
+        typer.Option(
+            help="Column of the question, or of a conversation that asks it; repeatable: parts "
+            "are joined by line breaks.",
+            rich_help_panel="Columns",
+        ),
+    ] = None,
+    options_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column of all options of a multiple choice; or one each, repeatable, in order.",
+            rich_help_panel="Columns",
+        ),
     ] = None,
     answer_column: Annotated[
-        str | None, typer.Option(help="Column of the gold answer.", rich_help_panel="Columns")
+        list[str] | None,
+        typer.Option(
+            help="Column of the gold answer; repeatable: parts are joined by commas.",
+            rich_help_panel="Columns",
+        ),
     ] = None,
     candidates_column: Annotated[
         list[str] | None,
@@ -107,6 +125,26 @@ def run(
         list[str] | None,
         typer.Option(
             help="The source's own grading, parallel to the candidates; repeatable.",
+            rich_help_panel="Columns",
+        ),
+    ] = None,
+    candidate_model_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The model that wrote a rationale, parallel to the candidates; repeatable.",
+            rich_help_panel="Columns",
+        ),
+    ] = None,
+    subject_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column of the topic; repeatable: joined by commas.", rich_help_panel="Columns"
+        ),
+    ] = None,
+    answer_type_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column of the answer's type; repeatable: the first that holds one.",
             rich_help_panel="Columns",
         ),
     ] = None,
@@ -139,8 +177,10 @@ def run(
     from flows.session import Order
 
     columns = column_overrides(
-        question=question_column, answer=answer_column, candidates=candidates_column,
-        correct=correct_column, answer_type=answer_type,
+        question=question_column, answer=answer_column, options=options_column,
+        candidates=candidates_column, correct=correct_column,
+        candidate_model=candidate_model_column, subject=subject_column,
+        answer_type_column=answer_type_column, answer_type=answer_type,
     )  # fmt: skip
     with clear_errors(corpus):
         order = Order(

@@ -6,12 +6,10 @@ corpus is asked for sums. What is not known is None, never a guess.
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO
 
 from flows.costs.expected import Chains, Inputs, Observed
 from flows.recipes.recipe import Recipe
@@ -21,8 +19,9 @@ from infra.storage.corpus import Corpus
 from infra.storage.recovery import assert_corpus_or_empty
 from sql.database import Database, connect
 from tasks.costs import ExpectedUsage
+from tasks.intake.columnar import count_arrow_rows
 from tasks.intake.problems import IngestedProblem, read_problems
-from tasks.intake.readers import read_rows
+from tasks.intake.readers import read_rows, unpacked
 from tasks.intake.sources import IngestError, Source, find_sources
 
 SAMPLED = 200  # problems read to learn the length of questions and of rationales
@@ -79,16 +78,19 @@ def count_rows(source: Source, *, most: int = COUNTED_BYTES) -> int | None:
 
         return int(pq.read_metadata(path).num_rows)
     if source.kind == "jsonl":
-        return _count_lines(path, is_gzip=source.is_gzip, most=most)
+        return _count_lines(source, most=most)
+    if source.kind == "arrow":
+        return count_arrow_rows(source.location)
     if path.stat().st_size > PARSED_BYTES:
         return None
     return sum(1 for _ in read_rows(source, max_line_bytes=PARSED_BYTES))
 
 
-def _count_lines(path: Path, *, is_gzip: bool, most: int) -> int:
+def _count_lines(source: Source, *, most: int) -> int:
+    path = Path(source.location)
     size, lines, read, last = path.stat().st_size, 0, 0, b"\n"
     with path.open("rb") as raw:
-        stream: IO[bytes] = gzip.GzipFile(fileobj=raw) if is_gzip else raw  # type: ignore[assignment]
+        stream = unpacked(raw, source.packing)
         while read < most and (chunk := stream.read(CHUNK)):
             lines, read, last = lines + chunk.count(b"\n"), read + len(chunk), chunk[-1:]
         if read < most:

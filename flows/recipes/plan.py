@@ -23,7 +23,7 @@ from infra.runs.fingerprints import decisive_settings, stage_fingerprint
 from infra.runs.plan import TRAIN, RunPlan, StageRun
 from tasks import difficulty
 from tasks.catalog import STAGES, stages_of
-from tasks.intake.sources import file_sha
+from tasks.intake.sources import file_sha, is_saved_dataset
 from tasks.schemas import Run as RunRow
 from tasks.schemas import content_id
 from tasks.stage import Stage, StageConfig
@@ -55,7 +55,7 @@ def input_files(recipe: Recipe, hashes: Mapping[str, str]) -> dict[str, str]:
 
 def _is_file(path: Path) -> bool:
     try:
-        return path.is_file()
+        return path.is_file() or is_saved_dataset(path)
     except OSError:  # its folder cannot be read: so say it, as for the file
         return True
 

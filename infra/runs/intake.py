@@ -7,11 +7,13 @@ own row is written last, so finding it means ingest is complete.
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 
 from infra.nano.files import resolve_nano
@@ -23,15 +25,18 @@ from tasks.intake.problems import (
     IngestedProblem,
     IngestError,
     Item,
+    SameGold,
     SourceConfig,
     read_problems,
     read_questions,
 )
 from tasks.intake.wording import wording
+from tasks.ports import Grader
 from tasks.schemas import Membership, Rejection, Row
 from tasks.schemas import Run as RunRow
 
 BATCH_ROWS = 256  # stored in one transaction
+MAX_PAIRS = 10_000  # of golds that the verifier compares; of further ones the wording decides
 MAX_NOTES = 20
 PACKAGES = (
     "litecot", "prefect", "ray", "torch", "transformers", "deepspeed", "pyarrow", "duckdb",
@@ -45,6 +50,7 @@ WARNINGS = {
     "empty_candidate": "an empty rationale was left out",
     "labels_do_not_line_up": "there are not as many labels as rationales; labels are left out",
     "unreadable_label": "a label is neither true nor false; left out",
+    "ambiguous_gold": "the gold answer could name another option, too (docs/recipes.md, Inputs)",
     "unknown_answer_type": "the answer type is unknown; it was guessed",
 }
 
@@ -94,14 +100,19 @@ class IntakeReport:
 
 
 def take_in(run: Run, intake: Intake, on_progress: Callable[[int], None]) -> IntakeReport:
-    """Read all inputs of the run, unless an earlier invocation did. Raises IngestError."""
+    """Read all inputs of the run, unless an earlier invocation did. Raises IngestError.
+
+    Not to be called in an event loop: the grader is asked in one of its own.
+    """
     if is_taken_in(run):
         return IntakeReport(is_new=False)
-    report = IntakeReport()
-    ids = _take_split(run, intake, "eval", _evaluation(intake, report), report, on_progress)
+    report, same_gold = IntakeReport(), golds_compared_by(run.grader)
+    evaluated = _evaluation(intake, report, same_gold)
+    ids = _take_split(run, intake, "eval", evaluated, report, on_progress)
     sets = [*intake.eval_problems, *intake.held_out]
     held_out = read_held_out(sets, intake.hygiene, ids=ids)
-    _take_split(run, intake, "train", _training(intake, report, held_out), report, on_progress)
+    items = _training(intake, report, held_out, same_gold)
+    _take_split(run, intake, "train", items, report, on_progress)
     if not report.num_problems and report.removed:
         raise IngestError(
             f"all problems were removed at ingest ({report.removals}), nothing is left to work on: "
@@ -129,15 +140,46 @@ def read_held_out(
     return held_out_questions(read_questions(locations) if locations else (), config, ids=ids)
 
 
-def _evaluation(intake: Intake, report: IntakeReport) -> Iterator[Item]:
-    items = _read(intake.eval_problems, SourceConfig(candidates="ignore"), report)
+def golds_compared_by(grader: Grader) -> SameGold:
+    """Two golds are one where each is a correct answer to the other, for the first MAX_PAIRS.
+
+    Either way, for a gold may be a wider answer than the other. Few are asked for: those of
+    problems of one wording. The grader bounds what each may cost.
+    """
+    num_compared = 0
+
+    @lru_cache(maxsize=4096)
+    def same(answer: str, answer_type: str, other: str, other_type: str) -> bool:
+        nonlocal num_compared
+        num_compared += 1
+        if num_compared > MAX_PAIRS:
+            return False
+        return asyncio.run(_is_same_gold(grader, (answer, answer_type), (other, other_type)))
+
+    return same
+
+
+async def _is_same_gold(grader: Grader, one: tuple[str, str], other: tuple[str, str]) -> bool:
+    for (gold, answer_type), (stated, _) in ((one, other), (other, one)):
+        graded = await grader.grade(
+            f"<answer>{stated}</answer>", answer=gold, answer_type=answer_type, truncated=False
+        )
+        if graded.verdict != "correct":
+            return False
+    return True
+
+
+def _evaluation(intake: Intake, report: IntakeReport, same_gold: SameGold) -> Iterator[Item]:
+    items = _read(intake.eval_problems, SourceConfig(candidates="ignore"), report, same_gold)
     return _first(items, intake.eval_limit)
 
 
-def _training(intake: Intake, report: IntakeReport, held_out: HeldOut) -> Iterator[Item]:
+def _training(
+    intake: Intake, report: IntakeReport, held_out: HeldOut, same_gold: SameGold
+) -> Iterator[Item]:
     config = intake.hygiene
     items = screen(
-        _read(intake.problems, intake.source, report),
+        _read(intake.problems, intake.source, report, same_gold),
         held_out=held_out,
         near=NearDuplicates(config) if config.near_duplicates else None,
         check_rationales=config.check_rationales,
@@ -145,11 +187,15 @@ def _training(intake: Intake, report: IntakeReport, held_out: HeldOut) -> Iterat
     return _first(items, intake.limit)
 
 
-def _read(names: Sequence[str], config: SourceConfig, report: IntakeReport) -> Iterable[Item]:
+def _read(
+    names: Sequence[str], config: SourceConfig, report: IntakeReport, same_gold: SameGold
+) -> Iterable[Item]:
     locations = [resolve_nano(name) for name in names]
     if not locations:
         return ()
-    return read_problems(locations, config, on_resolved=lambda one: _note_guess(one, report))
+    return read_problems(
+        locations, config, on_resolved=lambda one: _note_guess(one, report), same_gold=same_gold
+    )
 
 
 def _first(items: Iterable[Item], limit: int | None) -> Iterator[Item]:

@@ -141,7 +141,7 @@ def screen(
 def _refusal(
     item: IngestedProblem, held_out: HeldOut | None, near: NearDuplicates | None
 ) -> Rejection | None:
-    if held_out and (twin := held_out.same(item.tokens)):
+    if held_out and (twin := held_out.same(item.tokens) or _same_stem(item, held_out)):
         says = f"is held out for evaluation ({twin.where}), so it is not trained on"
         return _reject(item, "in_evaluation_set", says, twin)
     if held_out and (twin := held_out.overlapping(item.problem.question)):
@@ -152,6 +152,10 @@ def _refusal(
         says = f"nearly repeats {twin.where} ({twin.similarity:.0%} of their wording in common)"
         return _reject(item, "near_duplicate_question", says, twin)
     return None
+
+
+def _same_stem(item: IngestedProblem, held_out: HeldOut) -> Twin | None:
+    return held_out.same(item.stem) if item.stem else None
 
 
 def _reject(item: IngestedProblem, reason: str, says: str, twin: Twin) -> Rejection:

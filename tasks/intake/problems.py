@@ -15,11 +15,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from tasks.intake.columns import ColumnMapping, Resolved, SourceConfig, resolve_columns
+from tasks.intake.columns import ColumnMapping, Resolved, SourceConfig
 from tasks.intake.endings import ending_columns
+from tasks.intake.guesses import resolve_columns
 from tasks.intake.readers import read_rows
 from tasks.intake.rows import IngestedProblem, RowError, read_problem, read_question
-from tasks.intake.seen import SeenProblems
+from tasks.intake.seen import SameGold, SeenProblems
 from tasks.intake.sources import (
     BadRow,
     Fields,
@@ -41,6 +42,7 @@ __all__ = [
     "IngestedProblem",
     "Item",
     "Resolved",
+    "SameGold",
     "SourceConfig",
     "file_sha",
     "read_problems",
@@ -59,10 +61,12 @@ def read_problems(
     config: SourceConfig | None = None,
     *,
     on_resolved: Callable[[Resolved], None] | None = None,
+    same_gold: SameGold | None = None,
 ) -> Iterator[Item]:
     """Problems of files or hub ids, in order. What is wrong with a whole input raises at once.
 
-    `on_resolved` hears which columns are used, before the first item. Raises IngestError: here, or
+    `on_resolved` hears which columns are used, before the first item. `same_gold` is the verifier:
+    without it golds are equal by their wording only. Raises IngestError: here, or
     at the end where no row was a problem.
     """
     config = config or SourceConfig()
@@ -70,26 +74,28 @@ def read_problems(
     if on_resolved is not None:
         for one in resolved:
             on_resolved(one)
-    return read_resolved(resolved, config)
+    return read_resolved(resolved, config, same_gold=same_gold)
 
 
 def read_questions(locations: Iterable[str | Path]) -> Iterator[tuple[str, str]]:
     """Every question of files or hub ids, with where it is ("eval.jsonl:3"), repeated or not.
 
-    For sets that are only looked at: no gold answer is needed, rows without a question are passed
-    over. Raises IngestError.
+    One with options or a system turn comes without them, too: so a problem may have it. For sets
+    that are only looked at: no gold answer is needed, rows without a question are passed over.
+    Raises IngestError.
     """
     for source in find_sources(locations):
         one, config = _resolve_questions(source)
-        question = one.columns.question_columns()
-        for row in read_rows(source, max_line_bytes=config.max_line_bytes, columns=question):
+        needed = (*one.columns.question_columns(), *one.columns.options)
+        for row in read_rows(source, max_line_bytes=config.max_line_bytes, columns=needed):
             if isinstance(row, BadRow):
                 continue
             try:
-                text, _ = read_question(row.fields, one.columns, config.max_question_chars)
+                found = read_question(row.fields, one.columns, config)
             except RowError:
                 continue
-            yield f"{source.name}:{row.line}", text
+            for text in dict.fromkeys((found.text, found.stem)):
+                yield f"{source.name}:{row.line}", text
 
 
 def resolve_questions(locations: Iterable[str | Path]) -> list[Resolved]:
@@ -101,7 +107,9 @@ def _resolve_questions(source: Source) -> tuple[Resolved, SourceConfig]:
     sample = _sample(source, SourceConfig())
     unread = ColumnMapping(answer=next(iter(sample[0]), None))  # any: it is not looked at
     config = SourceConfig(candidates="ignore", columns=unread)
-    return resolve_columns(source, sample, config), config
+    resolved = resolve_columns(source, sample, config, has_gold=False)
+    columns = resolved.columns
+    return _checked(resolved, (*columns.question_columns(), *columns.options)), config
 
 
 def resolve_sources(
@@ -109,12 +117,23 @@ def resolve_sources(
 ) -> list[Resolved]:
     """Opens every input and settles its columns on the first rows. Raises IngestError."""
     many = [locations] if isinstance(locations, (str, Path)) else locations
-    return [resolve_columns(s, _sample(s, config), config) for s in find_sources(many)]
+    found = [resolve_columns(s, _sample(s, config), config) for s in find_sources(many)]
+    return [_checked(one, one.columns.all_columns()) for one in found]
 
 
-def read_resolved(resolved: Sequence[Resolved], config: SourceConfig) -> Iterator[Item]:
+def _checked(one: Resolved, columns: Sequence[str]) -> Resolved:
+    """Itself, if the columns that are needed can be read. Raises IngestError."""
+    limit = SourceConfig().max_line_bytes
+    if one.source.kind not in ("json", "jsonl", "hub"):  # these hold rows, not columns
+        next(iter(read_rows(one.source, max_line_bytes=limit, columns=columns)), None)
+    return one
+
+
+def read_resolved(
+    resolved: Sequence[Resolved], config: SourceConfig, *, same_gold: SameGold | None = None
+) -> Iterator[Item]:
     """Streams the items. Raises IngestError at the end if there was no problem among them."""
-    seen = SeenProblems()
+    seen = SeenProblems(same_gold)
     rejected: Counter[str] = Counter()
     first: Rejection | None = None
     for one in resolved:

@@ -1,7 +1,8 @@
 """Cells to values: reads text, answers, candidates and recorded labels out of one row.
 
 Invariant: pure functions that never raise on what a row holds; what cannot be read is None or
-comes back as a snake_case warning. Text keeps its words: only its form is normalised.
+comes back as a snake_case warning. Questions and rationales stay as they came, blanks and lines
+too; only short values (gold answers, subjects) are folded.
 
 A sample: row {"q": "3 + 4?", "sol": {"text": ["= 7", "= 8"], "ok": [true, false]}} with
 candidates ("sol.text",) and correct ("sol.ok",) brings [Imported("= 7", True, None),
@@ -18,7 +19,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from tasks import answers
-from tasks.intake.sources import Fields
+from tasks.intake.chat import TEXT_KEYS, read_chat, reply
+from tasks.intake.sources import Fields, Unreadable
 
 
 class _Missing:
@@ -28,6 +30,8 @@ class _Missing:
 MISSING: Final = _Missing()
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INNER_SPACE = re.compile(r"(?<=\S)[^\S\n]+(?=\S)")
+_INDENTED = re.compile(r"\n[^\S\n]+\S")
+_POSITION = re.compile(r"-?[0-9]{1,6}")
 _BLANK_LINES = re.compile(r"\n{3,}")
 _MAX_DEPTH = 4  # lists in lists, in an answer
 # <|im_end|>, DeepSeek's full-width bars; a thought's own marks are plain text to Qwen's tokenizers.
@@ -51,8 +55,16 @@ class Imported:
 
 
 def lookup(value: object, path: str) -> object:
-    """The value at a dotted path, or MISSING. A list on the way gives the list of what it holds."""
+    """The value at a dotted path, or MISSING. A list on the way gives the list of what it holds,
+    or, where the path has a number there, that item (from 0; -1 is the last).
+    """
     if isinstance(value, list):
+        first, _, rest = path.partition(".")
+        if _POSITION.fullmatch(first):
+            number = int(first)
+            if not -len(value) <= number < len(value):
+                return MISSING
+            return lookup(value[number], rest) if rest else value[number]
         found = [lookup(item, path) if isinstance(item, dict) else MISSING for item in value]
         return MISSING if all(item is MISSING for item in found) else found
     if not isinstance(value, dict):
@@ -64,6 +76,17 @@ def lookup(value: object, path: str) -> object:
     return lookup(value[head], rest) if dot and head in value else MISSING
 
 
+def cell(row: Fields, column: str) -> object:
+    """`lookup`; a conversation named by its texts ("messages.content") is that conversation."""
+    value = lookup(row, column)
+    owner, _, key = column.rpartition(".")
+    if isinstance(value, list) and owner and key in TEXT_KEYS and column not in row:
+        whole = lookup(row, owner)
+        if read_chat(whole) is not None:
+            return whole
+    return value
+
+
 def clean_text(text: str) -> tuple[str, tuple[str, ...]]:
     """Without NULs, lone surrogates as U+FFFD; and what was done, as warnings."""
     warnings = []
@@ -73,9 +96,25 @@ def clean_text(text: str) -> tuple[str, tuple[str, ...]]:
     return text, (*warnings, *(["surrogate_replaced"] if count else []))
 
 
+def as_it_came(text: str) -> str:
+    """NFC with LF line ends, without the blank rim: what is inside stays, blanks and lines too.
+
+    The first line keeps its indentation where others have one, for then it is a table's or code's.
+    """
+    whole = _lf(text).rstrip()
+    bare = whole.lstrip()
+    if not bare or "\n" not in bare or not _INDENTED.search(bare):
+        return bare
+    return whole[whole.rfind("\n", 0, len(whole) - len(bare)) + 1 :]
+
+
+def _lf(text: str) -> str:
+    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
 def normalise(text: str) -> str:
     """One form for equal texts: NFC, LF line ends, single spaces (indentation kept), no rim."""
-    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = _lf(text)
     lines = [_INNER_SPACE.sub(" ", line.rstrip()) for line in text.split("\n")]
     return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip()
 
@@ -97,7 +136,7 @@ def to_text(value: object, *, depth: int = 0) -> str | None:
     if isinstance(value, (list, tuple)) and depth < _MAX_DEPTH:
         texts = [text for item in value if (text := to_text(item, depth=depth + 1)) is not None]
         return ", ".join(texts) if texts else None
-    if value is None or isinstance(value, (_Missing, dict, list, tuple, bytes)):
+    if value is None or isinstance(value, (_Missing, Unreadable, dict, list, tuple, bytes)):
         return None
     return str(value)
 
@@ -126,8 +165,8 @@ def read_flag(value: object) -> bool | None:
 
 
 def flat(value: object) -> list[object]:
-    """A cell as a list of values: a list as it is, a scalar (null too) as one."""
-    return list(value) if isinstance(value, list) else [value]
+    """A cell as a list of values: a list as it is, a scalar (null too) or a conversation as one."""
+    return list(value) if isinstance(value, list) and read_chat(value) is None else [value]
 
 
 def align(row: Fields, columns: Sequence[str], sizes: Sequence[int]) -> list[object] | None:
@@ -149,7 +188,7 @@ def imported_candidates(
     models: Sequence[str],
 ) -> tuple[list[Imported], tuple[str, ...]]:
     """The row's candidates in column order, and warnings. Columns as in ColumnMapping."""
-    groups = [flat(lookup(row, column)) for column in texts]
+    groups = [flat(cell(row, column)) for column in texts]
     if not any(groups) or groups in ([[None]], [[MISSING]]):
         return [], ("no_candidates",)
     sizes, warnings = [len(group) for group in groups], []
@@ -163,15 +202,21 @@ def imported_candidates(
         warnings.append("unreadable_label")
     values = [value for group in groups for value in group]
     names = _model_names(row, texts, models, sizes)
-    read = [_candidate_text(value) for value in values]
+    read = [candidate_text(value) for value in values]
     if None in read:
         warnings.append("empty_candidate")
     found = [Imported(t, f, m) for t, f, m in zip(read, flags, names, strict=True)]
     return found, tuple(warnings)
 
 
-def _candidate_text(value: object) -> str | None:
-    text = None if isinstance(value, list) else to_text(value)
+def candidate_text(value: object) -> str | None:
+    """A rationale as it came: of a conversation its last reply; None where there is no text."""
+    if (chat := read_chat(value)) is not None:
+        text = reply(chat)
+    elif isinstance(value, list):
+        text = None
+    else:
+        text = to_text(value)
     return text if text and text.strip() else None
 
 

@@ -29,7 +29,8 @@ _DRESS = re.compile(
     r"|mbox|math(?:rm|bf|it|sf)|operatorname)(?![a-z]))"
 )
 _SYNONYMS = (
-    ("\\dfrac", "\\frac"), ("\\tfrac", "\\frac"), ("\\leq", "\\le"), ("\\geq", "\\ge"),
+    ("\\dfrac", "\\frac"), ("\\tfrac", "\\frac"), ("\\cfrac", "\\frac"),
+    ("\\dbinom", "\\binom"), ("\\tbinom", "\\binom"), ("\\leq", "\\le"), ("\\geq", "\\ge"),
     ("\\neq", "\\ne"), ("\\%", "%"),
 )  # fmt: skip
 _RAISED = re.compile("[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+")  # x\u00b2 is x^2, not x2
@@ -38,7 +39,14 @@ _FRACTION = re.compile("(?=[\u00bc-\u00be\u2150-\u215e])")  # 3\u00bd is 3 1/2, 
 _APOSTROPHE = re.compile(r"(?<=[a-z])'(?=[a-z])")  # Tom's; the prime of f'(x) stays
 _HYPHEN = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})")  # well-known
 _THOUSANDS = re.compile(r"(?<=\d)(?:,|\{,\})(?=\d{3}(?!\d))")
-_LONE = re.compile(r"\{\s*([^\W_]+)\s*\}")  # {2} is 2; {n+1} keeps its braces
+# {2} is 2, {\pi} is \pi, x^{-1} is x^-1; {n+1} keeps its braces, as in \{2\} they are a set's.
+_LONE = re.compile(r"(?<!\\)\{\s*([^\W_]+|\\[a-z]+)\s*\}|(?<=[_^])\s*\{\s*([-+]\s*[^\W_]+)\s*\}")
+_EMPTY = re.compile(r"(?<!\\)\{\s*\}(?=\s*[_^])")  # {}_n C_k
+# What TeX takes for an argument without braces is one token: \frac12 is \frac{1}{2}.
+_BRACED = r"\{(?:[^{}]++|\{[^{}]*+\})*+\}"
+_ONE = r"\s+[^\W_]|\d"
+_FIRST = re.compile(rf"(\\(?:frac|binom)(?={_ONE})\s*|\\sqrt(?:\[[^\]]*\])?(?=\d))([^\W_])")
+_SECOND = re.compile(rf"(\\(?:frac|binom)\s*(?:{_BRACED}\s*|\\[a-z]++(?:\s+|(?=\d))))([^\W_])")
 _TOKEN = re.compile(r"\d*\.\d+|\\[a-z]+|[^\W_]+|[^\s.,;?]")
 _WORD = re.compile(r"[^\W_]+")
 _NUMBER_WORDS = frozenset((
@@ -59,15 +67,21 @@ def tokens_of(text: str) -> list[str]:
         text = _DRESS.sub(" ", text)
         for spelling, usual in _SYNONYMS:
             text = text.replace(spelling, usual)
+        if "\\frac" in text or "\\binom" in text or "\\sqrt" in text:
+            text = _SECOND.sub(r"\1{\2}", _FIRST.sub(r"\1{\2}", text))
     if "," in text:
         text = _THOUSANDS.sub("", text)
     if "{" in text:
-        text = _LONE.sub(r" \1 ", text)
+        text = _LONE.sub(_bare, _EMPTY.sub(" ", text))
     if "'" in text:
         text = _APOSTROPHE.sub("", text)
     if "-" in text:
         text = _HYPHEN.sub(" ", text)
     return _TOKEN.findall(text) or [whole.strip()]
+
+
+def _bare(braced: re.Match[str]) -> str:
+    return f" {braced[1] or braced[2]} "
 
 
 def words_of(text: str) -> list[str]:

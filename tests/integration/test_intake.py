@@ -6,6 +6,7 @@ And once more before training: nothing that is held out is among the examples.
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from flows.cli.messages import exit_code
 from flows.recipes.loading import load_recipe
 from flows.recipes.plan import draft_plan
 from infra.engines import EngineConfig
+from infra.runs.grading import ProcessGrader
 from infra.runs.intake import Intake, IntakeReport, take_in
 from infra.runs.plan import RunPlan
 from infra.runs.run import Run
@@ -25,6 +27,7 @@ from infra.training.config import TrainConfig
 from sql.database import connect
 from tasks.intake.hygiene import HygieneConfig
 from tasks.intake.problems import IngestedProblem, IngestError, SourceConfig, read_problems
+from tasks.ports import Grader
 from tasks.prompts import prompt_sha
 from tasks.schemas import Example, Membership
 from tests.fakes import WordCounter, WordGrader
@@ -54,12 +57,13 @@ def intake(tmp_path: Path) -> Intake:
     )  # fmt: skip
 
 
-def open_run(folder: Path) -> Run:
+def open_run(folder: Path, grader: Grader | None = None) -> Run:
     plan = RunPlan(
         run_id="run", recipe="r", resolved="{}", fingerprints=FINGERPRINTS, stages={},
         counter=EngineConfig(model="m"), seed=0,
     )  # fmt: skip
-    run = Run(plan, corpus=folder, settings=Settings(), grader=WordGrader(), tokens=WordCounter())
+    grader = grader or WordGrader()
+    run = Run(plan, corpus=folder, settings=Settings(), grader=grader, tokens=WordCounter())
     run.run_id = _run_id(run)
     return run
 
@@ -81,8 +85,8 @@ def _run_id(run: Run) -> str:
 
 
 EXPECTED = [
-    ("eval", "3 + 1?"), ("eval", "9 + 1?"), ("train", "1 + 1?"), ("train", "2 + 1?"),
-    ("in_evaluation_set", "3 + 1?"),
+    ("eval", "3  + 1?"), ("eval", "9 + 1?"), ("train", "1 + 1?"), ("train", "2 + 1?"),
+    ("in_evaluation_set", "3  + 1?"),
 ]  # fmt: skip
 
 
@@ -260,6 +264,41 @@ def add_evaluation(run: Run, path: str) -> None:
             member_of=run.run_id, problem_id=item.problem_id, split="eval", shard=0, position=0
         )
         run.write(item.problem_id, [item.problem, member], stage="ingest")
+
+
+def test_golds_are_compared_by_the_runs_grader_within_its_limits(tmp_path: Path) -> None:
+    ways = ["1/2", "0.5", r"\frac12", "9**9**9**9", "(1+1)/4", "1/4"]
+    lines = [
+        json.dumps({"question": "How much?", "answer": way, "rationales": [f"It is {way}."]})
+        for way in ways
+    ]
+    (tmp_path / "ways.jsonl").write_text("\n".join(lines))
+    began = time.monotonic()
+    with open_run(tmp_path / "corpus", ProcessGrader(max_workers=1, time_limit_s=10)) as run:
+        report = take_in(run, Intake(problems=[str(tmp_path / "ways.jsonl")]), lambda count: None)
+        (problem,) = run.database().run("select answer from stg_problems").rows
+        texts = run.database().run("select text from stg_candidates order by candidate").rows
+    assert problem == ("1/2",)
+    assert texts == [(f"It is {way}.",) for way in ways if "9" not in way and way != "1/4"]
+    assert report.removed == {"conflicting_answer": 2}
+    assert time.monotonic() - began < 60
+
+
+def test_what_is_asked_behind_a_system_turn_or_with_options_is_held_out_too(
+    tmp_path: Path,
+) -> None:
+    chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "1 + 1?"}]
+    rows = [
+        {"messages": chat, "answer": "2", "choices": None},
+        {"messages": [{"role": "user", "content": "2 + 1?"}], "choices": ["3", "4"], "answer": "A"},
+        {"messages": [{"role": "user", "content": "5 + 1?"}], "choices": ["6", "4"], "answer": "A"},
+    ]
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    held_out = write(tmp_path / "eval.jsonl", ("1 + 1?", "2"), ("2 + 1?", "3"))
+    intake = Intake(problems=[str(tmp_path / "train.jsonl")], held_out=[held_out])
+    report, found = run_intake(tmp_path / "corpus", intake)
+    assert report.removed == {"in_evaluation_set": 2}
+    assert found == [("train", "5 + 1?\n(A) 6\n(B) 4")]
 
 
 def test_a_run_keeps_the_text_of_its_prompts(tmp_path: Path, intake: Intake) -> None:

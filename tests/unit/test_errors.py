@@ -29,6 +29,7 @@ SIGNALS = {
     "tasks.answers.expressions.UnreadableError": "another rule, or math-verify, compares",
     "tasks.answers.evaluation.UndefinedError": "another rule, or math-verify, compares",
     "tasks.prompts.sandbox.PromptLimitError": "the prompt is refused, or its record rejected",
+    "tasks.intake.chat.ChatError": "reading a row makes a RowError of it",
     "tasks.intake.rows.RowError": "ingest makes a rejection of it",
     "tasks.intake.readers._LineTooLongError": "the reader makes a bad row of it",
 }

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks import answers
 from tasks.intake.problems import (
     ColumnMapping,
     IngestedProblem,
@@ -21,7 +22,9 @@ from tasks.intake.problems import (
     read_problems,
     read_questions,
 )
-from tasks.intake.values import align, lookup, normalise, read_flag, to_text
+from tasks.intake.values import align, as_it_came, lookup, normalise, read_flag, to_text
+from tasks.intake.wording import wording
+from tasks.prompts import render
 from tasks.schemas import Rejection, content_id
 
 GOOD = {"question": "What is 3 + 4?", "answer": "7"}
@@ -253,6 +256,116 @@ def test_normalise_keeps_lines_and_indentation() -> None:
     assert normalise("a" + " " * 200_000 + "\nb" + " " * 200_000 + "c") == "a\nb c"
 
 
+TABLE = "  item      price\n  apples    3\t$\n\n\n\tpears  4  \nTotal?"
+CODE = "What does it print?\n\n    for i in range(3):\n        print(i,   end='')\n\n\nend"
+
+
+@pytest.mark.parametrize(
+    ("cell", "kept"),
+    [
+        ("apples   3", "apples   3"),
+        (TABLE, TABLE),
+        (CODE, CODE),
+        (f"\n \n{TABLE}\n\n", TABLE),
+        (TABLE.replace("\n", "\r\n"), TABLE),
+        ("10\u00a0000 cafe\u0301  s", "10\u00a0000 caf\u00e9  s"),
+        ("  What is it? \n", "What is it?"),
+        ("  What is it?\nSay it. ", "What is it?\nSay it."),
+    ],
+)
+def test_a_question_is_kept_as_it_came(tmp_path: Path, cell: str, kept: str) -> None:
+    row = {"question": cell, "answer": "7", "code": f"  {cell}  "}
+    item = problem(ingest(write_rows(tmp_path, [row])))
+    assert (item.problem.question, item.candidates[0].text) == (kept, f"  {cell}  ")
+    assert kept in render("generate", "default", question=item.problem.question)
+
+
+def test_blanks_make_no_new_problem_and_ids_of_plain_texts_stay(tmp_path: Path) -> None:
+    rows = [{"question": q, "answer": "7"} for q in ("What is 3 + 4?", "What  is\n3 + 4?\n")]
+    first, again = ingest(write_rows(tmp_path, rows))
+    assert isinstance(first, IngestedProblem)
+    assert first.problem_id == "94091c568b37a939"  # since the first version
+    assert rejection([again]).reason == "duplicate_problem"
+
+
+def same_gold(one: str, kind: str, other: str, other_kind: str) -> bool:
+    """As the run has it (infra/runs/intake.py), without the worker's limits."""
+    pairs = ((one, kind, other), (other, other_kind, one))
+    return all(
+        answers.grade(f"<answer>{b}</answer>", answer=a, answer_type=t, truncated=False).verdict
+        == "correct"
+        for a, t, b in pairs
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "other", "is_same"),
+    [
+        ("1/2", "0.5", True),
+        ("1/2", r"\frac12", True),
+        ("7.0", "7", True),
+        ("(A)", "A", True),
+        ("x=5", "5", True),
+        ("50%", "0.5", True),
+        (r"\sqrt{8}", r"2\sqrt2", True),
+        ("5 cm", "5", True),
+        ("{1, 2}", "{2, 1}", True),
+        ("Yes", "yes.", True),
+        ("3", "4", False),
+        ("12", r"12\sqrt3", False),
+        ("5", "x>5", False),
+        ("3", "3, 4", False),
+        ("A", "B", False),
+        ("1/2", "0.25", False),
+        ("x" * 500, "y" * 500, False),
+    ],
+)
+def test_golds_that_the_verifier_calls_equal_are_no_conflict(
+    tmp_path: Path, first: str, other: str, is_same: bool
+) -> None:
+    rows = [{"question": "Q?", "answer": a, "code": f"by {a}"} for a in (first, other)]
+    path = write_rows(tmp_path, [*rows, rows[0]])
+    one, two, three = read_problems(path, SourceConfig(), same_gold=same_gold)
+    assert isinstance(one, IngestedProblem)
+    assert rejection([three]).reason == "duplicate_problem"
+    if is_same:
+        assert isinstance(two, IngestedProblem)
+        assert (two.is_new, two.problem_id) == (False, one.problem_id)
+        assert [(c.candidate, c.text) for c in two.candidates] == [(1, f"by {other}")]
+    else:
+        assert rejection([two]).reason == "conflicting_answer"
+
+
+def test_the_verifier_is_asked_only_about_golds_that_share_a_question(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def count(one: str, kind: str, other: str, other_kind: str) -> bool:
+        asked.append(f"{one} {other}")
+        return False
+
+    rows = [{"question": f"Q{n % 50}?", "answer": f"{n}"} for n in range(60)]
+    list(read_problems(write_rows(tmp_path, [*rows, *rows[:50]]), SourceConfig(), same_gold=count))
+    assert asked == [f"{n} {n + 50}" for n in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"question": ("body", "ask")}, ("3 pens.\nHow many?", "7", "integer", None)),
+        ({"question": "ask", "answer": ("x", "y")}, ("How many?", "3, 4", "math", None)),
+        ({"question": "ask", "subject": ("a", "b")}, ("How many?", "7", "integer", "sums, hard")),
+        ({"question": "ask", "answer_type": ("no", "t")}, ("How many?", "7", "text", None)),
+    ],
+)
+def test_every_column_may_be_several(
+    tmp_path: Path, columns: dict[str, Any], expected: tuple[object, ...]
+) -> None:
+    row = {"body": "3 pens.", "ask": "How many?", "answer": "7", "x": 3, "y": "so\n#### 4",
+           "a": "sums", "b": "hard", "t": "text", "no": None}  # fmt: skip
+    found = problem(ingest(write_rows(tmp_path, [row]), columns=ColumnMapping(**columns))).problem
+    assert (found.question, found.answer, found.answer_type, found.subject) == expected
+
+
 @given(st.text())
 def test_normalise_is_idempotent(text: str) -> None:
     assert normalise(normalise(text)) == normalise(text)
@@ -328,9 +441,10 @@ def test_every_row_comes_out_once_in_order(
 
 def check_accepted(item: IngestedProblem, seen: dict[str, str]) -> None:
     found = item.problem
-    assert (found.question in seen) is not item.is_new
-    assert seen.setdefault(found.question, found.answer) == found.answer
-    assert found.question == normalise(found.question)
+    said = wording(found.question)
+    assert (said in seen) is not item.is_new
+    assert seen.setdefault(said, found.answer) == found.answer
+    assert found.question == as_it_came(found.question)
     found.question.encode()
     found.answer.encode()
     assert all(c.problem_id == found.content_id("") for c in item.candidates)
@@ -346,3 +460,35 @@ def test_questions_of_a_set_need_no_gold_answer(tmp_path: Path) -> None:
 def test_questions_of_a_set_are_read_where_two_columns_could_be_the_answer(tmp_path: Path) -> None:
     path = write_rows(tmp_path, [{"answer": "1/2", "gt": "0.5", "question": "Half?"}])
     assert [question for _, question in read_questions([path])] == ["Half?"]
+
+
+TURN = st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant", "odd"]) | CELLS,
+                              "content": CELLS})  # fmt: skip
+ODD_ROWS = st.lists(
+    st.fixed_dictionaries(
+        {"answer": CELLS | st.sampled_from(["A", "b", 0, 1, "7"])},
+        optional={
+            "question": CELLS, "options": CELLS | st.lists(st.text(max_size=3), max_size=4),
+            "messages": CELLS | st.lists(TURN, max_size=3), "A": CELLS, "B": CELLS,
+            "choices": st.fixed_dictionaries({"text": CELLS, "label": CELLS}),
+            "responses": CELLS | st.lists(st.fixed_dictionaries({"text": CELLS}), max_size=2),
+        },
+    ),
+    min_size=1, max_size=6,
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(rows=ODD_ROWS)
+def test_whatever_columns_hold_a_row_comes_out_or_a_line_says_why_not(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
+) -> None:
+    path = write_rows(tmp_path_factory.mktemp("rows"), rows)
+    items: list[IngestedProblem | Rejection] = []
+    said = ""
+    try:
+        items.extend(read_problems(path, SourceConfig(), same_gold=same_gold))
+    except IngestError as error:
+        said = str(error)
+    assert "\n" not in said
+    assert said or len(items) == len(rows)

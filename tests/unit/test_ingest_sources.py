@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import hashlib
 import json
+import lzma
 import re
 import tracemalloc
 from collections.abc import Sequence
@@ -32,6 +34,7 @@ from tasks.schemas import Rejection
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 ROWS = [{"question": f"What is {n} + 1?", "answer": str(n + 1)} for n in range(3)]
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614\nsize 12345\n"
 LINE = b'{"question": "Q?", "answer": "7"}\n'
 
 
@@ -51,6 +54,10 @@ def write(folder: Path, name: str, data: bytes) -> Path:
 
 def jsonl(rows: list[dict[str, Any]]) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def zstd(data: bytes) -> bytes:
+    return bytes(pa.Codec("zstd").compress(data, asbytes=True))
 
 
 def csv_text(rows: list[dict[str, Any]], delimiter: str = ",") -> bytes:
@@ -80,6 +87,31 @@ def write_parquet(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
         ("a.jsonl.gz", gzip.compress(b"\xef\xbb\xbf" + jsonl(ROWS), mtime=0)),
         ("a.json.gz", gzip.compress(json.dumps(ROWS).encode(), mtime=0)),
         ("a.csv.gz", gzip.compress(csv_text(ROWS), mtime=0)),
+        ("a.jsonl.zst", zstd(jsonl(ROWS))),
+        ("a.json.zst", zstd(b"\xef\xbb\xbf" + json.dumps(ROWS).encode())),
+        ("a.csv.zst", zstd(csv_text(ROWS))),
+        ("a.jsonl.bz2", bz2.compress(jsonl(ROWS))),
+        ("a.jsonl.xz", lzma.compress(jsonl(ROWS))),
+        ("packed.jsonl", gzip.compress(jsonl(ROWS), mtime=0)),  # whatever its name says
+        ("packed.json", zstd(json.dumps(ROWS).encode())),
+        ("list.jsonl", json.dumps(ROWS).encode()),
+        ("list_2.jsonl", json.dumps(ROWS, indent=2).encode()),
+        ("within.json", json.dumps({"data": ROWS}).encode()),
+        ("within.jsonl", json.dumps({"data": ROWS}).encode()),
+        (
+            "within_2.json",
+            json.dumps({"v": [{"data": [{}]}], "n": '"data": [{', "rows": ROWS}, indent=1).encode(),
+        ),
+        (
+            "viewer.json",
+            json.dumps(
+                {
+                    "features": [{"name": "q"}],
+                    "rows": [{"row_idx": n, "row": row} for n, row in enumerate(ROWS)],
+                }
+            ).encode(),
+        ),
+        ("spread.json", "\n".join(json.dumps(row, indent=2) for row in ROWS).encode()),
     ],
 )
 def test_every_kind_of_file_gives_the_same_problems(tmp_path: Path, name: str, data: bytes) -> None:
@@ -110,6 +142,114 @@ def test_parquet_with_invalid_utf8_rejects_that_row_only(tmp_path: Path) -> None
     table = pa.table({"question": raw.cast(pa.string(), safe=False), "answer": ["1", "2", "3"]})
     pq.write_table(table, tmp_path / "a.parquet")
     assert outcomes(tmp_path / "a.parquet") == ["Q1", "invalid_utf8", "Q3"]
+
+
+QUESTIONS = [row["question"] for row in ROWS]
+FAR = pa.array([2**62 // 1000] * 3, pa.timestamp("ms"))  # in the year 146 million
+ZONE = pa.array([1, 2, 3], pa.timestamp("us", tz="Mars/Base"))
+
+
+def columns_of_rows(**more: Any) -> pa.Table:
+    return pa.table({
+        "question": QUESTIONS, "answer": [row["answer"] for row in ROWS], **more
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        FAR,
+        ZONE,
+        pa.array([2**30] * 3, pa.date32()),
+        pa.array([1, 2, 3], pa.timestamp("ns")),
+        pa.array([2**62] * 3, pa.duration("s")),
+        pa.array([b"\xff", b"a", b"b"]).cast(pa.string(), safe=False),
+        pa.array(["x", "y", "x"]).dictionary_encode(),
+        pa.array([[("a", 1), ("a", 2)]] * 3, pa.map_(pa.string(), pa.int64())),
+        pa.StructArray.from_arrays([FAR, ZONE], names=["far", "zone"]),
+        pa.ListArray.from_arrays(pa.array([0, 1, 1, 3]), FAR),
+        pa.UnionArray.from_dense(
+            pa.array([0, 1, 0], pa.int8()), pa.array([0, 0, 1], pa.int32()),
+            [pa.array([1, 2]), pa.array(["x"])],
+        ),
+    ],
+    ids=lambda odd: str(odd.type)[:20],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_a_column_nobody_asked_for_spoils_nothing(tmp_path: Path, kind: str, odd: pa.Array) -> None:
+    table, path = columns_of_rows(odd=odd), tmp_path / f"a.{kind}"
+    if kind == "arrow":
+        with pa.ipc.new_file(str(path), table.schema) as file:
+            file.write_table(table)
+    elif pa.types.is_union(odd.type):
+        pytest.skip("Parquet has no unions")
+    else:
+        pq.write_table(table, path)
+    assert outcomes(path) == QUESTIONS
+
+
+def test_what_stands_beside_a_needed_value_in_an_object_spoils_nothing(tmp_path: Path) -> None:
+    part = pa.StructArray.from_arrays([pa.array(QUESTIONS), FAR, ZONE], names=["text", "at", "z"])
+    texts = pa.ListArray.from_arrays(pa.array([0, 1, 2, 3]), part)
+    pq.write_table(columns_of_rows(q=part, responses=texts), tmp_path / "a.parquet")
+    columns = ColumnMapping(question="q.text", candidates=("responses.text",))
+    for given in (columns, ColumnMapping(question="q.text")):  # named, and guessed
+        items = list(read_problems(tmp_path / "a.parquet", SourceConfig(columns=given)))
+        texts_of = [c.text for i in items if isinstance(i, IngestedProblem) for c in i.candidates]
+        assert texts_of == QUESTIONS
+    needed = SourceConfig(columns=ColumnMapping(question="q.at"))
+    with pytest.raises(IngestError, match=r"3 unreadable_value.*a value cannot be read"):
+        list(read_problems(tmp_path / "a.parquet", needed))
+
+
+def test_two_columns_of_one_name_matter_only_where_they_are_needed(tmp_path: Path) -> None:
+    names = ["question", "note", "note", "answer"]
+    arrays = [pa.array(QUESTIONS), pa.array([1] * 3), pa.array([2] * 3), pa.array([1] * 3)]
+    table = pa.Table.from_arrays(arrays, names=names)
+    pq.write_table(table, tmp_path / "a.parquet")
+    text = "question,note,note,answer\n" + "".join(f"{q},1,2,1\n" for q in QUESTIONS)
+    for path in (tmp_path / "a.parquet", write(tmp_path, "a.csv", text.encode())):
+        assert outcomes(path) == QUESTIONS
+        with pytest.raises(IngestError, match="two columns named 'note': rename one"):
+            outcomes(path, columns=ColumnMapping(answer="note"))
+
+
+def test_a_broken_column_is_named_where_it_is_needed_and_else_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(columns_of_rows(junk=["z" * 3000] * 3), path)
+    group = pq.read_metadata(path).row_group(0)
+    for number, expected in ((2, QUESTIONS), (0, "column question of .* cannot be read: ")):
+        column, spoilt = group.column(number), bytearray(path.read_bytes())
+        start = column.dictionary_page_offset or column.data_page_offset
+        spoilt[start : start + 30] = bytes(30 * [0xFF])
+        broken = write(tmp_path, "broken.parquet", bytes(spoilt))
+        if isinstance(expected, list):
+            assert outcomes(broken) == expected
+        else:
+            with pytest.raises(IngestError, match=expected):
+                outcomes(broken)
+
+
+def test_folders_of_save_to_disk_are_read_and_known_by_what_they_hold(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        folder = tmp_path / "both" / split
+        folder.mkdir(parents=True)
+        parts = [f"data-0000{n}-of-00002.arrow" for n in range(2)]
+        for part, table in zip(parts, (columns_of_rows(), columns_of_rows()), strict=True):
+            kept = table.slice(0, 2) if part == parts[0] else table.slice(2)
+            with pa.ipc.new_stream(str(folder / part), kept.schema) as stream:
+                stream.write_table(kept)
+        state = {"_data_files": [{"filename": part} for part in parts]}
+        (folder / "state.json").write_text(json.dumps(state))
+    (tmp_path / "both" / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
+    train, test = tmp_path / "both" / "train", tmp_path / "both" / "test"
+    assert outcomes(train) == QUESTIONS
+    assert file_sha(train) == file_sha(test) != file_sha(write(tmp_path, "a.jsonl", LINE))
+    with pytest.raises(IngestError, match=r"both holds 2 splits: name one of .*train, .*test"):
+        outcomes(tmp_path / "both")
+    (train / "data-00001-of-00002.arrow").unlink()
+    with pytest.raises(IngestError, match=r"data-00001-of-00002.arrow is no readable Arrow file"):
+        outcomes(train)
 
 
 @pytest.mark.parametrize(
@@ -229,11 +369,24 @@ def test_csv_fields_may_hold_line_breaks_and_nuls(tmp_path: Path) -> None:
         ("a.jsonl", b"nonsense\n" * 3, r"no row is a usable problem \(3 broken_json\).*a.jsonl:1"),
         ("a.jsonl", b"\xff\xfe{\0", "UTF-16: convert it with iconv"),
         ("a.csv", "frage\xe4,answer\n".encode("latin-1"), "not UTF-8"),
-        ("a.csv", b"a,a\n1,2\n", "two columns named 'a'"),
+        ("a.csv", b"question,question,answer\n1,2,3\n", "two columns named 'question'"),
         ("a.csv", b"\n1,2\n", "first line should name the columns"),
         ("a.parquet", b"PAR1 nonsense PAR1", "no readable Parquet"),
         ("a.jsonl.gz", b"not gzip", "cannot read"),
         ("a.jsonl.gz", gzip.compress(jsonl(ROWS) * 1000, mtime=0)[:-20], "cannot read"),
+        ("a.jsonl.zst", b"not zstd", "cannot read"),
+        ("a.jsonl.zst", zstd(jsonl(ROWS) * 9999)[:-20], "cannot read"),
+        ("a.jsonl.xz", lzma.compress(jsonl(ROWS))[:-20], "cannot read"),
+        ("a.jsonl", LFS, "is a Git LFS pointer, not the data: fetch it with git lfs pull"),
+        ("a.parquet", LFS, "is a Git LFS pointer, not the data: fetch it with git lfs pull"),
+        ("a.json", b"\n<!DOCTYPE HTML><html>", "is a web page"),
+        ("a.jsonl", b"PK\x03\x04...", "is a ZIP archive: unpack it"),
+        (
+            "a.json",
+            json.dumps({"train": ROWS, "test": ROWS}).encode(),
+            r"holds several lists \(train, test\)",
+        ),
+        ("a.arrow", b"ARROW1 nonsense", "no readable Arrow file"),
         ("a.xlsx", b"x", "unknown kind of file; readable are .jsonl"),
         ("a", b"x", "unknown kind of file"),
         ("a.jsonl", b'{"x": {"y": 1}, "answer": 2}', r"columns: x.y, answer; .*--question-column"),
@@ -293,6 +446,8 @@ def test_columns_are_guessed_and_the_guess_is_reported(tmp_path: Path) -> None:
 
 def test_columns_that_agree_are_not_ambiguous(tmp_path: Path) -> None:
     row = {"problem": "Q", "question": " Q", "answer": "so\n#### 7", "gt": "7"}
+    found = resolve(tmp_path, {**row, "answer": r"$\dfrac12$", "gt": r"\frac{1}{2}"})
+    assert found.columns.answer == "answer"
     found = resolve(tmp_path, row)
     assert (found.columns.question, found.columns.answer) == ("question", "answer")
 
@@ -316,7 +471,7 @@ def test_rewards_are_not_taken_for_labels(tmp_path: Path) -> None:
             r"both correct and score .*--correct-column",
         ),
         ({"Body": "B", "Question": "Q", "answer": 1}, "column Body may belong to the question"),
-        ({"question": {"stem": "Q"}, "answer": 1}, r"columns: question.stem, answer"),
+        ({"question": {"html": "Q"}, "answer": 1}, r"columns: question.html, answer"),
     ],
 )
 def test_ambiguous_columns_are_an_error_with_the_flag(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from flows.cli.columns import column_overrides
+from flows.cli.main import app
 from flows.recipes.loading import load_recipe, shipped_recipes
 from flows.recipes.plan import draft_plan, run_plan
 from flows.recipes.recipe import RecipeError
@@ -17,6 +20,7 @@ from infra.engines import ModelFilesError
 from infra.placement.plan import read_nodes
 from infra.runs.plan import RunPlan
 
+ROOT = Path(__file__).parents[2]
 STAGES = [
     "generate", "difficulty", "rewrite", "compress", "score", "select", "mix", "train", "evaluate",
 ]  # fmt: skip
@@ -280,12 +284,26 @@ def test_the_last_setting_wins_and_flags_win_over_settings() -> None:
 @pytest.mark.parametrize("name", ["q", "the question", 'a "b"', "a.b", "frage_é", "😀", "a\\b"])
 def test_column_flags_arrive_as_they_were_typed(name: str) -> None:
     overrides = column_overrides(
-        question=name, answer=None, candidates=[name, "c"], correct=None, answer_type="math"
-    )
+        question=[name], answer=None, options=None, candidates=[name, "c"], correct=None,
+        candidate_model=None, subject=[name, "s"], answer_type_column=None, answer_type="math",
+    )  # fmt: skip
     source = load_recipe("morsd", overrides=overrides).source
     assert source.columns.question == name
     assert list(source.columns.candidates) == [name, "c"]
+    assert source.columns.subject == (name, "s")
     assert (source.columns.answer, source.answer_type) == (None, "math")
+
+
+def test_every_column_flag_that_a_message_names_is_there_and_may_be_repeated() -> None:
+    sources = (ROOT / "tasks" / "intake").glob("*.py")
+    named = {flag for path in sources for flag in re.findall(r"--[a-z-]+-column", path.read_text())}
+    options = {
+        name: option
+        for option in typer.main.get_command(app).commands["run"].params  # type: ignore[attr-defined]
+        for name in option.opts
+    }
+    assert len(named) == 8
+    assert {name for name in named if options[name].multiple} == named
 
 
 # --- fingerprints
