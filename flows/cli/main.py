@@ -16,8 +16,8 @@ from typing import Annotated
 
 import typer
 
+from flows.cli.interruption import cleaning_up, end_interrupted, guard
 from flows.cli.messages import (
-    EXIT_INTERRUPTED,
     EXIT_USAGE,
     exit_code,
     fail,
@@ -60,8 +60,7 @@ def clear_errors(corpus: str | None = None) -> Iterator[None]:
         raise typer.Exit(1) from None
     except BaseException as error:
         if is_interruption(error):
-            message = "interrupted; what is finished is saved, run the same command again to go on"
-            fail(message, code=EXIT_INTERRUPTED)
+            end_interrupted()
         if corpus is not None and is_query_fault(error):
             from flows.cli.readers import rot_in
 
@@ -217,7 +216,7 @@ def publish(
     """A snapshot of a run's training examples with its card, for datasets.load_dataset."""
     from flows.cli.publish import publish_run
 
-    with clear_errors(corpus):
+    with clear_errors(corpus), cleaning_up():
         publish_run(corpus, folder, licences=licences or [], push=push, run_id=run_id)
 
 
@@ -333,7 +332,8 @@ def doctor() -> None:
 
 
 def main() -> None:
-    """Entry point."""
+    """For `python -m flows.cli.main`; the command `litecot` begins in flows/cli/entry.py."""
+    guard()
     app()
 
 

@@ -93,15 +93,30 @@ class IntakeReport:
         return [*self.notes, *[more] * bool(self.num_unsaid), *[removed] * bool(self.removals)]
 
 
-def take_in(run: Run, intake: Intake, on_progress: Callable[[int], None]) -> IntakeReport:
-    """Read all inputs of the run, unless an earlier invocation did. Raises IngestError."""
+def take_in(
+    run: Run,
+    intake: Intake,
+    on_progress: Callable[[int], None],
+    *,
+    go_on: Callable[[], None] = lambda: None,
+) -> IntakeReport:
+    """Read all inputs of the run, unless an earlier invocation did. Raises IngestError.
+
+    `go_on` is called now and then; what it raises ends the reading.
+    """
     if is_taken_in(run):
         return IntakeReport(is_new=False)
     report = IntakeReport()
-    ids = _take_split(run, intake, "eval", _evaluation(intake, report), report, on_progress)
+
+    def advance(num_rows: int) -> None:
+        go_on()
+        on_progress(num_rows)
+
+    ids = _take_split(run, intake, "eval", _evaluation(intake, report), report, advance)
     sets = [*intake.eval_problems, *intake.held_out]
     held_out = read_held_out(sets, intake.hygiene, ids=ids)
-    _take_split(run, intake, "train", _training(intake, report, held_out), report, on_progress)
+    go_on()
+    _take_split(run, intake, "train", _training(intake, report, held_out), report, advance)
     if not report.num_problems and report.removed:
         raise IngestError(
             f"all problems were removed at ingest ({report.removals}), nothing is left to work on: "

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ import pytest
 from infra.storage import Corpus, CorpusWriter
 from sql.database import connect, names
 from tests.integration.command_line import litecot, query
+from tests.integration.prefect_api import asked, runs_of, tasks_of
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -108,35 +108,17 @@ def test_show_prints_the_lineage_down_to_the_training_example(made: Made) -> Non
 # --- what it left in Prefect
 
 
-def asked(api: str, path: str, **body: Any) -> list[dict[str, Any]]:
-    """Of the server's own API, as its UI asks it."""
-    request = urllib.request.Request(
-        f"{api}/{path}/filter", data=json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-    )  # fmt: skip
-    with urllib.request.urlopen(request, timeout=60) as reply:
-        found: list[dict[str, Any]] = json.load(reply)
-    return found
-
-
 Left = dict[str, list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
 def left(made: Made, prefect_server: str) -> Left:
     """Flow runs, task runs and artifacts of `made`, among those of other runs."""
-    outermost = {"parent_task_run_id": {"is_null_": True}}
-    (whole,) = [
-        run
-        for run in asked(prefect_server, "flow_runs", flow_runs=outermost)
-        if run["parameters"]["order"]["corpus"] == str(made.corpus)
-    ]
-    inner = {"parent_flow_run_id": {"any_": [whole["id"]]}}
-    runs = [whole, *asked(prefect_server, "flow_runs", flow_runs=inner)]
+    (runs,) = runs_of(prefect_server, made.corpus)
     of_these = {"flow_run_id": {"any_": [run["id"] for run in runs]}}
     return {
         "flow_runs": runs,
-        "task_runs": asked(prefect_server, "task_runs", task_runs=of_these),
+        "task_runs": tasks_of(prefect_server, runs),
         "artifacts": asked(prefect_server, "artifacts", artifacts=of_these),
     }
 
