@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
+import yaml
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Pending, Running, Scheduled
 
 from flows.flow_runs import CurrentRun, Note, current_run, mend
 
+KILLED_RUNS = Path(__file__).parents[2] / "flows" / "server" / "killed-runs.yaml"
 HOLDER = {"pid": 4711, "host": "node3", "since": "2026-01-02T03:04:05+00:00"}
 
 
@@ -155,6 +160,19 @@ def test_a_server_that_is_gone_is_no_failure(client: SyncPrefectClient) -> None:
     lines, kept = going_on()
     assert len(lines) == len(kept) == 1
     assert "may still be Running" in lines[0]
+
+
+def test_the_automation_for_killed_runs_is_one_that_prefect_takes() -> None:
+    """By hand: killed at 00:41:10 and Crashed at 00:42:55, with heartbeats every 30 s."""
+    automation = AutomationCore.model_validate(yaml.safe_load(KILLED_RUNS.read_text()))
+    trigger, (action,) = automation.trigger, automation.actions
+    assert isinstance(trigger, EventTrigger)
+    ends = {f"prefect.flow-run.{end}" for end in ("Completed", "Failed", "Cancelled", "Crashed")}
+    assert trigger.posture == Posture.Proactive
+    assert trigger.after == {"prefect.flow-run.heartbeat"}
+    assert trigger.expect == trigger.after | ends
+    assert isinstance(action, ChangeFlowRunState)
+    assert action.state.value == "CRASHED"
 
 
 def test_outside_a_flow_there_is_no_current_run() -> None:
