@@ -34,6 +34,7 @@ class _Guard:
     """Whether this process says the line itself when it ends, and has been interrupted."""
 
     pid = 0
+    stderr = 2  # as it was at first: while Ray starts, 2 is a file (infra/hosting/ray_cluster.py)
     is_interrupted = False
 
 
@@ -46,6 +47,8 @@ def guard() -> None:
     if _Guard.pid == os.getpid():
         return
     _Guard.pid = os.getpid()
+    with suppress(OSError):  # closed by whoever started us
+        _Guard.stderr = os.dup(2)
     atexit.register(_leave_if_interrupted)  # the first to be registered is the last to be called
     for number in SIGNALS:
         signal.signal(number, _leave)
@@ -85,7 +88,7 @@ def _leave(number: int = 0, frame: FrameType | None = None) -> NoReturn:
         with suppress(OSError):
             if os.isatty(1):
                 os.write(1, SHOW_CURSOR)
-            os.write(2, f"litecot: {INTERRUPTED}\n".encode())
+            os.write(_Guard.stderr, f"litecot: {INTERRUPTED}\n".encode())
     os._exit(EXIT_INTERRUPTED)
 
 

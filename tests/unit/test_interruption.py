@@ -117,6 +117,13 @@ def test_a_second_signal_waits_for_nothing() -> None:
     assert time.monotonic() - begun < LIMIT_S
 
 
+def test_the_line_is_said_where_stderr_is_away_for_a_while() -> None:
+    """As while Ray starts, whose first words are held back."""
+    held = "import os, tempfile\nfile = tempfile.TemporaryFile()\nos.dup2(file.fileno(), 2)\n"
+    code = START + held + FLOW.replace("CLEAN_UP_S", "60")
+    assert interrupted(code, signal.SIGINT, signal.SIGINT) == (EXIT_INTERRUPTED, "saved\n", LINE)
+
+
 def test_a_signal_between_two_moments_is_not_lost() -> None:
     """It comes when the flow's thread is there and its event loop is not."""
     code = START + FLOW.replace("CLEAN_UP_S", "0").replace(
