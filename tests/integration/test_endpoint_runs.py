@@ -115,9 +115,8 @@ def test_a_killed_run_pays_only_for_what_was_in_flight(
     assert duplicate_ids(corpus) == {}
     assert states(prefect_server, corpus) == [{"CRASHED"}, {"COMPLETED"}]
     killed, going_on = (runs[0] for runs in runs_of(prefect_server, corpus))
-    assert killed["state"]["message"].endswith(
-        f"What was finished is saved; flow run 'liter served' ({going_on['id']}) goes on."
-    )
+    message = killed["state"]["message"]
+    assert message.endswith(f"flow run {going_on['name']!r} ({going_on['id']}) goes on.")
     assert "is now Crashed in Prefect" in corpus.with_suffix(".log").read_text()
 
 
