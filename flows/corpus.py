@@ -13,12 +13,13 @@ from typing import Any
 
 from prefect import flow, get_run_logger
 
+from flows.flow_runs import TOLD
 from flows.session import DEFAULT, Order, Session, open_session
 from flows.steps import ingest, num_shards, stage_shard
 from infra.placement.plan import Phase
 
 
-@flow(name="corpus", flow_run_name="corpus {order.recipe}")
+@flow(name="corpus", flow_run_name="corpus {order.recipe}", **TOLD)
 async def corpus(order: Order = DEFAULT) -> None:
     """Make the training examples of a recipe."""
     with open_session(order) as opened:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from prefect import flow
 
+from flows.flow_runs import TOLD
 from flows.session import DEFAULT, Order, open_session
 from flows.steps import stage_shard
 
 
-@flow(name="evaluate", flow_run_name="evaluate {order.recipe}")
+@flow(name="evaluate", flow_run_name="evaluate {order.recipe}", **TOLD)
 async def evaluate(order: Order = DEFAULT) -> None:
     """Evaluate the students of a recipe."""
     with open_session(order) as opened:

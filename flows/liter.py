@@ -6,12 +6,13 @@ from prefect import flow
 
 from flows.corpus import corpus as corpus_flow
 from flows.evaluate import evaluate as evaluate_flow
+from flows.flow_runs import TOLD
 from flows.report import Report, make_report, publish_report
 from flows.session import DEFAULT, Order, open_session
 from flows.train import train as train_flow
 
 
-@flow(name="liter", flow_run_name="liter {order.recipe}")
+@flow(name="liter", flow_run_name="liter {order.recipe}", **TOLD)
 async def liter(order: Order = DEFAULT) -> Report:
     """Corpus, training and evaluation of a recipe; what is done already is not done again."""
     with open_session(order) as opened:

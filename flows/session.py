@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
+from flows.flow_runs import CurrentRun, cancelled_with, current_run, mend
 from flows.progress.logs import escape_log_records
 from flows.progress.terminal import StageCount, Terminal, silent_terminal
 from flows.recipes.loading import load_recipe
@@ -81,6 +82,7 @@ class Session:
     started_s: float = field(default_factory=time.monotonic)
     counts: dict[str, StageCount] = field(default_factory=dict)  # by stage, as terminals show it
     progress: dict[str, StageProgress] = field(default_factory=dict)  # by stage, for Prefect's UI
+    flow_run: CurrentRun | None = None  # the outermost flow's; None outside a flow
 
     def elapsed_s(self) -> float:
         """Seconds since the run was opened."""
@@ -130,6 +132,7 @@ def session(order: Order) -> Session:
 def open_session(order: Order) -> Iterator[Session]:
     """Open the order's run, or join it where an outer flow has it open."""
     if order in _open:
+        _join(_open[order])
         yield _open[order]
         return
     escape_log_records()
@@ -141,7 +144,8 @@ def open_session(order: Order) -> Iterator[Session]:
         opened.counts_before = run.writer.counts()
         status = "failed"
         try:
-            yield opened
+            with known_to_prefect(opened):
+                yield opened
             status = "done"
         except BaseException as error:
             status = "failed" if isinstance(error, Exception) else "interrupted"
@@ -149,6 +153,33 @@ def open_session(order: Order) -> Iterator[Session]:
         finally:
             del _open[order]
             _record(opened, status)
+
+
+@contextmanager
+def known_to_prefect(opened: Session) -> Iterator[None]:
+    """Speak for flow runs whose process died with this corpus open, and leave a note of this one.
+
+    The note is taken out in the end, however it ends; only who is killed leaves one.
+    """
+    if (current := current_run()) is None:
+        yield
+        return
+    opened.flow_run, writer = current, opened.run.writer
+    lines, kept = mend(writer.notes, current)
+    for line in lines:
+        opened.terminal.say(f"  {line}")
+    writer.keep_notes([*kept, current.note(writer.holder)])
+    try:
+        with cancelled_with(current):
+            yield
+    finally:
+        writer.keep_notes(kept)
+
+
+def _join(opened: Session) -> None:
+    inner = current_run()
+    if opened.flow_run is not None and inner is not None:
+        opened.flow_run.inside.add(inner.flow_run_id)
 
 
 def invocation(opened: Session, status: str = "done") -> Invocation:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -21,6 +23,7 @@ from infra.runs.runner import StageFailedError, StageReport, run_stage
 from infra.runs.train_student import train_student
 from infra.training.config import TrainProgress
 
+ResultT = TypeVar("ResultT")
 TASK: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 
 
@@ -38,6 +41,28 @@ def num_shards(opened: Session) -> int:
     return int(opened.run.database().run_file("runs", "num_shards").rows[0][0])
 
 
+async def _in_thread(work: Callable[[Callable[[], None]], ResultT]) -> ResultT:
+    """`work` in a thread, which has ended when this returns or raises.
+
+    Where the flow is cancelled the thread is told by what it is to call now and then, and waited
+    for: it writes to the corpus and reads from it, and both are closed next.
+    """
+    stopping = threading.Event()
+
+    def go_on() -> None:
+        if stopping.is_set():
+            raise asyncio.CancelledError
+
+    working = asyncio.create_task(asyncio.to_thread(work, go_on))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        stopping.set()
+        with suppress(BaseException):  # the cancellation is what is told
+            await working
+        raise
+
+
 @task(name="ingest", task_run_name="ingest", tags=["ingest"], **TASK)
 async def ingest(order: Order) -> IntakeReport:
     """Problems and memberships, once a run."""
@@ -53,9 +78,13 @@ async def ingest(order: Order) -> IntakeReport:
         eval_limit=recipe.evaluate.limit,
         shard_size=recipe.shard_size,
     )
+
+    def advance(num_rows: int) -> None:
+        opened.terminal.advance("ingest", num_rows, num_rows)
+
     opened.timings.start("ingest")
-    report = await asyncio.to_thread(
-        take_in, opened.run, intake, lambda n: opened.terminal.advance("ingest", n, n)
+    report = await _in_thread(
+        lambda go_on: take_in(opened.run, intake, on_progress=advance, go_on=go_on)
     )
     opened.timings.end("ingest", report.num_problems + report.num_eval)
     for note in report.lines():
@@ -122,25 +151,25 @@ async def train(order: Order) -> bool:
     changed = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    stopping = threading.Event()
-
     def advance(step: TrainProgress) -> None:
-        if stopping.is_set():  # the flow was cancelled: end the ranks
-            raise asyncio.CancelledError
         count.update(None, step.step, step.num_steps)
         opened.terminal.advance("train", step.step, step.num_steps)
         loop.call_soon_threadsafe(changed.set)
 
+    def work(go_on: Callable[[], None]) -> bool:
+        with run.database() as database:
+            return train_student(
+                database, run.writer, store=run.corpus.store, plan=run.plan,
+                config=opened.recipe.train, base=opened.recipe.models.student,
+                held_out=opened.recipe.held_out(), hygiene=opened.recipe.hygiene,
+                on_progress=advance, go_on=go_on,
+            )  # fmt: skip
+
     opened.timings.start("train")
     shown = asyncio.create_task(_keep_showing(count, progress, changed))
     try:
-        is_new = await asyncio.to_thread(
-            train_student, run.database(), run.writer, store=run.corpus.store, plan=run.plan,
-            config=opened.recipe.train, base=opened.recipe.models.student,
-            held_out=opened.recipe.held_out(), hygiene=opened.recipe.hygiene, on_progress=advance,
-        )  # fmt: skip
+        is_new = await _in_thread(work)
     finally:
-        stopping.set()
         shown.cancel()
     opened.timings.end("train", int(is_new))
     await progress.show(1.0, "done", is_last=True)

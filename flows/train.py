@@ -8,11 +8,12 @@ from __future__ import annotations
 from prefect import flow
 
 from flows import steps
+from flows.flow_runs import TOLD
 from flows.session import DEFAULT, Order, open_session
 from infra.runs.plan import TRAIN
 
 
-@flow(name="train", flow_run_name="train {order.recipe}")
+@flow(name="train", flow_run_name="train {order.recipe}", **TOLD)
 async def train(order: Order = DEFAULT) -> None:
     """Train the student of a recipe on what its corpus selected."""
     with open_session(order) as opened:

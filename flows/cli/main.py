@@ -17,9 +17,9 @@ from typing import Annotated
 
 import typer
 
+from flows.cli.interruption import cleaning_up, end_interrupted, guard
 from flows.cli.messages import (
     EXIT_FAILED,
-    EXIT_INTERRUPTED,
     EXIT_USAGE,
     exit_code,
     fail,
@@ -65,8 +65,7 @@ def clear_errors(corpus: str | None = None) -> Iterator[None]:
         raise typer.Exit(1) from None
     except BaseException as error:
         if is_interruption(error):
-            message = "interrupted; what is finished is saved, run the same command again to go on"
-            fail(message, code=EXIT_INTERRUPTED)
+            end_interrupted()
         if corpus is not None and is_query_fault(error):
             from flows.cli.readers import rot_in
 
@@ -273,7 +272,7 @@ def publish(
     """A snapshot of a run's training examples with its card, for datasets.load_dataset."""
     from flows.cli.publish import publish_run
 
-    with clear_errors(corpus):
+    with clear_errors(corpus), cleaning_up():
         publish_run(corpus, folder, licences=licences or [], push=push, run_id=run_id)
 
 
@@ -402,9 +401,10 @@ def doctor() -> None:
 
 
 def main() -> None:
-    """Entry point. A bug's traceback quotes rows too."""
+    """The command behind flows/cli/entry.py. A bug's traceback quotes rows too."""
     from flows.progress.logs import escape_log_records
 
+    guard()
     escape_log_records()
     try:
         app()

@@ -11,8 +11,6 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-import typer
-
 from tasks.errors import LitecotError
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -48,6 +46,8 @@ def one_line(error: BaseException) -> str:
 
 def fail(message: str, *, code: int = EXIT_FAILED) -> NoReturn:
     """Say it on stderr and leave. Errors quote rows, and rows hold anything."""
+    import typer  # not before somebody minds the signals (flows/cli/entry.py)
+
     from flows.progress.text import say
 
     say(f"litecot: {message}", file=sys.stderr)

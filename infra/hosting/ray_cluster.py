@@ -39,6 +39,7 @@ _STARTING = threading.Lock()
 _QUIET = {
     "RAY_BACKEND_LOG_LEVEL": "error",  # no warnings of its C++ part between our lines
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # SIGTERM is ours: save, say how to resume
     "RAY_prestart_worker_first_driver": "0",  # engines have an environment no such worker has
     "RAY_worker_niceness": "0",  # by default engines yield to everything else on the machine
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # `uv run litecot` must not rebuild the environment

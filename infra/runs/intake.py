@@ -99,20 +99,33 @@ class IntakeReport:
         return [*self.notes, *[more] * bool(self.num_unsaid), *[removed] * bool(self.removals)]
 
 
-def take_in(run: Run, intake: Intake, on_progress: Callable[[int], None]) -> IntakeReport:
+def take_in(
+    run: Run,
+    intake: Intake,
+    on_progress: Callable[[int], None],
+    *,
+    go_on: Callable[[], None] = lambda: None,
+) -> IntakeReport:
     """Read all inputs of the run, unless an earlier invocation did. Raises IngestError.
 
-    Not to be called in an event loop: the grader is asked in one of its own.
+    `go_on` is called now and then; what it raises ends the reading. Not to be called in an event
+    loop: the grader is asked in one of its own.
     """
     if is_taken_in(run):
         return IntakeReport(is_new=False)
     report, same_gold = IntakeReport(), golds_compared_by(run.grader)
+
+    def advance(num_rows: int) -> None:
+        go_on()
+        on_progress(num_rows)
+
     evaluated = _evaluation(intake, report, same_gold)
-    ids = _take_split(run, intake, "eval", evaluated, report, on_progress)
+    ids = _take_split(run, intake, "eval", evaluated, report, advance)
     sets = [*intake.eval_problems, *intake.held_out]
     held_out = read_held_out(sets, intake.hygiene, ids=ids)
+    go_on()
     items = _training(intake, report, held_out, same_gold)
-    _take_split(run, intake, "train", items, report, on_progress)
+    _take_split(run, intake, "train", items, report, advance)
     if not report.num_problems and report.removed:
         raise IngestError(
             f"all problems were removed at ingest ({report.removals}), nothing is left to work on: "

@@ -51,11 +51,13 @@ def train_student(
     held_out: Sequence[str] = (),
     hygiene: HygieneConfig | None = None,
     on_progress: Callable[[TrainProgress], None] | None = None,
+    go_on: Callable[[], None] = lambda: None,
 ) -> bool:
     """Train unless it was done; whether it was done now.
 
     `database`: the corpus with the run of `plan` selected; weights go into `store`, the `models`
     row through `writer`. `held_out`: evaluation sets, beside the run's own held-out problems.
+    `go_on` is called now and then; what it raises ends the training.
     Raises NothingToTrainError, EvaluationOverlapError, TrainingError.
     """
     rows = _examples(database)
@@ -66,6 +68,7 @@ def train_student(
         )
     hygiene = hygiene or HygieneConfig()
     assert_separate(database, read_held_out(held_out, hygiene, ids={}))
+    go_on()
     data = content_id([row["record_id"] for row in rows])
     fingerprint = plan.fingerprints[STAGE]
     model_id = _model_row(plan.recipe, base, data).content_id(fingerprint)
@@ -74,7 +77,7 @@ def train_student(
     path = f"{WEIGHTS}/{model_id}"
     result = train(
         config, base=model_source(base.model), examples=list(map(_example, rows)),
-        output=inside(store.folder, path), on_progress=on_progress,
+        output=inside(store.folder, path), on_progress=on_progress, go_on=go_on,
     )  # fmt: skip
     with store.explained():
         sum_folder(inside(store.folder, path))

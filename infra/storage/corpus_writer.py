@@ -23,7 +23,7 @@ from typing import Self
 from infra.storage.corpus import part_files
 from infra.storage.errors import StoreUnavailableError
 from infra.storage.journal import Entry
-from infra.storage.lock import WriterLock
+from infra.storage.lock import Note, WriterLock
 from infra.storage.manifest import Manifest, Part, save_manifest
 from infra.storage.opening import open_store
 from infra.storage.parquet_parts import merge_parts, read_entries, write_part
@@ -130,6 +130,23 @@ class CorpusWriter:
             self.store.release()
             self._journal.close()
             self._lock.release()
+
+    # --- what outlives a killed writer
+
+    @property
+    def holder(self) -> Note:
+        """Who writes: pid, host, since."""
+        return self._lock.holder
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """Left under the lock by this writer and by those that died before they took theirs out."""
+        return self._lock.notes
+
+    def keep_notes(self, notes: Sequence[Note]) -> None:
+        """Leave these instead."""
+        with self.store.explained():
+            self._lock.keep(notes)
 
     # --- records
 

@@ -1,7 +1,9 @@
 """One writer a corpus on a machine: an flock, which the kernel drops when the process dies.
 
-Invariant: two live processes never hold the lock of one corpus; a killed writer leaves none.
-Sample content of the file: {"pid": 4711, "host": "node3", "since": "2026-01-02T03:04:05+00:00"}
+Invariants: two live processes never hold the lock of one corpus; a killed writer leaves none. Notes
+outlive their holder: whoever finds one under the lock knows that its writer is dead.
+Sample content of the file: {"pid": 4711, "host": "node3", "since": "2026-01-02T03:04:05+00:00",
+"notes": [{"flow_run": "0f6c...", "pid": 4711, ...}]}
 """
 
 from __future__ import annotations
@@ -11,10 +13,16 @@ import json
 import os
 import socket
 import weakref
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from infra.storage.errors import CorpusError
+
+MAX_BYTES = 64 * 1024  # read of the file
+MAX_NOTES = 50  # the latest are kept
+Note = dict[str, Any]
 
 _held: weakref.WeakSet[WriterLock] = weakref.WeakSet()
 
@@ -30,17 +38,25 @@ class WriterLock:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(self._fd, 4096, 0)
+            holder = os.pread(self._fd, MAX_BYTES, 0)
             self.close()
             raise CorpusError(f"{of}: {_refusal(holder)}") from None
-        self._sign()
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        self.holder: Note = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
+        self.keep(_notes(os.pread(self._fd, MAX_BYTES, 0)))
         _held.add(self)
 
-    def _sign(self) -> None:
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, json.dumps(holder).encode(), 0)
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What holders wrote and nobody took out: of the dead, but for what this one wrote."""
+        return self._notes
+
+    def keep(self, notes: Sequence[Note]) -> None:
+        """Write these notes instead of those that are there."""
+        self._notes = tuple(notes)[-MAX_NOTES:]
+        text = json.dumps({**self.holder, "notes": self._notes}).encode()
+        os.pwrite(self._fd, text, 0)
+        os.ftruncate(self._fd, len(text))  # killed before it: what is too much is not read
 
     def release(self) -> None:
         if self._fd >= 0:
@@ -54,9 +70,23 @@ class WriterLock:
             self._fd = -1
 
 
+def _content(file: bytes) -> Any:
+    """The JSON value the file begins with. Raises ValueError."""
+    return json.JSONDecoder().raw_decode(file.decode())[0]
+
+
+def _notes(file: bytes) -> list[Note]:
+    """Those of the file's that are notes; none where it is empty or torn."""
+    try:
+        notes = _content(file)["notes"]
+        return [note for note in notes if isinstance(note, dict)]
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
 def _refusal(holder: bytes) -> str:
     try:
-        told = json.loads(holder)
+        told = _content(holder)
         who = f"process {told['pid']} on {told['host']}, since {told['since']}"
     except (ValueError, KeyError, TypeError):
         who = "another process"

@@ -61,18 +61,21 @@ def train(
     examples: Sequence[TrainingExample],
     output: Path,
     on_progress: Callable[[TrainProgress], None] | None = None,
+    go_on: Callable[[], None] = lambda: None,
 ) -> TrainResult:
     """Fine-tune `base` (a local folder or a hub id) on `examples` into the folder `output`.
 
-    `on_progress` is called in this thread after each optimizer step. An `output` that exists is
-    replaced at the end. Raises TrainingError (message: one line, then the end of the log).
+    `on_progress` is called in this thread after each optimizer step, `go_on` every POLL_S seconds;
+    what either raises ends the ranks. An `output` that exists is replaced at the end.
+    Raises TrainingError (message: one line, then the end of the log).
     """
     started = time.monotonic()
     _check_inputs(base, examples)
     with _staging(output) as folder:
         folder.write_job(TrainJob(config=config, base=str(base)), examples)
+        environment = rank_environment(config, base)
         status = _run_ranks(
-            folder, config, environment=rank_environment(config, base), on_progress=on_progress
+            folder, config, environment=environment, on_progress=on_progress, go_on=go_on
         )
         result = folder.read_result()
         if status != 0 or result is None:
@@ -148,16 +151,19 @@ def _run_ranks(
     *,
     environment: Mapping[str, str],
     on_progress: Callable[[TrainProgress], None] | None,
+    go_on: Callable[[], None],
 ) -> int:
     """Exit status of the launcher of the ranks; progress handed on while they run."""
     with folder.log.open("wb") as log:
-        # The ranks watch stdin: the kernel closes our end when we die, even of SIGKILL.
+        # The ranks watch stdin: the kernel closes our end when we die, even of SIGKILL. A session
+        # of their own keeps the terminal's Ctrl-C from them: they would say that they failed.
         process = subprocess.Popen(
             rank_command(config, folder.path.resolve()), env=environment,
             stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT,
+            start_new_session=True,
         )  # fmt: skip
     try:
-        return _follow(process, folder, on_progress=on_progress or (lambda _: None))
+        return _follow(process, folder, on_progress=on_progress or (lambda _: None), go_on=go_on)
     finally:
         _stop(process)
 
@@ -167,11 +173,13 @@ def _follow(
     folder: JobFolder,
     *,
     on_progress: Callable[[TrainProgress], None],
+    go_on: Callable[[], None],
 ) -> int:
     offset, status = 0, None
     while status is None:
         with suppress(subprocess.TimeoutExpired):
             status = process.wait(timeout=POLL_S)
+        go_on()
         steps, offset = folder.read_progress(offset)
         for step in steps:
             on_progress(step)

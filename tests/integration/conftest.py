@@ -22,9 +22,9 @@ from flows.server.temporary import API_URL
 from tests.integration.shared_services import SharedServices
 
 LONGEST_FIRST = (
-    "nano_run", "crash", "real_corpus", "vllm_engine", "phases", "s3_run", "training",
-    "cluster_run", "faults", "pools", "ray_nodes", "real_rationales", "scoring_reference",
-    "endpoint_runs",
+    "nano_run", "interruption", "crash", "real_corpus", "vllm_engine", "phases", "s3_run",
+    "training", "cluster_run", "faults", "pools", "ray_nodes", "real_rationales",
+    "scoring_reference", "endpoint_runs",
 )  # fmt: skip
 SHORT_LIMIT_S = 240  # of one test of the others, on a machine that is busy with much else
 KEEP_WARM_S = 900  # longer than a session leaves an engine alone

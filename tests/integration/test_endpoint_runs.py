@@ -16,6 +16,7 @@ from infra.storage import Corpus
 from sql.database import Database, connect
 from tests.chat_server import Delay, Fault, ServerConfig, read_log, serving_in_process
 from tests.integration.crash import duplicate_ids, finish, kill_when, start
+from tests.integration.prefect_api import runs_of, tasks_of
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -79,7 +80,10 @@ def prompts(log: Path, event: str, *, until: float = float("inf")) -> Iterator[s
             yield line["prompt"]
 
 
-def test_a_killed_run_pays_only_for_what_was_in_flight(tmp_path: Path, log: Path) -> None:
+def test_a_killed_run_pays_only_for_what_was_in_flight(
+    tmp_path: Path, log: Path, prefect_server: str
+) -> None:
+    """And is Crashed in Prefect, with all that ran inside it, once the next run goes on."""
     corpus = tmp_path / "corpus"
     config = ServerConfig(delay=Delay(median_s=0.2, p99_s=4.0), log=str(log))
     with serving_in_process(config) as base_url:
@@ -90,6 +94,7 @@ def test_a_killed_run_pays_only_for_what_was_in_flight(tmp_path: Path, log: Path
 
         killed_at = kill_when(corpus, command, is_due=is_half_answered)
         assert killed_at
+        assert states(prefect_server, corpus) == [{"RUNNING"}]
         finish(corpus, command)
     asked = Counter(prompts(log, "arrived"))
     answered = set(prompts(log, "answered", until=killed_at))
@@ -108,6 +113,23 @@ def test_a_killed_run_pays_only_for_what_was_in_flight(tmp_path: Path, log: Path
     assert count(database, "select count(distinct problem_id) from raw_rationales") == NUM_PROBLEMS
     assert count(database, "select count(*) from raw_rationales") == NUM_PROBLEMS
     assert duplicate_ids(corpus) == {}
+    assert states(prefect_server, corpus) == [{"CRASHED"}, {"COMPLETED"}]
+    killed, going_on = (runs[0] for runs in runs_of(prefect_server, corpus))
+    message = killed["state"]["message"]
+    assert message.endswith(f"flow run {going_on['name']!r} ({going_on['id']}) goes on.")
+    assert "is now Crashed in Prefect" in corpus.with_suffix(".log").read_text()
+
+
+def states(api: str, corpus: Path) -> list[set[str]]:
+    """Of all flow runs of each run, and of the task runs that ask models."""
+    return [
+        {
+            run["state_type"]
+            for run in [*runs, *tasks_of(api, runs)]
+            if not run["name"].startswith(("ingest", "corpus-"))
+        }
+        for runs in runs_of(api, corpus)
+    ]
 
 
 def test_a_server_that_fails_often_costs_no_row(tmp_path: Path, log: Path) -> None:

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from infra.storage import Corpus, CorpusWriter
 from sql.database import connect, names
 from tasks.schemas import TABLES, Invocation
 from tests.integration.command_line import litecot, query
+from tests.integration.prefect_api import asked, runs_of, tasks_of
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -111,35 +111,17 @@ def test_show_prints_the_lineage_down_to_the_training_example(made: Made) -> Non
 # --- what it left in Prefect
 
 
-def asked(api: str, path: str, **body: Any) -> list[dict[str, Any]]:
-    """Of the server's own API, as its UI asks it."""
-    request = urllib.request.Request(
-        f"{api}/{path}/filter", data=json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-    )  # fmt: skip
-    with urllib.request.urlopen(request, timeout=60) as reply:
-        found: list[dict[str, Any]] = json.load(reply)
-    return found
-
-
 Left = dict[str, list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
 def left(made: Made, prefect_server: str) -> Left:
     """Flow runs, task runs and artifacts of `made`, among those of other runs."""
-    outermost = {"parent_task_run_id": {"is_null_": True}}
-    (whole,) = [
-        run
-        for run in asked(prefect_server, "flow_runs", flow_runs=outermost)
-        if run["parameters"]["order"]["corpus"] == str(made.corpus)
-    ]
-    inner = {"parent_flow_run_id": {"any_": [whole["id"]]}}
-    runs = [whole, *asked(prefect_server, "flow_runs", flow_runs=inner)]
+    (runs,) = runs_of(prefect_server, made.corpus)
     of_these = {"flow_run_id": {"any_": [run["id"] for run in runs]}}
     return {
         "flow_runs": runs,
-        "task_runs": asked(prefect_server, "task_runs", task_runs=of_these),
+        "task_runs": tasks_of(prefect_server, runs),
         "artifacts": asked(prefect_server, "artifacts", artifacts=of_these),
     }
 
@@ -199,15 +181,9 @@ def test_the_same_command_again_does_nothing(made: Made) -> None:
     assert set(json.loads(last["stage_rows"]).values()) == {0}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_run_says_how_to_go_on(
-    tmp_path: Path, number: signal.Signals, request: pytest.FixtureRequest
-) -> None:
-    """Ctrl-C where Ray is the run's own, SIGTERM where it joined one."""
-    if number == signal.SIGTERM:
-        environment = {**os.environ, **request.getfixturevalue("warm_engines")}
-    else:
-        environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+def test_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
+    """Ctrl-C while models answer, where Ray is the run's own; test_interruption.py has the rest."""
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     corpus = tmp_path / "corpus"
     command = [sys.executable, "-m", "flows.cli.main", *ARGUMENTS, "--corpus", str(corpus)]
     pipe = subprocess.PIPE
@@ -217,7 +193,7 @@ def test_interrupted_run_says_how_to_go_on(
         for line in run.stdout:
             if re.search(r"generate shard", line):
                 break
-        run.send_signal(number)
+        run.send_signal(signal.SIGINT)
         assert run.wait(timeout=INTERRUPT_LIMIT_S) == 130
         assert "run the same command again" in run.stderr.read()
     (row,) = query(corpus, "select status from raw_invocations")

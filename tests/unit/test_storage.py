@@ -369,6 +369,48 @@ def test_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
         CorpusWriter(tmp_path / "c").close()
 
 
+def test_notes_outlive_a_killed_writer_and_those_after_it(tmp_path: Path) -> None:
+    code = """if True:
+        import os, sys
+        from infra.storage import CorpusWriter
+        writer = CorpusWriter(sys.argv[1])
+        writer.keep_notes([{**writer.holder, "flow_run": "first"}, {"flow_run": "second"}])
+        print(os.getpid(), flush=True)
+        os.kill(os.getpid(), 9)
+    """
+    command = [sys.executable, "-c", code, str(tmp_path / "c")]
+    pid = int(subprocess.run(command, capture_output=True, check=False).stdout)
+    CorpusWriter(tmp_path / "c").close()  # of a command that has no use for them
+    with CorpusWriter(tmp_path / "c") as writer:
+        first, second = writer.notes
+        assert (first["flow_run"], first["pid"], second) == ("first", pid, {"flow_run": "second"})
+        assert writer.holder["pid"] == os.getpid()
+        with pytest.raises(CorpusError, match=rf"written by process {os.getpid()} on "):
+            CorpusWriter(tmp_path / "c")
+        writer.keep_notes([second])
+    with CorpusWriter(tmp_path / "c") as writer:
+        assert writer.notes == (second,)
+
+
+@pytest.mark.parametrize(
+    ("content", "notes"),
+    [
+        (b"", ()),
+        (b'{"pid": 1, "host": "x", "since": "y"}', ()),  # as it was before there were notes
+        (b'{"pid": 1, "notes": [{"flow_run": "a"}, 3]}', ({"flow_run": "a"},)),
+        (b'{"pid": 1, "notes": [{"flow_run": "a"}]}: "b"}]}', ({"flow_run": "a"},)),  # killed
+        (b'{"pid": 1, "notes": [{"flow', ()),
+        (b"\xff\x00", ()),
+        (b"[]", ()),
+    ],
+)
+def test_notes_of_a_torn_file(tmp_path: Path, content: bytes, notes: tuple[object, ...]) -> None:
+    CorpusWriter(tmp_path / "c").close()
+    (tmp_path / "c" / "_lock").write_bytes(content)
+    with CorpusWriter(tmp_path / "c") as writer:
+        assert writer.notes == notes
+
+
 def test_reading_what_is_no_corpus(tmp_path: Path) -> None:
     assert not Corpus(tmp_path).exists
     with pytest.raises(CorpusError, match="no corpus here"):
