@@ -1,0 +1,87 @@
+"""The pairs: gold answers beside what chains state, with the truth known by construction.
+
+What counts as equal, where people differ in taste (docs/verification.md):
+- A percentage may be stated as its number or its share: 50% = 50 = 0.5. A gold number p is not paired with "p%".
+- Units, currency and degree signs may be left out; a pair never differs in its unit alone.
+- 204_5 may be answered 204: the question names the base. The other direction is no pair.
+- Whole numbers are exact; others may be rounded to nine digits, never to two. Between is no pair.
+- A date's year may be left out. MM/DD/YYYY; day first is wrong.
+- A list of solutions is a set; a tuple is in order; brackets of intervals count.
+- Of an equation `x = v`, the value is the answer.
+- A factored polynomial is stated for an expanded gold answer, never the other way round.
+- Left out as debatable: ratios as quotients, other units of the same quantity, points as vectors,
+  finite open intervals as inequalities (`(0,1)` may be a point), European decimal commas, "about 5".
+
+Invariant: `pairs(seed, count)` gives the same pairs on every machine.
+
+A sample: Pair(gold="5", text="So the result is \\boxed{5\\sqrt{2}}.", is_equal=False, ...)
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from tests.answer_pairs import numbers, rationals
+from tests.answer_pairs.forms import Case, Family
+from tests.answer_pairs.sentences import write
+
+FAMILIES: dict[str, Family] = {
+    "integers": numbers.integers,
+    "fractions": rationals.fractions,
+    "decimals": rationals.decimals,
+    "percentages": rationals.percentages,
+}
+EQUAL_SHARE = 0.55
+MISLEADING_SHARE = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """A gold answer (type None: to be inferred with the question) and what a chain states."""
+
+    gold: str
+    answer_type: str | None
+    question: str
+    text: str
+    is_equal: bool
+    family: str
+    gold_form: str
+    stated_form: str
+    frame: str
+
+
+def pair(case: Case, family: str, rng: random.Random) -> Pair:
+    gold = rng.choice(case.golds)
+    is_equal = rng.random() < EQUAL_SHARE
+    group = case.equal if is_equal else rng.choice([each for each in case.unequal if each])
+    form = rng.choice(group)
+    value = gold.text.rpartition("#### ")[2]
+    ending = write(
+        form,
+        rng,
+        scalar=case.scalar,
+        gold=value,
+        mislead=not is_equal and gold.kind == "plain" and rng.random() < MISLEADING_SHARE,
+    )
+    return Pair(
+        gold=gold.text,
+        answer_type=rng.choice(case.types),
+        question=case.question,
+        text=ending.text,
+        is_equal=is_equal,
+        family=family,
+        gold_form=gold.name,
+        stated_form=f"{form.kind}: {form.name}",
+        frame=ending.frame,
+    )
+
+
+def pairs(seed: int, count: int, families: list[str] | None = None) -> list[Pair]:
+    """`count` pairs, the families (all by default) in turn."""
+    rng = random.Random(seed)
+    names = families or list(FAMILIES)
+    return [
+        pair(FAMILIES[name](rng), name, rng)
+        for name in (names[index % len(names)] for index in range(count))
+    ]
