@@ -2,7 +2,7 @@
 
 Invariant: a form's text stands without delimiters; how it is put into a sentence follows from its
 kind. `latex` goes between dollars or into a box, `plain` stands anywhere as it is, `words` need
-`\\text{}` in a box, `prose` is a phrase that only a sentence can hold.
+`\\text{}` in a box, `prose` is a phrase that only a sentence can hold, `said` a whole sentence.
 
 A sample: Form("dfrac", "\\dfrac{3}{4}", "latex").
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["latex", "plain", "words", "prose"]
+Kind = Literal["latex", "plain", "words", "prose", "said"]
 QUESTION = "What is it?"
 
 
@@ -60,6 +60,10 @@ def words(name: str, text: str) -> Form:
 
 def prose(name: str, text: str) -> Form:
     return Form(name, text, "prose")
+
+
+def said(name: str, text: str) -> Form:
+    return Form(name, text, "said")
 
 
 def signed(text: str, value: object) -> str:

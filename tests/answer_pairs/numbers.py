@@ -64,6 +64,14 @@ def rounded(value: Fraction, digits: int) -> str:
     return f"{'-' if value < 0 else ''}{text[:-digits]}.{text[-digits:]}"
 
 
+def too_short(value: Fraction) -> list[Form]:
+    """Two digits behind the point, where they are off by more than a thousandth."""
+    short = rounded(value, 2)
+    if abs(Fraction(short) - value) * 1000 <= abs(value):
+        return []
+    return [plain("two digits", short), latex("two digits", short)]
+
+
 def repeating(value: Fraction) -> tuple[str, str, str] | None:
     """Whole part with sign, digits before the repetend, the repetend; None if it is finite or long."""
     rest, digits, seen = abs(value) % 1, "", {}

@@ -22,7 +22,18 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from tests.answer_pairs import numbers, rationals
+from tests.answer_pairs import (
+    choices,
+    functions,
+    intervals,
+    lists,
+    numbers,
+    polynomials,
+    powers,
+    rationals,
+    roots,
+    units,
+)
 from tests.answer_pairs.forms import Case, Family
 from tests.answer_pairs.sentences import write
 
@@ -31,6 +42,53 @@ FAMILIES: dict[str, Family] = {
     "fractions": rationals.fractions,
     "decimals": rationals.decimals,
     "percentages": rationals.percentages,
+    "radicals": roots.radicals,
+    "whole roots": roots.whole_roots,
+    "surds": roots.surds,
+    "powers": powers.powers,
+    "tiny": powers.tiny,
+    "scientific": powers.scientific,
+    "factorials": powers.factorials,
+    "1/n!": powers.large_factorials,
+    "binomials": powers.binomials,
+    "arithmetic": powers.arithmetic,
+    "bases": powers.bases,
+    "pi": functions.circles,
+    "e": functions.exponentials,
+    "1/e": functions.differences,
+    "logarithms": functions.logarithms,
+    "whole logarithms": functions.whole_logarithms,
+    "sums of logs": functions.sums_of_logarithms,
+    "angles": functions.angles,
+    "complex": functions.complex_numbers,
+    "quadratics": polynomials.quadratics,
+    "linear": polynomials.linear,
+    "quotients": polynomials.quotients,
+    "lines": polynomials.lines,
+    "solutions": polynomials.solutions,
+    "intervals": intervals.intervals,
+    "inequalities": intervals.inequalities,
+    "unions": intervals.unions,
+    "all numbers": intervals.all_numbers,
+    "sets": lists.sets,
+    "lists": lists.lists,
+    "empty sets": lists.empty_sets,
+    "tuples": lists.tuples,
+    "matrices": lists.matrices,
+    "plus minus": lists.plus_minus,
+    "ratios": lists.ratios,
+    "ranges": lists.ranges,
+    "lengths": units.lengths,
+    "counted": units.counted,
+    "degrees": units.degrees,
+    "money": units.money,
+    "durations": units.durations,
+    "clock times": units.clock_times,
+    "dates": units.dates,
+    "days": units.days_of_a_month,
+    "choices": choices.choices,
+    "several choices": choices.several,
+    "yes or no": choices.yes_or_no,
 }
 EQUAL_SHARE = 0.55
 MISLEADING_SHARE = 0.2

@@ -21,6 +21,7 @@ from tests.answer_pairs.numbers import (
     is_finite,
     repeating,
     rounded,
+    too_short,
 )
 from tests.answer_pairs.words import decimal_in_words, fractions_in_words, spell_out
 
@@ -125,13 +126,7 @@ def beside_fraction(value: Fraction) -> list[Form]:
         plain("longer", f"{a}/{b}1"), latex("and more", f"{frac}, {b}"),
         latex("root above", f"\\frac{{{a}\\sqrt{{2}}}}{{{b}}}"),
     ]  # fmt: skip
-    short = Fraction(rounded(value, 2))
-    if abs(short - value) > Fraction(1, 1000) * abs(value):
-        forms += [
-            plain("two digits", rounded(value, 2)),
-            latex("two digits", rounded(value, 2)),
-        ] * 3
-    return forms
+    return forms + too_short(value) * 3
 
 
 def fractions(rng: random.Random) -> Case:

@@ -110,6 +110,8 @@ def put(frame: str, text: str) -> str:
 
 def frames_for(form: Form, *, scalar: bool) -> list[tuple[str, Sequence[str]]]:
     kinds: list[tuple[str, Sequence[str]]] = [("box", BOXES), ("statement", STATEMENTS)]
+    if form.kind == "said":
+        return [("said", ["X"])]
     if form.kind == "prose":
         kinds = [("statement", STATEMENTS)]
     elif form.kind == "latex":
