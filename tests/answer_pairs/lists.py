@@ -120,6 +120,7 @@ def tuples(rng: random.Random) -> Case:
             latex("tuple", f"({joined(values)})"), latex("tight", f"({joined(values, ',')})"), latex("left right", f"\\left({joined(values)}\\right)"), plain("plain", f"({flat(values)})"),
             plain("tight", f"({flat(values, ',')})"), latex("otherwise", f"({', '.join(map(written, values))})"), latex("bigl", f"\\bigl({joined(values)}\\bigr)"), latex("blanks", f"( {joined(values, ' , ')} )"),
         ]  # fmt: skip
+        found.append(plain("full-width", f"（{flat(values, '，')}）"))
         if len(values) == 2:
             found += [latex("(x, y) =", f"(x, y) = ({joined(values)})"), plain("(x, y) =", f"(x, y) = ({flat(values)})")]
         return found

@@ -171,6 +171,12 @@ def with_more(number: int, rng: random.Random) -> list[Form]:
             latex("hours", f"{number} \\text{{ hours }} 30 \\text{{ minutes}}"),
         ]  # fmt: skip
         if number < 1000:
+            said_so = spell_out(number)
+            if number in (2, 3):
+                forms += [words("thirds or quarters", ("two thirds", "three quarters")[number - 2])] * 5
+            forms += [words("thousand", f"{said_so} thousand"), words("and a half", f"{said_so} and a half"),
+                      words("minus", f"minus {said_so}"), words("negative", f"negative {said_so}"), prose("minus", f"minus {number}"),
+                      prose("negative", f"negative {number}"), prose("point", f"{said_so} point five")]  # fmt: skip
             forms += [plain("thousand", f"{number},000"), plain("thousand", f"{number} 000"),
                       latex("thousand", f"{number}{{,}}000")]  # fmt: skip
     return forms

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 from tests.answer_pairs import (
     choices,
+    foreign,
     functions,
     intervals,
     lists,
@@ -89,7 +90,15 @@ FAMILIES: dict[str, Family] = {
     "choices": choices.choices,
     "several choices": choices.several,
     "yes or no": choices.yes_or_no,
+    "counters": foreign.counters,
+    "thoughts": foreign.thoughts,
 }
+# How often a family comes up beside the others (once): the everyday ones more.
+WEIGHTS = {
+    "integers": 5, "fractions": 3, "decimals": 3, "percentages": 3, "sets": 2, "tuples": 2, "powers": 2,
+    "factorials": 2, "arithmetic": 2, "lengths": 2, "counted": 2, "money": 2, "clock times": 2,
+    "choices": 4, "several choices": 2, "counters": 3, "solutions": 2, "dates": 2,
+}  # fmt: skip
 EQUAL_SHARE = 0.55
 MISLEADING_SHARE = 0.2
 
@@ -136,9 +145,9 @@ def pair(case: Case, family: str, rng: random.Random) -> Pair:
 
 
 def pairs(seed: int, count: int, families: list[str] | None = None) -> list[Pair]:
-    """`count` pairs, the families (all by default) in turn."""
+    """`count` pairs, the families (all by default) in turn, each as often as its weight."""
     rng = random.Random(seed)
-    names = families or list(FAMILIES)
+    names = [name for name in families or FAMILIES for _ in range(WEIGHTS.get(name, 1))]
     return [
         pair(FAMILIES[name](rng), name, rng)
         for name in (names[index % len(names)] for index in range(count))

@@ -94,11 +94,13 @@ def in_prose(form: Form, rng: random.Random) -> str:
 
 def fill(sentence: str, rng: random.Random, avoid: str = "") -> str:
     """The sentence with numbers, none of which is `avoid`."""
-    while True:
+    numbers = {"a": avoid}
+    while avoid in numbers.values():
         a, b = rng.randint(13, 59), rng.randint(61, 98)
-        numbers = {"a": a, "b": b, "sum": a + b, "product": a * b}
-        if avoid not in map(str, numbers.values()):
-            return re.sub(r"\{(a|b|sum|product)\}", lambda found: str(numbers[found[1]]), sentence)
+        numbers = {"a": f"{a}", "b": f"{b}", "sum": f"{a + b}", "product": f"{a * b}"}
+    for name, number in numbers.items():
+        sentence = sentence.replace(f"{{{name}}}", number)
+    return sentence
 
 
 def put(frame: str, text: str) -> str:
@@ -127,6 +129,8 @@ def write(
     form: Form, rng: random.Random, *, scalar: bool = False, gold: str = "", mislead: bool = False
 ) -> Ending:
     """A chain's ending that states the form; `mislead` puts the gold answer before it."""
+    if form.kind == "said" and "think>" in form.text:
+        return Ending(form.text, "said")
     kind, frames = rng.choice(frames_for(form, scalar=scalar))
     lines = [fill(line, rng, gold) for line in rng.sample(BEFORE, rng.randint(0, 2))]
     if mislead:
@@ -143,6 +147,8 @@ def write(
     stated = in_box(form) if kind == "box" else in_prose(form, rng)
     if kind == "box" and "$" in form.text:
         frame, name = "So the result is \\boxed{X}.", "So the result is \\boxed{X}."
+    if mislead and gold.isdigit() and "{b}" not in frame:
+        frame = frame.replace("{a}", gold)
     lines.append(put(fill(frame, rng, gold), stated))
     text = "\n".join(lines)
     if rng.random() < 0.12:
