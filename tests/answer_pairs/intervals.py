@@ -65,7 +65,8 @@ def french(it: Interval, *, style: str = "latex") -> str:
 def inequality(it: Interval, *, style: str = "latex", turned: bool = False) -> str:
     """x between the ends, or beyond the one there is; turned: written from right to left."""
     signs = {
-        "latex": ("<", "\\le", ">", "\\ge"), "leq": ("<", "\\leq", ">", "\\geq"), "slant": ("\\lt", "\\leqslant", "\\gt", "\\geqslant"),
+        "latex": ("<", "\\le", ">", "\\ge"), "leq": ("<", "\\leq", ">", "\\geq"),
+        "slant": ("\\lt", "\\leqslant", "\\gt", "\\geqslant"),
         "unicode": ("<", "≤", ">", "≥"), "ascii": ("<", "<=", ">", ">="),
     }[style]  # fmt: skip
     end_style = "latex" if style in ("latex", "leq", "slant") else "unicode"
@@ -82,23 +83,31 @@ def inequality(it: Interval, *, style: str = "latex", turned: bool = False) -> s
 
 
 def inequality_forms(it: Interval) -> list[Form]:
-    found = [latex(f"inequality {style}", inequality(it, style=style)) for style in ("latex", "leq", "slant")]
-    found += [plain(f"inequality {style}", inequality(it, style=style)) for style in ("unicode", "ascii")]
-    found += [latex("inequality turned", inequality(it, turned=True)), plain("inequality turned", inequality(it, style="unicode", turned=True))]
+    found = [latex(f"inequality {style}", inequality(it, style=style)) for style in ("latex", "leq",
+            "slant")]  # fmt: skip
+    found += [plain(f"inequality {style}", inequality(it, style=style)) for style in ("unicode",
+            "ascii")]  # fmt: skip
+    found += [latex("inequality turned", inequality(it, turned=True)),
+              plain("inequality turned", inequality(it, style="unicode", turned=True))]  # fmt: skip
     found.append(latex("set of x", f"\\{{x \\mid {inequality(it)}\\}}"))
     return found
 
 
 def bracket_forms(it: Interval) -> list[Form]:
     found = [
-        latex("brackets", bracketed(it)), latex("tight", bracketed(it, comma=",")), latex("left right", left_right(it)), latex("in", f"x \\in {bracketed(it)}"),
-        plain("unicode", bracketed(it, style="unicode")), plain("tight", bracketed(it, style="unicode", comma=",")), latex("French", french(it)), plain("∈", f"x ∈ {bracketed(it, style='unicode')}"),
+        latex("brackets", bracketed(it)), latex("tight", bracketed(it, comma=",")),
+        latex("left right", left_right(it)), latex("in", f"x \\in {bracketed(it)}"),
+        plain("unicode", bracketed(it, style="unicode")),
+        plain("tight", bracketed(it, style="unicode", comma=",")), latex("French", french(it)),
+        plain("∈", f"x ∈ {bracketed(it, style='unicode')}"),
         latex("semicolon", bracketed(it, comma="; ")),
     ]  # fmt: skip
     if it.high == INFINITY:
-        found += [latex("plus", bracketed(it, plus=True)), plain("plus", bracketed(it, style="unicode", plus=True))]
+        found += [latex("plus", bracketed(it, plus=True)),
+                  plain("plus", bracketed(it, style="unicode", plus=True))]  # fmt: skip
     if not it.is_finite:
-        found += [plain("words", bracketed(it, style="words")), plain("inf", bracketed(it, style="inf"))]
+        found += [plain("words", bracketed(it, style="words")),
+                  plain("inf", bracketed(it, style="inf"))]  # fmt: skip
     return found
 
 
@@ -110,10 +119,12 @@ def near(it: Interval, rng: random.Random) -> Interval:
     if it.high != INFINITY:
         others += [replace(it, has_high=not it.has_high)] * 2 + [replace(it, high=it.high + 1)]
     if not it.is_finite:
-        others.append(Interval(low=-it.high, high=-it.low, has_low=it.has_high, has_high=it.has_low))
+        others.append(Interval(low=-it.high, high=-it.low, has_low=it.has_high,
+                               has_high=it.has_low))  # fmt: skip
         end_ = it.low if it.high == INFINITY else it.high
         beyond = it.high == INFINITY
-        others.append(Interval(-INFINITY if beyond else end_, end_ if beyond else INFINITY, not beyond and it.has_high, beyond and it.has_low))
+        others.append(Interval(-INFINITY if beyond else end_, end_ if beyond else INFINITY,
+                               not beyond and it.has_high, beyond and it.has_low))  # fmt: skip
     return rng.choice([each for each in others if each != it])
 
 
@@ -137,7 +148,9 @@ def intervals(rng: random.Random) -> Case:
     unequal += inequality_forms(other)
     ends = [each for each in (it.low, it.high) if abs(each) != INFINITY]
     wrong = [plain("end", str(each)) for each in ends] + [latex("end", frac(each)) for each in ends]
-    wrong += [latex("all", "(-\\infty, \\infty)"), latex("all", "\\mathbb{R}"), latex("empty", "\\emptyset"), latex("equal", f"x = {frac(ends[0])}"), latex("not", f"x \\ne {frac(ends[0])}")]
+    wrong += [latex("all", "(-\\infty, \\infty)"), latex("all", "\\mathbb{R}"),
+              latex("empty", "\\emptyset"), latex("equal", f"x = {frac(ends[0])}"),
+              latex("not", f"x \\ne {frac(ends[0])}")]  # fmt: skip
     return Case(golds=bracket_forms(it)[:3], equal=equal, unequal=[unequal, wrong])
 
 
@@ -159,24 +172,38 @@ def unions(rng: random.Random) -> Case:
 
     def forms(*its: Interval) -> list[Form]:
         found = [
-            latex("cup", " \\cup ".join(map(bracketed, its))), latex("tight", "\\cup".join(bracketed(it, comma=",") for it in its)), latex("left right", " \\cup ".join(map(left_right, its))),
-            plain("∪", " ∪ ".join(bracketed(it, style="unicode") for it in its)), latex("turned", " \\cup ".join(bracketed(it) for it in reversed(its))),
-            latex("in", "x \\in " + " \\cup ".join(map(bracketed, its))), latex("French", " \\cup ".join(map(french, its))), plain("U", " U ".join(bracketed(it, style="unicode") for it in its)),
-            latex("or", " \\text{ or } ".join(map(inequality, its))), prose("or", " or ".join(inequality(it, style="unicode") for it in its)),
+            latex("cup", " \\cup ".join(map(bracketed, its))),
+            latex("tight", "\\cup".join(bracketed(it, comma=",") for it in its)),
+            latex("left right", " \\cup ".join(map(left_right, its))),
+            plain("∪", " ∪ ".join(bracketed(it, style="unicode") for it in its)),
+            latex("turned", " \\cup ".join(bracketed(it) for it in reversed(its))),
+            latex("in", "x \\in " + " \\cup ".join(map(bracketed, its))),
+            latex("French", " \\cup ".join(map(french, its))),
+            plain("U", " U ".join(bracketed(it, style="unicode") for it in its)),
+            latex("or", " \\text{ or } ".join(map(inequality, its))),
+            prose("or", " or ".join(inequality(it, style="unicode") for it in its)),
         ]  # fmt: skip
         return found
 
     other = rng.choice([(near(first, rng), second), (first, near(second, rng))])
-    parts = [latex("first", bracketed(first)), latex("second", bracketed(second)), latex("all", "(-\\infty, \\infty)"), latex("cap", f"{bracketed(first)} \\cap {bracketed(second)}"),
-             latex("between", bracketed(Interval(first.high, second.low, not first.has_high, not second.has_low))), latex("first", inequality(first))]  # fmt: skip
+    parts = [latex("first", bracketed(first)), latex("second", bracketed(second)),
+             latex("all", "(-\\infty, \\infty)"), latex("cap",
+                     f"{bracketed(first)} \\cap {bracketed(second)}"),
+             latex("between", bracketed(Interval(first.high, second.low, not first.has_high,
+                     not second.has_low))), latex("first", inequality(first))]  # fmt: skip
     if other[0].high >= other[1].low or other[0].low != -INFINITY:  # they would touch or overlap
         return Case(golds=forms(first, second)[:3], equal=forms(first, second), unequal=[parts])
-    return Case(golds=forms(first, second)[:3], equal=forms(first, second), unequal=[forms(*other), parts])
+    return Case(golds=forms(first, second)[:3], equal=forms(first, second),
+                unequal=[forms(*other), parts])  # fmt: skip
 
 
 def all_numbers(rng: random.Random) -> Case:
-    equal = [latex("interval", "(-\\infty, \\infty)"), latex("tight", "(-\\infty,\\infty)"), latex("R", "\\mathbb{R}"), plain("ℝ", "ℝ"), latex("plus", "(-\\infty, +\\infty)"),
-             plain("unicode", "(-∞, ∞)"), latex("text", "\\text{all real numbers}"), prose("words", "all real numbers"), latex("in", "x \\in \\mathbb{R}")]  # fmt: skip
-    wrong = [latex("positive", "(0, \\infty)"), latex("negative", "(-\\infty, 0)"), latex("empty", "\\emptyset"), latex("Z", "\\mathbb{Z}"), latex("one", "\\{0\\}"),
-             latex("all but 0", "(-\\infty, 0) \\cup (0, \\infty)"), plain("zero", "0"), prose("no", "no real numbers"), latex("not", "x \\ne 0")]  # fmt: skip
+    equal = [latex("interval", "(-\\infty, \\infty)"), latex("tight", "(-\\infty,\\infty)"),
+             latex("R", "\\mathbb{R}"), plain("ℝ", "ℝ"), latex("plus", "(-\\infty, +\\infty)"),
+             plain("unicode", "(-∞, ∞)"), latex("text", "\\text{all real numbers}"),
+             prose("words", "all real numbers"), latex("in", "x \\in \\mathbb{R}")]  # fmt: skip
+    wrong = [latex("positive", "(0, \\infty)"), latex("negative", "(-\\infty, 0)"),
+             latex("empty", "\\emptyset"), latex("Z", "\\mathbb{Z}"), latex("one", "\\{0\\}"),
+             latex("all but 0", "(-\\infty, 0) \\cup (0, \\infty)"), plain("zero", "0"),
+             prose("no", "no real numbers"), latex("not", "x \\ne 0")]  # fmt: skip
     return Case(golds=equal[:3], equal=equal, unequal=[wrong])

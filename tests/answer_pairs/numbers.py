@@ -107,11 +107,11 @@ def integer_forms(number: int) -> list[Form]:
         forms += [
             latex(f"grouped {each}", minus + grouped(abs(number), each))
             for each in ("{,}", "\\,", ",\\!", "\\ ", "~", "\\;")
-        ]
+        ]  # fmt: skip
         forms += [
             plain(f"grouped {name}", minus + grouped(abs(number), mark))
             for name, mark in (*SPACES.items(), ("'", "'"), ("’", "’"), ("_", "_"))
-        ]
+        ]  # fmt: skip
     if abs(number) >= 100_000:
         forms.append(plain("Indian", minus + grouped_indian(abs(number))))
     if abs(number) <= MOST:
@@ -157,15 +157,19 @@ def with_more(number: int, rng: random.Random) -> list[Form]:
     ]  # fmt: skip
     if abs(number) > 1:
         forms += [latex("square", f"{number}^2"), plain("square", f"{number}²"),
-                  plain("square", f"{number}^2"), latex("over", f"\\frac{{{number}}}{{{abs(number) + 1}}}"),
-                  plain("over", f"{number}/{abs(number) + 1}"), latex("one over", f"\\frac{{1}}{{{number}}}")]  # fmt: skip
+                  plain("square", f"{number}^2"), latex("over",
+                          f"\\frac{{{number}}}{{{abs(number) + 1}}}"),
+                  plain("over", f"{number}/{abs(number) + 1}"),
+                  latex("one over", f"\\frac{{1}}{{{number}}}")]  # fmt: skip
     if number > 2:
         forms.append(latex("factorial", f"{number}!"))
     if number > 0:
         forms += [
-            latex("mixed", f"{number}\\frac{{1}}{{{small}}}"), plain("mixed", f"{number} 1/{small}"),
+            latex("mixed", f"{number}\\frac{{1}}{{{small}}}"),
+            plain("mixed", f"{number} 1/{small}"),
             plain("half", f"{number}.5"), plain("vulgar", f"{number}½"),
-            plain("ratio", f"{number}:{small + number}"), latex("ratio", f"{number}:{small + number}"),
+            plain("ratio", f"{number}:{small + number}"),
+            latex("ratio", f"{number}:{small + number}"),
             prose("and a half", f"{number} and a half"), plain("range", f"{number}-{more}"),
             prose("hours", f"{number} hours 30 minutes"),
             latex("hours", f"{number} \\text{{ hours }} 30 \\text{{ minutes}}"),
@@ -173,10 +177,14 @@ def with_more(number: int, rng: random.Random) -> list[Form]:
         if number < 1000:
             said_so = spell_out(number)
             if number in (2, 3):
-                forms += [words("thirds or quarters", ("two thirds", "three quarters")[number - 2])] * 5
-            forms += [words("thousand", f"{said_so} thousand"), words("and a half", f"{said_so} and a half"),
-                      words("minus", f"minus {said_so}"), words("negative", f"negative {said_so}"), prose("minus", f"minus {number}"),
-                      prose("negative", f"negative {number}"), prose("point", f"{said_so} point five")]  # fmt: skip
+                forms += [words("thirds or quarters", ("two thirds",
+                        "three quarters")[number - 2])] * 5  # fmt: skip
+            forms += [words("thousand", f"{said_so} thousand"),
+                      words("and a half", f"{said_so} and a half"),
+                      words("minus", f"minus {said_so}"), words("negative", f"negative {said_so}"),
+                      prose("minus", f"minus {number}"),
+                      prose("negative", f"negative {number}"),
+                      prose("point", f"{said_so} point five")]  # fmt: skip
             forms += [plain("thousand", f"{number},000"), plain("thousand", f"{number} 000"),
                       latex("thousand", f"{number}{{,}}000")]  # fmt: skip
     return forms
@@ -191,7 +199,7 @@ def integers(rng: random.Random) -> Case:
     golds += [
         latex("dollars", f"${number}$"),
         plain("worked", f"So {rng.randint(2, 9)} * 7 is not all of it.\n#### {number}"),
-    ]
+    ]  # fmt: skip
     if abs(number) >= 1000:
         golds += [plain("thousands", f"{number:,}"), latex("{,}", grouped(number, "{,}")),
                   latex(",\\!", grouped(number, ",\\!")), latex("\\,", grouped(number, "\\,"))]  # fmt: skip
@@ -201,4 +209,4 @@ def integers(rng: random.Random) -> Case:
         unequal=[integer_forms(near_integer(number, rng)), with_more(number, rng)],
         types=(None, None, None, "integer", "math"),
         scalar=True,
-    )
+    )  # fmt: skip

@@ -22,12 +22,20 @@ def monomial(factor: int, power: int, name: str, *, style: str) -> str:
     factor = abs(factor)
     if not power:
         return str(factor)
-    above = {"latex": f"^{{{power}}}", "short": f"^{power}", "plain": f"^{power}", "star": f"**{power}", "unicode": str(power).translate(SUPER)}[style]
+    above = {"latex": f"^{{{power}}}", "short": f"^{power}", "plain": f"^{power}",
+             "star": f"**{power}", "unicode": str(power).translate(SUPER)}[style]  # fmt: skip
     times = "" if factor == 1 else f"{factor}*" if style == "star" else str(factor)
     return times + name + ("" if power == 1 else above)
 
 
-def polynomial(factors: Sequence[int], name: str = "x", *, style: str = "short", wide: bool = False, turned: bool = False) -> str:
+def polynomial(
+    factors: Sequence[int],
+    name: str = "x",
+    *,
+    style: str = "short",
+    wide: bool = False,
+    turned: bool = False,
+) -> str:
     """The sum, from the highest power down or, turned, up."""
     terms = [(factor, len(factors) - 1 - index) for index, factor in enumerate(factors) if factor]
     if turned:
@@ -45,47 +53,66 @@ def polynomial(factors: Sequence[int], name: str = "x", *, style: str = "short",
 
 def polynomial_forms(factors: Sequence[int], name: str = "x") -> list[Form]:
     return [
-        latex("short", polynomial(factors, name)), latex("wide", polynomial(factors, name, wide=True)), latex("braces", polynomial(factors, name, style="latex")),
-        latex("turned", polynomial(factors, name, turned=True, wide=True)), plain("plain", polynomial(factors, name, style="plain", wide=True)),
-        plain("**", polynomial(factors, name, style="star", wide=True)), plain("unicode", polynomial(factors, name, style="unicode", wide=True)),
-        plain("tight **", polynomial(factors, name, style="star")), latex("brackets", f"\\left({polynomial(factors, name, wide=True)}\\right)"),
+        latex("short", polynomial(factors, name)), latex("wide",
+                polynomial(factors, name, wide=True)), latex("braces",
+                        polynomial(factors, name, style="latex")),
+        latex("turned", polynomial(factors, name, turned=True, wide=True)),
+        plain("plain", polynomial(factors, name, style="plain", wide=True)),
+        plain("**", polynomial(factors, name, style="star", wide=True)),
+        plain("unicode", polynomial(factors, name, style="unicode", wide=True)),
+        plain("tight **", polynomial(factors, name, style="star")),
+        latex("brackets", f"\\left({polynomial(factors, name, wide=True)}\\right)"),
     ]  # fmt: skip
 
 
 def changed(factors: Sequence[int], rng: random.Random) -> list[int]:
     other = list(factors)
     index = rng.randrange(len(other))
-    other[index] = rng.choice([each for each in (-other[index], other[index] + 1, other[index] + 2) if each not in (0, other[index])])
+    other[index] = rng.choice([each for each in (-other[index], other[index] + 1,
+            other[index] + 2) if each not in (0, other[index])])  # fmt: skip
     return other
 
 
 def quadratics(rng: random.Random) -> Case:
     """Expanded; factored forms are stated too."""
-    p, q, lead = rng.choice((-5, -3, -2, -1, 1, 2, 4, 6)), rng.choice((-7, -4, -2, 1, 3, 5)), rng.choice((1, 1, 2, 3))
+    p, q, lead = rng.choice((-5, -3, -2, -1, 1, 2, 4, 6)), rng.choice((-7, -4, -2, 1, 3,
+            5)), rng.choice((1, 1, 2, 3))  # fmt: skip
     factors = [lead, -lead * (p + q), lead * p * q]
     times = "" if lead == 1 else str(lead)
-    products = [f"{times}(x {signed(str(abs(p)), -p)})(x {signed(str(abs(q)), -q)})", f"{times}(x{signed(str(abs(q)), -q).replace(' ', '')})(x{signed(str(abs(p)), -p).replace(' ', '')})"]
-    equal = polynomial_forms(factors) * 2 + [latex("factored", each) for each in products] + [plain("factored", products[0])]
+    products = [f"{times}(x {signed(str(abs(p)), -p)})(x {signed(str(abs(q)), -q)})",
+                f"{times}(x{signed(str(abs(q)), -q).replace(' ', '')})(x{signed(str(abs(p)), -p).replace(' ', '')})"]  # fmt: skip
+    equal = polynomial_forms(factors) * 2 + [latex("factored",
+            each) for each in products] + [plain("factored", products[0])]  # fmt: skip
     text = polynomial(factors)
     wrong = [
-        latex("other name", polynomial(factors, "y")), latex("lead", str(lead)), latex("first term", polynomial([lead, 0, 0])),
-        latex("plus one", polynomial([lead, factors[1], factors[2] + 1])), latex("minus", polynomial([-each for each in factors])), latex("greater", f"{text} > 0"),
-        latex("higher", polynomial([*factors, 0])), latex("constant", str(factors[2])), latex("over x", f"\\frac{{{text}}}{{x}}"), latex("root", f"\\sqrt{{{text}}}"),
+        latex("other name", polynomial(factors, "y")), latex("lead", str(lead)),
+        latex("first term", polynomial([lead, 0, 0])),
+        latex("plus one", polynomial([lead, factors[1], factors[2] + 1])),
+        latex("minus", polynomial([-each for each in factors])), latex("greater", f"{text} > 0"),
+        latex("higher", polynomial([*factors, 0])), latex("constant", str(factors[2])),
+        latex("over x", f"\\frac{{{text}}}{{x}}"), latex("root", f"\\sqrt{{{text}}}"),
     ]  # fmt: skip
-    return Case(golds=[latex("short", text), latex("wide", polynomial(factors, wide=True))], equal=equal, unequal=[polynomial_forms(changed(factors, rng)), wrong])
+    return Case(golds=[latex("short", text), latex("wide", polynomial(factors, wide=True))],
+                equal=equal, unequal=[polynomial_forms(changed(factors, rng)), wrong])  # fmt: skip
 
 
 def linear(rng: random.Random) -> Case:
     name = rng.choice("xyntab")
-    factors = rng.choice([[rng.randint(2, 30), 0], [rng.randint(1, 9), rng.choice((-7, -2, 1, 4, 10))], [-rng.randint(2, 9), rng.randint(1, 20)]])
+    factors = rng.choice([[rng.randint(2, 30), 0], [rng.randint(1, 9),
+            rng.choice((-7, -2, 1, 4, 10))], [-rng.randint(2, 9), rng.randint(1, 20)]])  # fmt: skip
     other_name = rng.choice([each for each in "xyntab" if each != name])
     text = polynomial(factors, name)
     wrong = [
-        latex("other name", polynomial(factors, other_name)), latex("factor", str(factors[0])), latex("squared", f"({text})^2"), latex("plus one", polynomial([factors[0], factors[1] + 1 or 3], name)),
-        latex("greater", f"{text} > 0"), latex("over", f"\\frac{{{text}}}{{2}}"), latex("and name", polynomial(factors, f"{name}{other_name}")),
+        latex("other name", polynomial(factors, other_name)), latex("factor", str(factors[0])),
+        latex("squared", f"({text})^2"), latex("plus one",
+                polynomial([factors[0], factors[1] + 1 or 3], name)),
+        latex("greater", f"{text} > 0"), latex("over", f"\\frac{{{text}}}{{2}}"),
+        latex("and name", polynomial(factors, f"{name}{other_name}")),
     ]  # fmt: skip
-    return Case(golds=[latex("short", text), latex("wide", polynomial(factors, name, wide=True))], equal=polynomial_forms(factors, name),
-                unequal=[polynomial_forms([factors[0] + 1, factors[1]], name), wrong], types=(None, "math"))  # fmt: skip
+    return Case(golds=[latex("short", text), latex("wide", polynomial(factors, name, wide=True))],
+                equal=polynomial_forms(factors, name),
+                unequal=[polynomial_forms([factors[0] + 1, factors[1]], name), wrong],
+                types=(None, "math"))  # fmt: skip
 
 
 def quotients(rng: random.Random) -> Case:
@@ -94,13 +121,21 @@ def quotients(rng: random.Random) -> Case:
         a += 1
     top, bottom = polynomial([1, a], wide=True), polynomial([b, c], wide=True)
     equal = [
-        latex("frac", f"\\frac{{{top}}}{{{bottom}}}"), latex("dfrac", f"\\dfrac{{{top}}}{{{bottom}}}"), plain("slash", f"({top})/({bottom})"),
-        latex("turned", f"\\frac{{{polynomial([1, a], turned=True)}}}{{{polynomial([b, c], turned=True)}}}"), latex("doubled", f"\\frac{{2({top})}}{{2({bottom})}}"),
-        latex("both signs", f"\\frac{{-({top})}}{{-({bottom})}}"), latex("tight", f"\\frac{{{top.replace(' ', '')}}}{{{bottom.replace(' ', '')}}}"),
+        latex("frac", f"\\frac{{{top}}}{{{bottom}}}"), latex("dfrac",
+                f"\\dfrac{{{top}}}{{{bottom}}}"), plain("slash", f"({top})/({bottom})"),
+        latex("turned",
+              f"\\frac{{{polynomial([1, a], turned=True)}}}{{{polynomial([b, c], turned=True)}}}"),
+              latex("doubled", f"\\frac{{2({top})}}{{2({bottom})}}"),
+        latex("both signs", f"\\frac{{-({top})}}{{-({bottom})}}"),
+        latex("tight", f"\\frac{{{top.replace(' ', '')}}}{{{bottom.replace(' ', '')}}}"),
     ]  # fmt: skip
     wrong = [
-        latex("upside down", f"\\frac{{{bottom}}}{{{top}}}"), latex("top", top), latex("bottom", bottom), latex("minus", f"-\\frac{{{top}}}{{{bottom}}}"), latex("product", f"({top})({bottom})"),
-        latex("next", f"\\frac{{{polynomial([1, a + 1])}}}{{{bottom}}}"), latex("plus one", f"\\frac{{{top}}}{{{bottom}}} + 1"), latex("other name", f"\\frac{{{polynomial([1, a], 'y')}}}{{{polynomial([b, c], 'y')}}}"),
+        latex("upside down", f"\\frac{{{bottom}}}{{{top}}}"), latex("top", top),
+        latex("bottom", bottom), latex("minus", f"-\\frac{{{top}}}{{{bottom}}}"),
+        latex("product", f"({top})({bottom})"),
+        latex("next", f"\\frac{{{polynomial([1, a + 1])}}}{{{bottom}}}"),
+        latex("plus one", f"\\frac{{{top}}}{{{bottom}}} + 1"),
+        latex("other name", f"\\frac{{{polynomial([1, a], 'y')}}}{{{polynomial([b, c], 'y')}}}"),
     ]  # fmt: skip
     return Case(golds=equal[:2], equal=equal, unequal=[wrong])
 
@@ -111,12 +146,17 @@ def lines(rng: random.Random) -> Case:
 
     def forms(a: int, b: int) -> list[Form]:
         return [
-            latex("short", f"y={polynomial([a, b])}"), latex("wide", f"y = {polynomial([a, b], wide=True)}"), latex("turned", f"y = {polynomial([a, b], turned=True, wide=True)}"),
-            plain("plain", f"y = {polynomial([a, b], wide=True)}"), plain("tight", f"y={polynomial([a, b])}"), latex("other way", f"{polynomial([a, b], wide=True)} = y"),
+            latex("short", f"y={polynomial([a, b])}"), latex("wide",
+                    f"y = {polynomial([a, b], wide=True)}"),
+                    latex("turned", f"y = {polynomial([a, b], turned=True, wide=True)}"),
+            plain("plain", f"y = {polynomial([a, b], wide=True)}"),
+            plain("tight", f"y={polynomial([a, b])}"), latex("other way",
+                    f"{polynomial([a, b], wide=True)} = y"),
         ]  # fmt: skip
 
     other = rng.choice([(a, -b), (-a, b), (a + 1 or 2, b), (a, b + 1)])
-    wrong = [latex("constant", str(b)), latex("slope", str(a)), latex("greater", f"y > {polynomial([a, b])}")]
+    wrong = [latex("constant", str(b)), latex("slope", str(a)),
+             latex("greater", f"y > {polynomial([a, b])}")]  # fmt: skip
     if a != -1:  # there x and y may change places
         wrong.append(latex("other names", f"x = {polynomial([a, b], 'y')}"))
     return Case(golds=forms(a, b)[:2], equal=forms(a, b), unequal=[forms(*other), wrong])
@@ -130,15 +170,22 @@ def solutions(rng: random.Random) -> Case:
     def forms(value: Fraction) -> list[Form]:
         text, flat = frac(value), str(value)
         return [
-            latex("x", f"x = {text}"), latex("n", f"n={text}"), plain("x", f"x = {flat}"), plain("tight", f"x={flat}"), latex("f", f"f(3) = {text}"),
-            latex("AB", f"AB = {text}"), latex("other way", f"{text} = x"), latex("index", f"x_1 = {text}"), latex("text", f"\\text{{Total}} = {text}"),
+            latex("x", f"x = {text}"), latex("n", f"n={text}"), plain("x", f"x = {flat}"),
+            plain("tight", f"x={flat}"), latex("f", f"f(3) = {text}"),
+            latex("AB", f"AB = {text}"), latex("other way", f"{text} = x"),
+            latex("index", f"x_1 = {text}"), latex("text", f"\\text{{Total}} = {text}"),
         ]  # fmt: skip
 
     bare = [latex("bare", frac(value)), plain("bare", str(value))]
     text = frac(value)
-    wrong = [latex("times y", f"x = {text}y"), latex("greater", f"x > {text}"), latex("at most", f"x \\le {text}"), latex("not", f"x \\ne {text}"),
-             latex("two", f"x = {text}, x = {frac(value + 2)}"), latex("or", f"x = {text} \\text{{ or }} x = {frac(value + 2)}")]  # fmt: skip
+    wrong = [latex("times y", f"x = {text}y"), latex("greater", f"x > {text}"),
+             latex("at most", f"x \\le {text}"), latex("not", f"x \\ne {text}"),
+             latex("two", f"x = {text}, x = {frac(value + 2)}"),
+             latex("or", f"x = {text} \\text{{ or }} x = {frac(value + 2)}")]  # fmt: skip
     if rng.random() < 0.3:
-        return Case(golds=[latex("x", f"x = {text}"), latex("tight", f"x={text}")], equal=[*bare, latex("x", f"x = {text}"), plain("x", f"x = {value}")],
-                    unequal=[[*forms(other)[:1], latex("bare", frac(other)), plain("bare", str(other))], wrong])  # fmt: skip
-    return Case(golds=[*bare[:1], latex("frac", frac(value))], equal=forms(value), unequal=[forms(other), wrong])
+        return Case(golds=[latex("x", f"x = {text}"), latex("tight", f"x={text}")],
+                    equal=[*bare, latex("x", f"x = {text}"), plain("x", f"x = {value}")],
+                    unequal=[[*forms(other)[:1], latex("bare", frac(other)),
+                              plain("bare", str(other))], wrong])  # fmt: skip
+    return Case(golds=[*bare[:1], latex("frac", frac(value))], equal=forms(value),
+                unequal=[forms(other), wrong])  # fmt: skip

@@ -50,7 +50,7 @@ def quotient_forms(value: Fraction) -> list[Form]:
             latex("minus above", f"\\frac{{-{top}}}{{{bottom}}}"),
             latex("minus below", f"\\frac{{{top}}}{{-{bottom}}}"),
             plain("unicode minus", f"\u2212{top}/{bottom}"),
-        ]
+        ]  # fmt: skip
     if top < 10 and bottom < 10:
         forms += [latex("frac12", f"{minus}\\frac{top}{bottom}"),
                   latex("dfrac12", f"{minus}\\dfrac{top}{bottom}"),
@@ -62,7 +62,7 @@ def quotient_forms(value: Fraction) -> list[Form]:
             latex("mixed", f"{minus}{whole}\\frac{{{a}}}{{{b}}}"),
             latex("mixed dfrac", f"{minus}{whole} \\dfrac{{{a}}}{{{b}}}"),
             plain("mixed", f"{minus}{whole} {a}/{b}"),
-        ]
+        ]  # fmt: skip
     return forms
 
 
@@ -121,7 +121,8 @@ def beside_fraction(value: Fraction) -> list[Form]:
         plain("top", str(a)), plain("bottom", str(b)), latex("times x", f"{frac}x"),
         latex("times pi", f"{frac}\\pi"), latex("pi below", f"\\frac{{{a}}}{{{b}\\pi}}"),
         latex("plus minus", f"\\pm\\frac{{{abs(a)}}}{{{b}}}"), latex("greater", f"x > {frac}"),
-        latex("ray", f"({frac}, \\infty)"), latex("plus one", f"{frac} + 1"), latex("pair", f"({a},{b})"),
+        latex("ray", f"({frac}, \\infty)"), latex("plus one", f"{frac} + 1"),
+        latex("pair", f"({a},{b})"),
         latex("root below", f"\\frac{{{a}}}{{\\sqrt{{{b}}}}}"), plain("times x", f"{a}/{b}x^2"),
         plain("longer", f"{a}/{b}1"), latex("and more", f"{frac}, {b}"),
         latex("root above", f"\\frac{{{a}\\sqrt{{2}}}}{{{b}}}"),
@@ -144,7 +145,7 @@ def fractions(rng: random.Random) -> Case:
         unequal=[fraction_forms(near_fraction(value, rng)), beside_fraction(value)],
         types=(None, None, None, "math"),
         scalar=True,
-    )
+    )  # fmt: skip
 
 
 def decimals(rng: random.Random) -> Case:
@@ -163,7 +164,7 @@ def decimals(rng: random.Random) -> Case:
         found += [
             plain("full-width", text.translate(FULL_WIDTH)),
             latex("text", f"\\text{{{text}}}"),
-        ]
+        ]  # fmt: skip
         if abs(number) >= 1000:
             comma = f"{int(abs(number)):,}." + text.partition(".")[2]
             found += [plain("thousands", ("-" if number < 0 else "") + comma)]
@@ -173,7 +174,8 @@ def decimals(rng: random.Random) -> Case:
 
     text = decimal(value)
     beside = [
-        latex("times x", f"{text}x"), latex("times pi", f"{text}\\pi"), latex("greater", f"x > {text}"),
+        latex("times x", f"{text}x"), latex("times pi", f"{text}\\pi"),
+        latex("greater", f"x > {text}"),
         plain("pair", f"({text}, 2)"), plain("whole", text.partition(".")[0]),
         plain("digits", text.replace(".", "")), plain("more", f"{text} or {decimal(value + 3)}"),
         latex("power", f"{text} \\times 10^{{3}}"), plain("e", f"{text}e3"),
@@ -188,7 +190,8 @@ def decimals(rng: random.Random) -> Case:
 def percentages(rng: random.Random) -> Case:
     """50% = 50 = 0.5 = 1/2 where the gold answer is the percentage; a number is 50% only as 0.5."""
     percent = rng.choice(
-        (Fraction(rng.randint(2, 99)), Fraction(rng.randint(101, 400)), Fraction(rng.randint(11, 999), 10))
+        (Fraction(rng.randint(2, 99)), Fraction(rng.randint(101, 400)),
+         Fraction(rng.randint(11, 999), 10))
     )  # fmt: skip
 
     def marked(number: Fraction) -> list[Form]:
@@ -196,8 +199,10 @@ def percentages(rng: random.Random) -> Case:
         forms = [
             plain("%", f"{text}%"), latex("\\%", f"{text}\\%"), plain("blank %", f"{text} %"),
             plain("percent", f"{text} percent"), plain("per cent", f"{text} per cent"),
-            latex("text percent", f"{text}\\text{{ percent}}"), latex("text %", f"{text}\\text{{\\%}}"),
-            plain("zero %", f"{text}0%" if "." in text else f"{text}.0%"), latex("blank \\%", f"{text}\\ \\%"),
+            latex("text percent", f"{text}\\text{{ percent}}"),
+            latex("text %", f"{text}\\text{{\\%}}"),
+            plain("zero %", f"{text}0%" if "." in text else f"{text}.0%"),
+            latex("blank \\%", f"{text}\\ \\%"),
         ]  # fmt: skip
         if number.denominator == 1 and 0 < number < 1000:
             forms += [words("words", f"{spell_out(int(number))} percent")]
@@ -206,20 +211,23 @@ def percentages(rng: random.Random) -> Case:
     text, share = decimal(percent), percent / 100
     near = rng.choice(
         [percent + 1, percent * 10, percent / 10, -percent, percent / 100, 100 - percent]
-    )
+    )  # fmt: skip
     near = percent + 3 if near == percent else near
     bare = [percent + 2, percent * 100, percent / 1000, -percent, share + 1]
     if rng.random() < 0.3 and share.denominator != 1:  # the gold answer is the number
         golds = [
             plain("decimal", decimal(share)),
             latex("frac", f"\\frac{{{share.numerator}}}{{{share.denominator}}}"),
-        ]
-        return Case(golds=golds, equal=marked(percent), unequal=[marked(percent + rng.choice((1, -1, 10)))],
+        ]  # fmt: skip
+        return Case(golds=golds, equal=marked(percent), unequal=[marked(percent + rng.choice((1, -1,
+                10)))],
                     scalar=True)  # fmt: skip
     return Case(
         golds=[plain("%", f"{text}%"), latex("\\%", f"{text}\\%")],
         equal=marked(percent) * 2 + [plain("bare", text), plain("decimal", decimal(share)),
-                                     latex("frac", f"\\frac{{{share.numerator}}}{{{share.denominator}}}")],
-        unequal=[marked(near), [plain("bare", decimal(each)) for each in bare if each not in (percent, share)]],
+                                     latex("frac",
+                                           f"\\frac{{{share.numerator}}}{{{share.denominator}}}")],
+        unequal=[marked(near),
+                 [plain("bare", decimal(each)) for each in bare if each not in (percent, share)]],
         types=(None, None, "math"), scalar=True,
     )  # fmt: skip

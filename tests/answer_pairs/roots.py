@@ -44,7 +44,8 @@ def root_forms(factor: Fraction, radicand: int) -> list[Form]:
         latex("no braces", frac(factor, f"\\sqrt{radicand}")) if radicand < 10
         else latex("blank", frac(factor, f"\\sqrt {{{radicand}}}")),
         latex("all under", f"{minus}\\sqrt{{{frac(inside)}}}"),
-        latex("root below", f"{minus}\\frac{{{top * radicand}}}{{{'' if bottom == 1 else bottom}{under}}}"),
+        latex("root below",
+              f"{minus}\\frac{{{top * radicand}}}{{{'' if bottom == 1 else bottom}{under}}}"),
         latex("times", f"{minus}{size.numerator} \\cdot {under}" if bottom == 1
               else f"{minus}\\frac{{{top}}}{{{bottom}}}{under}"),
         latex("half power", f"{minus}{frac(size)} \\cdot {radicand}^{{1/2}}"),
@@ -58,7 +59,8 @@ def root_forms(factor: Fraction, radicand: int) -> list[Form]:
         latex("approx", f"{frac(factor, under)} \\approx {rounded(factor * root(radicand), 2)}"),
     ]  # fmt: skip
     if inside.denominator == 1:
-        forms += [plain("√ of all", f"{minus}√{inside}"), plain("sqrt of all", f"{minus}sqrt({inside})")]
+        forms += [plain("√ of all", f"{minus}√{inside}"),
+                  plain("sqrt of all", f"{minus}sqrt({inside})")]  # fmt: skip
     return forms
 
 
@@ -66,16 +68,21 @@ def radicals(rng: random.Random) -> Case:
     radicand = rng.choice(SQUARE_FREE)
     factor = Fraction(rng.choice((1, 2, 3, 4, 5, 6, 7, 9, 12)), rng.choice((1, 1, 1, 2, 3, 4, 5)))
     factor *= rng.choice((1, 1, 1, -1))
-    others = [(factor + 1, radicand), (-factor, radicand), (1 / factor, radicand), (factor * 2, radicand),
+    others = [(factor + 1, radicand), (-factor, radicand), (1 / factor, radicand),
+              (factor * 2, radicand),
               (factor, rng.choice([each for each in SQUARE_FREE if each != radicand]))]  # fmt: skip
     other = rng.choice([each for each in others if each != (factor, radicand) and each[0]])
     under = f"\\sqrt{{{radicand}}}"
     value = frac(factor, under)
     parts = [
-        latex("squared", frac(factor * factor * radicand)), latex("cube root", frac(factor, f"\\sqrt[3]{{{radicand}}}")),
-        latex("no root", frac(factor * radicand)), *too_short(factor * root(radicand)), latex("plus minus", f"\\pm {frac(abs(factor), under)}"),
-        latex("times x", f"{value}x"), latex("plus one", f"{value} + 1"), latex("minus one", f"{value} - 1"),
-        latex("pi", f"{value}\\pi"), latex("greater", f"x > {value}"), latex("pair", f"({value}, 1)"),
+        latex("squared", frac(factor * factor * radicand)),
+        latex("cube root", frac(factor, f"\\sqrt[3]{{{radicand}}}")),
+        latex("no root", frac(factor * radicand)), *too_short(factor * root(radicand)),
+        latex("plus minus", f"\\pm {frac(abs(factor), under)}"),
+        latex("times x", f"{value}x"), latex("plus one", f"{value} + 1"),
+        latex("minus one", f"{value} - 1"),
+        latex("pi", f"{value}\\pi"), latex("greater", f"x > {value}"),
+        latex("pair", f"({value}, 1)"),
         latex("complex", f"{value}i"), latex("one over", f"\\frac{{1}}{{{radicand}{under}}}"),
     ]  # fmt: skip
     parts.append(latex("factor alone", frac(factor)))
@@ -95,15 +102,19 @@ def whole_roots(rng: random.Random) -> Case:
     number = rng.randint(2, 40)
     square, cube = number * number, number**3
     forms = [
-        latex("sqrt", f"\\sqrt{{{square}}}"), plain("√", f"√{square}"), plain("sqrt", f"sqrt({square})"),
+        latex("sqrt", f"\\sqrt{{{square}}}"), plain("√", f"√{square}"),
+        plain("sqrt", f"sqrt({square})"),
         latex("cube root", f"\\sqrt[3]{{{cube}}}"), plain("∛", f"∛{cube}"),
-        latex("squared root", f"(\\sqrt{{{number}}})^2"), latex("two roots", f"\\sqrt{{{2 * number}}} \\cdot \\sqrt{{{2 * number}}} \\div 2"),
-        latex("equation", f"\\sqrt{{{square}}} = {number}"), plain("equation", f"√{square} = {number}"),
+        latex("squared root", f"(\\sqrt{{{number}}})^2"),
+        latex("two roots", f"\\sqrt{{{2 * number}}} \\cdot \\sqrt{{{2 * number}}} \\div 2"),
+        latex("equation", f"\\sqrt{{{square}}} = {number}"),
+        plain("equation", f"√{square} = {number}"),
     ]  # fmt: skip
     wrong = [
         latex("sqrt", f"\\sqrt{{{square + 1}}}"), latex("sqrt of it", f"\\sqrt{{{number}}}"),
         plain("√", f"√{number}"), latex("cube root", f"\\sqrt[3]{{{square}}}"),
-        latex("root of root", f"\\sqrt{{{number}\\sqrt{{{number}}}}}"), plain("√", f"√{square - 1}"),
+        latex("root of root", f"\\sqrt{{{number}\\sqrt{{{number}}}}}"),
+        plain("√", f"√{square - 1}"),
         latex("minus", f"-\\sqrt{{{square}}}"), latex("plus minus", f"\\pm\\sqrt{{{square}}}"),
         latex("equation", f"\\sqrt{{{(number + 1) ** 2}}} = {number + 1}"),
     ]  # fmt: skip
@@ -121,24 +132,32 @@ def surds(rng: random.Random) -> Case:
         first = f"{'-' if b < 0 else ''}{term}"
         text = f"{'' if size == 1 else size}√{c}"
         star = f"{'' if size == 1 else f'{size}*'}sqrt({c})"
-        bare = [f"{a}{sign}{term}", f"{a} {sign} {term}", f"{first} {signed_number(a)}", f"{a} {sign} \\sqrt{{{b * b * c}}}"]
+        bare = [f"{a}{sign}{term}", f"{a} {sign} {term}", f"{first} {signed_number(a)}",
+                f"{a} {sign} \\sqrt{{{b * b * c}}}"]  # fmt: skip
         if below > 1:
             split = f"\\frac{{{a}}}{{{below}}} {sign} \\frac{{{term}}}{{{below}}}"
-            return [*(latex(f"over {i}", f"\\frac{{{each}}}{{{below}}}") for i, each in enumerate(bare)), latex("split", split),
-                    plain("√", f"({a} {sign} {text})/{below}"), plain("sqrt", f"({a} {sign} {star})/{below}")]  # fmt: skip
+            return [*(latex(f"over {i}", f"\\frac{{{each}}}{{{below}}}") for i,
+                      each in enumerate(bare)), latex("split", split),
+                    plain("√", f"({a} {sign} {text})/{below}"),
+                    plain("sqrt", f"({a} {sign} {star})/{below}")]  # fmt: skip
         return [
             *(latex(f"sum {i}", each) for i, each in enumerate(bare)),
-            plain("√", f"{a} {sign} {text}"), plain("sqrt", f"{a} {sign} {star}"), plain("tight", f"{a}{sign}{text}"),
+            plain("√", f"{a} {sign} {text}"), plain("sqrt", f"{a} {sign} {star}"),
+            plain("tight", f"{a}{sign}{text}"),
             latex("digits", rounded(a + b * root(c), 9)),
         ]  # fmt: skip
 
-    other = rng.choice([(a, -b, c), (a + 1, b, c), (a, b + 4, c) if b != -4 else (a, 1, c), (-a, b, c), (a, b, 23)])
+    other = rng.choice([(a, -b, c), (a + 1, b, c), (a, b + 4, c) if b != -4 else (a, 1, c),
+                        (-a, b, c), (a, b, 23)])  # fmt: skip
     parts = [
         latex("first", str(a)), latex("sum", str(a + b)), latex("second", f"{b}\\sqrt{{{c}}}"),
-        latex("plus minus", f"{a} \\pm {abs(b)}\\sqrt{{{c}}}"), latex("under one root", f"\\sqrt{{{a}+{b * b * c}}}"),
-        latex("times i", f"{a} + {abs(b)}\\sqrt{{{c}}}i"), latex("pair", f"({a}, {b}\\sqrt{{{c}}})"),
+        latex("plus minus", f"{a} \\pm {abs(b)}\\sqrt{{{c}}}"),
+        latex("under one root", f"\\sqrt{{{a}+{b * b * c}}}"),
+        latex("times i", f"{a} + {abs(b)}\\sqrt{{{c}}}i"),
+        latex("pair", f"({a}, {b}\\sqrt{{{c}}})"),
     ]  # fmt: skip
-    return Case(golds=forms(a, b, c)[:1], equal=forms(a, b, c), unequal=[forms(*other), parts], types=(None, "math"))
+    return Case(golds=forms(a, b, c)[:1], equal=forms(a, b, c), unequal=[forms(*other), parts],
+                types=(None, "math"))  # fmt: skip
 
 
 def signed_number(number: int) -> str:

@@ -23,25 +23,33 @@ BOXES = (
     "The final answer is $\\boxed{X}$.", "**Final Answer**\n\\[ \\boxed{X} \\]",
     "Thus, the answer is \\(\\boxed{X}\\).", "The answer is \\boxed{X}.", "Answer: $\\boxed{X}$",
     "This gives us\n\n$$\n\\boxed{X}\n$$\n\nas required.", "**Answer:** \\boxed{X}",
-    "\\boxed{X}\n\nThis uses each of the {a} numbers once.", "Hence we get $\\boxed{X}$, as claimed.",
+    "\\boxed{X}\n\nThis uses each of the {a} numbers once.",
+    "Hence we get $\\boxed{X}$, as claimed.",
     "<answer>\\boxed{X}</answer>", "#### \\boxed{X}", "The answer is $\\boxed{ X }$.",
-    "$\\boxed{X}$ is the answer.", "Hence the answer is $\\boxed{X}$. It was the last of {a} steps.",
+    "$\\boxed{X}$ is the answer.",
+    "Hence the answer is $\\boxed{X}$. It was the last of {a} steps.",
 )  # fmt: skip
 STATEMENTS = (
-    "The answer is X.", "Answer: X", "#### X", "<answer>X</answer>", "**Answer:** X", "**Answer: X**",
-    "The final answer is X.", "Therefore, the answer is X.", "Final answer: X", "So the answer is X.",
+    "The answer is X.", "Answer: X", "#### X", "<answer>X</answer>", "**Answer:** X",
+    "**Answer: X**",
+    "The final answer is X.", "Therefore, the answer is X.", "Final answer: X",
+    "So the answer is X.",
     "The answer is: X", "Hence, the correct answer is X.", "The answer is therefore X.",
-    "The answer is **X**.", "Thus the final answer is: X.", "<answer> X </answer>", "**Final Answer:** X",
-    "So, the answer is X. I hope it is correct.", "the answer is X", "ANSWER: X", "Final Answer: X.",
+    "The answer is **X**.", "Thus the final answer is: X.", "<answer> X </answer>",
+    "**Final Answer:** X",
+    "So, the answer is X. I hope it is correct.", "the answer is X", "ANSWER: X",
+    "Final Answer: X.",
     "My answer is X.", "### Answer\nX", "The correct answer is **X**.",
 )  # fmt: skip
 GOING_ON = (
-    "The answer is X, since there are {a} boxes.", "The answer is X. There were {a} students in all.",
+    "The answer is X, since there are {a} boxes.",
+    "The answer is X. There were {a} students in all.",
     "The answer is X because {b} is more than {a}.", "So the answer is X, as {a} + {b} = {sum}.",
     "Answer: X\n\nNote that {a} of them were not needed.",
 )  # fmt: skip
 CLOSING = (
-    "So the result is X.", "Therefore, we get X.", "Thus it is X.", "Hence the total is X.", "So we end with X.",
+    "So the result is X.", "Therefore, we get X.", "Thus it is X.", "Hence the total is X.",
+    "So we end with X.",
 )  # fmt: skip
 FOREIGN = (
     ("zh", "每人 {a} 元，共 {b} 人。", "答案是X。"), ("zh", "共有{a}人，每人{b}本。", "答案为 X。"),
@@ -55,7 +63,8 @@ FOREIGN = (
     ("de", "Es gibt {a} Schüler.", "Die Antwort lautet X, denn es sind {b} Schüler."),
     ("fr", "Il y a {a} élèves.", "La réponse est X."), ("fr", "{a} + {b} = {sum}", "Réponse : X"),
     ("fr", "On a {a} caisses.", "Donc, la réponse finale est X, car il y a {b} élèves."),
-    ("ru", "Всего {a} ящиков.", "Ответ: X"), ("ru", "Было {a} учеников и {b} стульев.", "Ответ: X."),
+    ("ru", "Всего {a} ящиков.", "Ответ: X"), ("ru", "Было {a} учеников и {b} стульев.",
+            "Ответ: X."),
     ("ja", "箱が{a}個あります。", "答えはXです。"), ("ja", "{a}人います。", "したがって、答えは X です。"),
     ("ja", "{a}+{b}={sum}です。", "答え：X"),
     ("ko", "학생은 {a}명입니다.", "정답은 X입니다."), ("ko", "상자가 {a}개 있습니다.", "정답: X"),
@@ -63,8 +72,10 @@ FOREIGN = (
     ("pt", "Há {a} caixas.", "A resposta é X."),
 )  # fmt: skip
 BEFORE = (
-    "There are {a} boxes with {b} apples each.", "First, {a} + {b} = {sum}.", "Step 1: {a} and {b} are given.",
-    "We compute ${a} \\times {b} = {product}$.", "We know that {a} of them are red.\n\nLet's go on.",
+    "There are {a} boxes with {b} apples each.", "First, {a} + {b} = {sum}.",
+    "Step 1: {a} and {b} are given.",
+    "We compute ${a} \\times {b} = {product}$.",
+    "We know that {a} of them are red.\n\nLet's go on.",
     "Let $n = {a}$, so that $n + {b} = {sum}$.", "In the year 19{b} there were {a} of them.",
 )  # fmt: skip
 MISLEADING = (

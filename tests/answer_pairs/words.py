@@ -10,7 +10,7 @@ from fractions import Fraction
 _ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
     "sixteen seventeen eighteen nineteen"
-).split()
+).split()  # fmt: skip
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _PARTS = {
     2: ("half", "halves"), 3: ("third", "thirds"), 4: ("quarter", "quarters"),
@@ -35,12 +35,12 @@ def spell_out(number: int, *, british: bool = False, minus: str = "negative") ->
         joint = " and " if british else " "
         return f"{_ONES[hundreds]} hundred" + (
             joint + spell_out(rest, british=british) if rest else ""
-        )
+        )  # fmt: skip
     thousands, rest = divmod(number, 1000)
     joint = " and " if british and rest < 100 else " "
     return f"{spell_out(thousands, british=british)} thousand" + (
         joint + spell_out(rest, british=british) if rest else ""
-    )
+    )  # fmt: skip
 
 
 def fractions_in_words(value: Fraction) -> list[str]:
