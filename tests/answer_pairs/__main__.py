@@ -1,4 +1,4 @@
-"""`python -m tests.answer_pairs --seed 3 --count 20000 --failures failures.jsonl [--family sets]`."""
+"""The table of a seed: `python -m tests.answer_pairs --seed 3 --failures failures.jsonl`."""
 
 from __future__ import annotations
 

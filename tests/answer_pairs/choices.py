@@ -5,6 +5,8 @@ Invariant: a sentence of its own (a `said` form) states one letter, or all, what
 A sample: choices -> gold B, equal "The answer is not A but B.", unequal "Option A".
 """
 
+# ruff: noqa: RUF001  signs and letters that look alike are what it is about
+
 from __future__ import annotations
 
 import random
@@ -27,21 +29,25 @@ ONE = (
     "The answer is (X) OPTION.", "Answer: (X) OPTION", "So the answer is X. OPTION", "X", "(X)",
     "**X**", "Final answer: **X**", "Y is wrong because it is too small. The answer is X.",
     "#### X",
-    "因此，正确答案是 X。", "所以选X。", "故选：X", "故选X.", "答案：X", "答案是X。", "所以正确选项是X。", "选项Y不对，应选X。", "因此答案为（X）。",
+    "因此，正确答案是 X。", "所以选X。", "故选：X", "故选X.", "答案：X", "答案是X。",
+    "所以正确选项是X。", "选项Y不对，应选X。", "因此答案为（X）。",
     "La respuesta correcta es X.", "La respuesta es la X.",
     "Die richtige Antwort ist X.", "Antwort: X", "La bonne réponse est X.", "Réponse : X",
-    "Правильный ответ: X", "Ответ: X", "正解はXです。", "答えはXです。", "정답은 X입니다.", "정답: X",
+    "Правильный ответ: X", "Ответ: X", "正解はXです。", "答えはXです。", "정답은 X입니다.",
+    "정답: X",
 )  # fmt: skip
 SEVERAL = (
     "The answer is X.", "Answer: X", "So the correct options are X.", "The correct answers are X.",
-    "\\boxed{X}", "#### X", "Therefore, the answer is X.", "所以选X。", "答案是X。", "**Answer:** X",
+    "\\boxed{X}", "#### X", "Therefore, the answer is X.", "所以选X。", "答案是X。",
+    "**Answer:** X",
 )  # fmt: skip
 
 
 def question(options: tuple[str, ...], mark: str) -> str:
     """Which one, with the options below."""
     return "Which of these is meant?\n" + "\n".join(mark.replace("A",
-            letter) + f" {text}" for letter, text in zip(LETTERS, options, strict=False))  # fmt: skip
+            letter) + f" {text}" for letter, text in zip(LETTERS, options,
+                    strict=False))  # fmt: skip
 
 
 def letter_forms(letter: str, other: str, option: str) -> list[Form]:
@@ -110,12 +116,17 @@ def several(rng: random.Random) -> Case:
 
 def yes_or_no(rng: random.Random) -> Case:
     def forms(word: str) -> list[Form]:
-        return [plain("word", word), plain("Word", word.capitalize()),
-                latex("text", f"\\text{{{word.capitalize()}}}"),
-                latex("textbf", f"\\textbf{{{word}}}"), plain("upper", word.upper()),
-                said("comma",
-                     f"{word.capitalize()}, that is so." if word == "yes" else "No, that is not so."), said("answer", f"The answer is {word}, because of what was said.")]  # fmt: skip
+        capital = word.capitalize()
+        so = "Yes, that is so." if word == "yes" else "No, that is not so."
+        return [
+            plain("word", word), plain("Word", capital), latex("text", f"\\text{{{capital}}}"),
+            latex("textbf", f"\\textbf{{{word}}}"), plain("upper", word.upper()),
+            plain("full stop", f"{capital}."), said("comma", so),
+            said("answer", f"The answer is {word}, because of what was said."),
+        ]  # fmt: skip
 
     word, other = rng.sample(("yes", "no"), 2)
-    return Case(golds=[plain("word", word), plain("Word", word.capitalize())], equal=forms(word),
-                unequal=[forms(other)], question="Is it so?", types=(None, "yes_no"))  # fmt: skip
+    return Case(
+        golds=[plain("word", word), plain("Word", word.capitalize())],
+        equal=forms(word), unequal=[forms(other)], question="Is it so?", types=(None, "yes_no"),
+    )  # fmt: skip

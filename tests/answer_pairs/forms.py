@@ -32,7 +32,7 @@ class Case:
     """A value: its gold answers, what equals it and, in groups picked evenly, what does not.
 
     `scalar`: one plain quantity, about which a sentence may go on ("5, since there are 30") and
-    which may close a text unannounced. `types`: the answer types a person may give (None: inferred).
+    which may close a text unannounced. `types`: what a person may give (None: inferred).
     """
 
     golds: list[Form]

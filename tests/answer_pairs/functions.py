@@ -52,10 +52,12 @@ def pi_forms(factor: Fraction) -> list[Form]:
 def circles(rng: random.Random) -> Case:
     """Multiples of pi."""
     factor = Fraction(rng.choice((1, 2, 3, 4, 5, 7, 8, 9, 16, 25, 100, 144)),
-                      rng.choice((1, 1, 1, 2, 3, 4, 6, 12))) * rng.choice((1, 1, 1, -1))  # fmt: skip
+                      rng.choice((1, 1, 1, 2, 3, 4, 6, 12))) * rng.choice((1, 1, 1,
+                              -1))  # fmt: skip
     value = frac(factor, "\\pi")
     other = rng.choice([each for each in (factor + 1, -factor, 1 / factor, factor * 2, factor / 2,
-                                          factor + Fraction(1, 3)) if each not in (0, factor)])  # fmt: skip
+                                          factor + Fraction(1, 3)) if each not in (0,
+                                                  factor)])  # fmt: skip
     wrong = [
         latex("no pi", frac(factor)), latex("squared", frac(factor, "\\pi^2")),
         latex("below", f"\\frac{{{factor.numerator}}}{{{factor.denominator}\\pi}}"),
@@ -89,7 +91,7 @@ def exponentials(rng: random.Random) -> Case:
                       latex("blanks", f"\\frac{{ {factor} }}{{ {below} }}"),
                       plain("slash", f"{factor}/e^{-power}"),
                       latex("mathrm below",
-                            f"\\frac{{{factor}}}{{\\mathrm{{{below[0]}}}{below[1:]}}}")]  # fmt: skip
+                            f"\\frac{{{factor}}}{{\\mathrm{{e}}{below[1:]}}}")]  # fmt: skip
         return found
 
     value = forms(factor, power)[0].text
@@ -171,7 +173,8 @@ def whole_logarithms(rng: random.Random) -> Case:
                      f"\\log_{{{base}}} {base**power} + 1")]  # fmt: skip
     if rng.random() < 0.5:  # the gold answer is the logarithm
         return Case(golds=equal[:2], equal=[*equal[:2], *equal[-2:], plain("digits", str(power)),
-                                            latex("digits", str(power))], unequal=[wrong])  # fmt: skip
+                                            latex("digits", str(power))],
+                                            unequal=[wrong])  # fmt: skip
     return Case(golds=[plain("digits", str(power))], equal=equal, unequal=[wrong])
 
 
@@ -236,6 +239,7 @@ def complex_numbers(rng: random.Random) -> Case:
                                           (-a, -b)) if each != (a, b)])  # fmt: skip
     wrong = [plain("real part", str(a)), latex("imaginary part", f"{b}i"), plain("sum", str(a + b)),
              latex("pair", f"({a}, {b})"), latex("plus minus", f"{a} \\pm {abs(b)}i"),
-             latex("times x", f"{a} + {abs(b)}x"), latex("absolute", f"\\sqrt{{{a * a + b * b}}}")]  # fmt: skip
+             latex("times x", f"{a} + {abs(b)}x"),
+             latex("absolute", f"\\sqrt{{{a * a + b * b}}}")]  # fmt: skip
     return Case(golds=[forms(a, b)[0], forms(a, b)[2]], equal=forms(a, b),
                 unequal=[forms(*other), wrong], types=(None, "math"))  # fmt: skip

@@ -6,6 +6,8 @@ from left to right. Two are equal exactly when these are.
 A sample: intervals -> gold [2,\\infty), equal x \\ge 2, unequal (2,\\infty).
 """
 
+# ruff: noqa: RUF001  signs and letters that look alike are what it is about
+
 from __future__ import annotations
 
 import random

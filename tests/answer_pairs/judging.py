@@ -65,13 +65,13 @@ async def _grade_all(pairs: Sequence[Pair]) -> list[Judged]:
             answer_type = type_of(pair)
             grade = await grader.grade(
                 pair.text, answer=pair.gold, answer_type=answer_type, truncated=False
-            )
+            )  # fmt: skip
             return Judged(
                 pair=pair,
                 answer_type=answer_type,
                 verdict=grade.verdict,
                 read=grade.extracted_answer,
-            )
+            )  # fmt: skip
 
     try:
         return await asyncio.gather(*map(one, pairs))
@@ -95,7 +95,7 @@ def _verify_alone(pair: Pair) -> Judged:
     is_equal = bool(verify(parse(gold), parse(pair.text)))
     return Judged(
         pair=pair, answer_type=answer_type, verdict="correct" if is_equal else "wrong", read=None
-    )
+    )  # fmt: skip
 
 
 def judge_alone(pairs: Sequence[Pair]) -> list[Judged]:
@@ -123,7 +123,7 @@ class Tally:
             f"{self.family:<16} {self.count:>6} {self.false_accepts:>14} "
             f"{self.count - self.num_equal:>8} {self.false_rejects:>14} {self.num_equal:>8} "
             f"{self.rejects:>7.2%}"
-        )
+        )  # fmt: skip
 
 
 def tallies(judged: Sequence[Judged]) -> list[Tally]:
@@ -139,14 +139,14 @@ def tallies(judged: Sequence[Judged]) -> list[Tally]:
             false_rejects=sum(each.false_reject for each in group),
         )
         for name, group in (*groups, ("all", list(judged)))
-    ]
+    ]  # fmt: skip
 
 
 def table(judged: Sequence[Judged]) -> Iterator[str]:
     yield (
         f"{'family':<16} {'pairs':>6} {'false accepts':>14} {'of':>8} {'false rejects':>14} "
         f"{'of':>8} {'share':>7}"
-    )
+    )  # fmt: skip
     yield from map(str, tallies(judged))
 
 
@@ -159,7 +159,7 @@ def samples(judged: Sequence[Judged], most: int = 20) -> Iterator[str]:
             f"{'ACCEPTED' if each.accepted else 'REJECTED'} {each.pair.family} "
             f"[{each.answer_type}] gold {each.pair.gold!r} text {each.pair.text[-160:]!r} "
             f"read {each.read!r}"
-        )
+        )  # fmt: skip
 
 
 def write_failures(judged: Sequence[Judged], path: Path) -> int:
@@ -168,7 +168,8 @@ def write_failures(judged: Sequence[Judged], path: Path) -> int:
     with path.open("w", encoding="utf-8") as file:
         for each in wrong:
             line = {
-                **asdict(each.pair), "type": each.answer_type, "got": each.verdict, "read": each.read,
+                **asdict(each.pair), "type": each.answer_type, "got": each.verdict,
+                "read": each.read,
                 "fault": "false accept" if each.false_accept else "false reject",
             }  # fmt: skip
             file.write(json.dumps(line, ensure_ascii=False) + "\n")

@@ -6,6 +6,8 @@ separator. Sets and bare lists are compared without order and repetition, tuples
 A sample: sets -> gold \\{1,2\\}, equal {2, 1}, unequal \\{1,2,3\\}.
 """
 
+# ruff: noqa: RUF001  signs and letters that look alike are what it is about
+
 from __future__ import annotations
 
 import random
@@ -43,7 +45,7 @@ def written(value: Fraction) -> str:
         decimal(value)
         if is_finite(value)
         else f"\\dfrac{{{value.numerator}}}{{{value.denominator}}}"
-    )
+    )  # fmt: skip
 
 
 def near(values: Sequence[Fraction], rng: random.Random) -> list[Fraction]:
@@ -121,7 +123,9 @@ def lists(rng: random.Random) -> Case:
                 unequal=[list_forms(other, rng), [plain("first", str(values[0])),
                         plain("last", str(values[-1])), latex("last", frac(values[-1])),
                                                   latex("x =", f"x = {frac(values[0])}"),
-                                                  latex("sum", frac(sum(values, Fraction(1000))))]])  # fmt: skip
+                                                  latex("sum",
+                                                          frac(sum(values,
+                                                                  Fraction(1000))))]])  # fmt: skip
 
 
 def empty_sets(rng: random.Random) -> Case:
@@ -177,7 +181,7 @@ def matrix(rows: Sequence[Sequence[int]], name: str, *, wide: bool = False) -> s
         f"\\begin{{{name}}} {inside} \\end{{{name}}}"
         if wide
         else f"\\begin{{{name}}}{inside}\\end{{{name}}}"
-    )
+    )  # fmt: skip
 
 
 def matrices(rng: random.Random) -> Case:
@@ -226,7 +230,8 @@ def plus_minus(rng: random.Random) -> Case:
         ]  # fmt: skip
         if inside.isdigit() and not lead:
             found += [plain("±", f"±{inside}"), plain("both", f"{plus}, {minus}"),
-                      prose("and", f"{plus} and {minus}"), prose("or", f"{minus} or {plus}")]  # fmt: skip
+                      prose("and", f"{plus} and {minus}"),
+                      prose("or", f"{minus} or {plus}")]  # fmt: skip
         return found
 
     plus, minus = (f"{lead}+ {inside}", f"{lead}- {inside}") if lead else (inside, f"-{inside}")

@@ -6,6 +6,8 @@ What is debatable is no pair (see pairs.py).
 A sample: integers -> gold 1234, equal 1{,}234, unequal 1234\\sqrt{2}.
 """
 
+# ruff: noqa: RUF001  signs and letters that look alike are what it is about
+
 from __future__ import annotations
 
 import random
@@ -73,7 +75,7 @@ def too_short(value: Fraction) -> list[Form]:
 
 
 def repeating(value: Fraction) -> tuple[str, str, str] | None:
-    """Whole part with sign, digits before the repetend, the repetend; None if it is finite or long."""
+    """Whole part with sign, digits before the repetend, the repetend; None: finite or long."""
     rest, digits, seen = abs(value) % 1, "", {}
     while rest and rest not in seen:
         seen[rest] = len(digits)
@@ -202,7 +204,8 @@ def integers(rng: random.Random) -> Case:
     ]  # fmt: skip
     if abs(number) >= 1000:
         golds += [plain("thousands", f"{number:,}"), latex("{,}", grouped(number, "{,}")),
-                  latex(",\\!", grouped(number, ",\\!")), latex("\\,", grouped(number, "\\,"))]  # fmt: skip
+                  latex(",\\!", grouped(number, ",\\!")),
+                  latex("\\,", grouped(number, "\\,"))]  # fmt: skip
     return Case(
         golds=golds,
         equal=integer_forms(number),

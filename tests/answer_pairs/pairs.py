@@ -1,7 +1,8 @@
 """The pairs: gold answers beside what chains state, with the truth known by construction.
 
 What counts as equal, where people differ in taste (docs/verification.md):
-- A percentage may be stated as its number or its share: 50% = 50 = 0.5. A gold number p is not paired with "p%".
+- A percentage may be stated as its number or its share: 50% = 50 = 0.5. A gold number p is never
+  paired with "p%".
 - Units, currency and degree signs may be left out; a pair never differs in its unit alone.
 - 204_5 may be answered 204: the question names the base. The other direction is no pair.
 - Whole numbers are exact; others may be rounded to nine digits, never to two. Between is no pair.
@@ -10,7 +11,7 @@ What counts as equal, where people differ in taste (docs/verification.md):
 - Of an equation `x = v`, the value is the answer.
 - A factored polynomial is stated for an expanded gold answer, never the other way round.
 - Left out as debatable: ratios as quotients, other units of the same quantity, points as vectors,
-  finite open intervals as inequalities (`(0,1)` may be a point), European decimal commas, "about 5".
+  finite open intervals as inequalities (`(0,1)` may be a point), decimal commas, "about 5".
 
 Invariant: `pairs(seed, count)` gives the same pairs on every machine.
 
@@ -33,6 +34,7 @@ from tests.answer_pairs import (
     powers,
     rationals,
     roots,
+    times,
     units,
 )
 from tests.answer_pairs.forms import Case, Family
@@ -83,19 +85,20 @@ FAMILIES: dict[str, Family] = {
     "counted": units.counted,
     "degrees": units.degrees,
     "money": units.money,
-    "durations": units.durations,
-    "clock times": units.clock_times,
-    "dates": units.dates,
-    "days": units.days_of_a_month,
+    "durations": times.durations,
+    "clock times": times.clock_times,
+    "dates": times.dates,
+    "days": times.days_of_a_month,
     "choices": choices.choices,
     "several choices": choices.several,
     "yes or no": choices.yes_or_no,
     "counters": foreign.counters,
     "thoughts": foreign.thoughts,
-}
+}  # fmt: skip
 # How often a family comes up beside the others (once): the everyday ones more.
 WEIGHTS = {
-    "integers": 5, "fractions": 3, "decimals": 3, "percentages": 3, "sets": 2, "tuples": 2, "powers": 2,
+    "integers": 5, "fractions": 3, "decimals": 3, "percentages": 3, "sets": 2, "tuples": 2,
+    "powers": 2,
     "factorials": 2, "arithmetic": 2, "lengths": 2, "counted": 2, "money": 2, "clock times": 2,
     "choices": 4, "several choices": 2, "counters": 3, "solutions": 2, "dates": 2,
 }  # fmt: skip
@@ -130,7 +133,7 @@ def pair(case: Case, family: str, rng: random.Random) -> Pair:
         scalar=case.scalar,
         gold=value,
         mislead=not is_equal and gold.kind == "plain" and rng.random() < MISLEADING_SHARE,
-    )
+    )  # fmt: skip
     return Pair(
         gold=gold.text,
         answer_type=rng.choice(case.types),
@@ -141,7 +144,7 @@ def pair(case: Case, family: str, rng: random.Random) -> Pair:
         gold_form=gold.name,
         stated_form=f"{form.kind}: {form.name}",
         frame=ending.frame,
-    )
+    )  # fmt: skip
 
 
 def pairs(seed: int, count: int, families: list[str] | None = None) -> list[Pair]:
@@ -151,4 +154,4 @@ def pairs(seed: int, count: int, families: list[str] | None = None) -> list[Pair
     return [
         pair(FAMILIES[name](rng), name, rng)
         for name in (names[index % len(names)] for index in range(count))
-    ]
+    ]  # fmt: skip

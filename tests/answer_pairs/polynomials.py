@@ -80,7 +80,7 @@ def quadratics(rng: random.Random) -> Case:
     factors = [lead, -lead * (p + q), lead * p * q]
     times = "" if lead == 1 else str(lead)
     products = [f"{times}(x {signed(str(abs(p)), -p)})(x {signed(str(abs(q)), -q)})",
-                f"{times}(x{signed(str(abs(q)), -q).replace(' ', '')})(x{signed(str(abs(p)), -p).replace(' ', '')})"]  # fmt: skip
+                f"{times}(x{-q:+d})(x{-p:+d})"]  # fmt: skip
     equal = polynomial_forms(factors) * 2 + [latex("factored",
             each) for each in products] + [plain("factored", products[0])]  # fmt: skip
     text = polynomial(factors)

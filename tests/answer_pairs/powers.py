@@ -6,6 +6,8 @@ differ in the last are different, and so are 2^{-60} and 2^{-61}.
 A sample: tiny -> gold \\frac{1}{2^{60}}, equal 2^{-60} and 4^{-30}, unequal 2^{-61} and 0.
 """
 
+# ruff: noqa: RUF001  signs and letters that look alike are what it is about
+
 from __future__ import annotations
 
 import math
@@ -188,7 +190,8 @@ def binomials(rng: random.Random) -> Case:
     equal = [latex("binom", f"\\binom{{{n}}}{{{k}}}"), latex("dbinom", f"\\dbinom{{{n}}}{{{k}}}"),
              latex("equation", f"\\binom{{{n}}}{{{k}}} = {number}"),
              latex("other side", f"\\binom{{{n}}}{{{n - k}}}"),
-             latex("factorials", f"\\frac{{{n}!}}{{{k}!\\,{n - k}!}}"), *integer_forms(number)[:3]]  # fmt: skip
+             latex("factorials", f"\\frac{{{n}!}}{{{k}!\\,{n - k}!}}"),
+             *integer_forms(number)[:3]]  # fmt: skip
     wrong = [latex("one less", f"\\binom{{{n - 1}}}{{{k}}}"),
              latex("arrangements", f"\\frac{{{n}!}}{{{n - k}!}}"),
              latex("quotient", f"\\frac{{{n}}}{{{k}}}"),
@@ -247,15 +250,17 @@ def bases(rng: random.Random) -> Case:
             plain("index", f"{digits}_{base}"), plain("small", f"{digits}{chr(0x2080 + base)}"),
         ]  # fmt: skip
 
-    digits = str(rng.randint(1,
-                             base - 1)) + "".join(str(rng.randrange(base)) for _ in range(rng.randint(2, 5)))  # fmt: skip
+    digits = "".join(str(rng.randrange(base)) for _ in range(rng.randint(2, 5)))
+    digits = str(rng.randint(1, base - 1)) + digits
     changed = digits[:-1] + str((int(digits[-1]) + 1) % base)
     other = rng.choice([(changed, base), (digits + "0", base), (digits[::-1], base),
                         (digits, base + 1 if base < 9 else base - 1)])  # fmt: skip
     if other == (digits, base):
         other = (changed, base)
-    wrong = forms(*other) + [latex("times x", f"{digits}x"), plain("changed", changed),
-                             latex("pair", f"({digits}, {base})"), plain("more", digits + "1")]  # fmt: skip
+    wrong = [
+        *forms(*other), latex("times x", f"{digits}x"), plain("changed", changed),
+        latex("pair", f"({digits}, {base})"), plain("more", digits + "1"),
+    ]  # fmt: skip
     bare = [plain("bare", digits), latex("bare", digits)]
     return Case(golds=forms(digits, base)[:2], equal=forms(digits, base) + bare, unequal=[wrong],
                 question=f"Write it in base {base}.")  # fmt: skip

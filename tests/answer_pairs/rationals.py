@@ -6,6 +6,8 @@ on and unequal with two.
 A sample: fractions -> gold \\frac{3}{4}, equal "three quarters", unequal \\frac{4}{3}.
 """
 
+# ruff: noqa: RUF001  signs and letters that look alike are what it is about
+
 from __future__ import annotations
 
 import random

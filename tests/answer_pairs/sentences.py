@@ -1,11 +1,13 @@
 """How a chain ends: the sentences around a stated answer.
 
-Invariant: whatever stands before or behind, a person reads the form as the answer, and as all of it.
-Numbers before it are other numbers; where the pair is unequal one of them may be the gold answer.
+Invariant: whatever stands before or behind, a person reads the form as the answer, and as all of
+it. Numbers around it are other numbers; where the pair is unequal, one may be the gold answer.
 
 A sample: "There are 12 boxes with 7 apples each.\\nTherefore, the final answer is: $\\boxed{5}$. I
 hope it is correct."
 """
+
+# ruff: noqa: RUF001  signs and letters that look alike are what it is about
 
 from __future__ import annotations
 
@@ -53,7 +55,8 @@ CLOSING = (
 )  # fmt: skip
 FOREIGN = (
     ("zh", "每人 {a} 元，共 {b} 人。", "答案是X。"), ("zh", "共有{a}人，每人{b}本。", "答案为 X。"),
-    ("zh", "已知小明有{a}个苹果，吃了{b}个。", "因此，答案是 X。"), ("zh", "一箱有{a}个。", "答案：X"),
+    ("zh", "已知小明有{a}个苹果，吃了{b}个。", "因此，答案是 X。"),
+    ("zh", "一箱有{a}个。", "答案：X"),
     ("zh", "共有{a}人。", "所以答案是X，比原来少了{b}。"), ("zh", "其中 {a} 个是红的。", "答：X。"),
     ("zh", "先算 {a}+{b}={sum}。", "最终答案为：X"), ("zh", "共{a}步。", "故答案为：X。"),
     ("es", "Hay {a} alumnos y {b} sillas.", "La respuesta es X."),
@@ -65,10 +68,12 @@ FOREIGN = (
     ("fr", "On a {a} caisses.", "Donc, la réponse finale est X, car il y a {b} élèves."),
     ("ru", "Всего {a} ящиков.", "Ответ: X"), ("ru", "Было {a} учеников и {b} стульев.",
             "Ответ: X."),
-    ("ja", "箱が{a}個あります。", "答えはXです。"), ("ja", "{a}人います。", "したがって、答えは X です。"),
+    ("ja", "箱が{a}個あります。", "答えはXです。"),
+    ("ja", "{a}人います。", "したがって、答えは X です。"),
     ("ja", "{a}+{b}={sum}です。", "答え：X"),
     ("ko", "학생은 {a}명입니다.", "정답은 X입니다."), ("ko", "상자가 {a}개 있습니다.", "정답: X"),
-    ("ko", "{a}+{b}={sum}", "따라서 답은 X입니다."), ("it", "Ci sono {a} scatole.", "La risposta è X."),
+    ("ko", "{a}+{b}={sum}", "따라서 답은 X입니다."),
+    ("it", "Ci sono {a} scatole.", "La risposta è X."),
     ("pt", "Há {a} caixas.", "A resposta é X."),
 )  # fmt: skip
 BEFORE = (

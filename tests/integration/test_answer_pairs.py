@@ -1,6 +1,6 @@
 """Twenty thousand pairs with known truth through the product's grader (tests/answer_pairs).
 
-ANSWER_PAIRS_SEED takes another seed than CI's. A failure prints the families and some wrong verdicts.
+ANSWER_PAIRS_SEED takes another seed than CI's. A failure prints the families and some verdicts.
 """
 
 from __future__ import annotations
