@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 
-from tests.answer_pairs.forms import Case, Form, latex, plain, said
+from tests.answer_pairs.forms import Case, Form, latex, plain, said, words
 
 OPTIONS = ("a red kite", "an old mill", "the third hill", "some warm rain", "no such thing")
 LETTERS = "ABCDE"
@@ -57,7 +57,8 @@ def letter_forms(letter: str, other: str, option: str) -> list[Form]:
         latex("text", f"\\text{{{letter}}}"), latex("text bracketed", f"\\text{{({letter})}}"),
         latex("textbf", f"\\textbf{{({letter})}}"), latex("mathrm", f"\\mathrm{{{letter}}}"),
         plain("Option", f"Option {letter}"), plain("option", f"option ({letter})"),
-        plain("Choice", f"choice {letter}"),
+        plain("Choice", f"choice {letter}"), plain("small", f"({letter.lower()})"),
+        plain("option small", f"option {letter.lower()}"),
         plain("full-width", letter.translate(FULL_WIDTH)),
         plain("with text", f"({letter}) {option}"), plain("colon", f"{letter}: {option}"),
         latex("with text", f"\\text{{({letter}) {option}}}"), latex("letter", letter),
@@ -77,7 +78,11 @@ def choices(rng: random.Random) -> Case:
             plain("both", f"both {letter} and {other}"),
             said("or", f"The answer is either {letter} or {other}."),
             said("cannot tell", "It cannot be determined which of them it is.")]  # fmt: skip
-    return Case(golds=gold, equal=letter_forms(letter, other, text[letter]),
+    equal = letter_forms(letter, other, text[letter])
+    if rng.random() < 0.2:  # only a gold answer that names its option may be answered by the text
+        gold = [plain("with text", f"({letter}) {text[letter]}")]
+        equal += [words("option", text[letter]), plain("option", text[letter])] * 5
+    return Case(golds=gold, equal=equal,
                 unequal=[letter_forms(other, letter, text[other])] * 4 + [both],
                 question=question(options, rng.choice(("(A)", "A.", "A)", "A:"))),
                 types=(None, None, "choice"))  # fmt: skip

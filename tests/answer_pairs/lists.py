@@ -14,7 +14,7 @@ import random
 from collections.abc import Sequence
 from fractions import Fraction
 
-from tests.answer_pairs.forms import Case, Form, latex, plain, prose
+from tests.answer_pairs.forms import Case, Form, latex, plain, prose, said
 from tests.answer_pairs.numbers import decimal, is_finite
 from tests.answer_pairs.roots import frac
 
@@ -91,6 +91,9 @@ def list_forms(values: Sequence[Fraction], rng: random.Random) -> list[Form]:
             latex("or", " \\text{ or } ".join(f"x = {frac(each)}" for each in turned)),
             latex("x =, x =", ", ".join(f"x = {frac(each)}" for each in values)),
         ]  # fmt: skip
+        boxes = [f"$\\boxed{{{frac(each)}}}$" for each in turned]
+        found += [said("boxes", f"So the solutions are {', '.join(boxes[:-1])} and {boxes[-1]}."),
+                  said("comma boxes", f"The answers are {', '.join(boxes)}.")]  # fmt: skip
     if len(values) > 2:
         found.append(prose("comma and", f"{flat(turned[:-1])}, and {turned[-1]}"))
     return found
@@ -170,6 +173,26 @@ def tuples(rng: random.Random) -> Case:
              latex("x =", f"x = {frac(values[0])}")]  # fmt: skip
     return Case(golds=forms(values)[:3], equal=forms(values),
                 unequal=[forms(other), forms(other), wrong])  # fmt: skip
+
+
+def vectors(rng: random.Random) -> Case:
+    """Between angle brackets."""
+    values = [element(rng) for _ in range(rng.choice((2, 3)))]
+
+    def forms(values: Sequence[Fraction]) -> list[Form]:
+        return [
+            latex("langle", f"\\langle {joined(values)} \\rangle"),
+            latex("left", f"\\left\\langle {joined(values)} \\right\\rangle"),
+            plain("angle", f"⟨{flat(values)}⟩"), plain("tight", f"⟨{flat(values, ',')}⟩"),
+            latex("tight", f"\\langle {joined(values, ',')}\\rangle"),
+            latex("v =", f"\\vec{{v}} = \\langle {joined(values)} \\rangle"),
+        ]  # fmt: skip
+
+    others = [[each + 1 for each in values], values[::-1], [-each for each in values],
+              [*values, Fraction(2)], [values[0] + 3, *values[1:]]]  # fmt: skip
+    other = rng.choice([each for each in others if each != values])
+    wrong = [plain("first", str(values[0])), latex("last", frac(values[-1]))]
+    return Case(golds=forms(values)[:2], equal=forms(values), unequal=[forms(other), wrong])
 
 
 def matrix(rows: Sequence[Sequence[int]], name: str, *, wide: bool = False) -> str:

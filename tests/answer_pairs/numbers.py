@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 from fractions import Fraction
 
-from tests.answer_pairs.forms import Case, Form, latex, plain, prose, words
+from tests.answer_pairs.forms import Case, Form, latex, plain, prose, said, words
 from tests.answer_pairs.words import MOST, spell_out
 
 SPACES = {"blank": " ", "no-break": "\u00a0", "thin": "\u2009", "narrow": "\u202f"}
@@ -156,6 +156,8 @@ def with_more(number: int, rng: random.Random) -> list[Form]:
         prose("at least", f"at least {number}"), prose("more than", f"more than {number}"),
         prose("at most", f"at most {number}"), prose("less than", f"less than {number}"),
         prose("between", f"between {number} and {more}"), plain("list", f"{number}, {more}"),
+        prose("not", f"not {number}"),
+        said("two boxes", f"So they are $\\boxed{{{number}}}$ and $\\boxed{{{more}}}$."),
     ]  # fmt: skip
     if abs(number) > 1:
         forms += [latex("square", f"{number}^2"), plain("square", f"{number}²"),

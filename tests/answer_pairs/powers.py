@@ -143,6 +143,35 @@ def scientific(rng: random.Random) -> Case:
                 scalar=True)  # fmt: skip
 
 
+def millions(rng: random.Random) -> Case:
+    """The scale in words; the gold answer in digits, so that no unit is left out."""
+    mantissa = Fraction(rng.randint(11, 99), rng.choice((1, 10, 10)))
+    scale = rng.choice(("thousand", "million", "million", "billion"))
+    sizes = {"thousand": 10**3, "million": 10**6, "billion": 10**9}
+    head = decimal(mantissa)
+
+    def forms(head: str, scale: str) -> list[Form]:
+        value = int(Fraction(head) * sizes[scale])
+        return [
+            plain("scale", f"{head} {scale}"), latex("text", f"{head} \\text{{ {scale}}}"),
+            plain("dollars", f"${head} {scale}"), plain("unit", f"{head} {scale} people"),
+            plain("digits", str(value)), plain("thousands", f"{value:,}"),
+            latex("times", f"{head} \\times {sizes[scale]}"),
+            latex("mathrm", f"{head}\\ \\mathrm{{{scale}}}"),
+        ]  # fmt: skip
+
+    number = int(mantissa * sizes[scale])
+    other_scale = rng.choice([each for each in sizes if each != scale])
+    other = rng.choice([(head, other_scale), (decimal(mantissa + 1), scale),
+                        (decimal(mantissa * 10), scale)])  # fmt: skip
+    wrong = [plain("head", head), latex("head", head), plain("minus", f"-{head} {scale}"),
+             plain("or", f"{head} {scale} or {decimal(mantissa + 2)} {scale}"),
+             latex("times x", f"{head}x \\text{{ {scale}}}")]  # fmt: skip
+    golds = [plain("digits", str(number)), plain("thousands", f"{number:,}"),
+             plain("$", f"${number:,}")]  # fmt: skip
+    return Case(golds=golds, equal=forms(head, scale), unequal=[forms(*other), wrong])
+
+
 def factorials(rng: random.Random) -> Case:
     """n!, the quotients and binomials that equal a whole number, and 1/n!."""
     n = rng.randint(4, 9)

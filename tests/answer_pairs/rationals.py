@@ -44,6 +44,7 @@ def quotient_forms(value: Fraction) -> list[Form]:
         latex("doubled", f"{minus}\\frac{{{2 * top}}}{{{2 * bottom}}}"),
         latex("left right", f"\\left({minus}\\frac{{{top}}}{{{bottom}}}\\right)"),
         latex("divided", f"{minus}{top} \\div {bottom}"),
+        latex("sum", f"\\frac{{{value.numerator - 1}}}{{{bottom}}} + \\frac{{1}}{{{bottom}}}"),
         plain("small digits", f"{minus}{str(top).translate(SUPER)}⁄{str(bottom).translate(SUB)}"),
         plain("fraction slash", f"{minus}{top}⁄{bottom}"),
     ]  # fmt: skip

@@ -34,7 +34,7 @@ def spellings(rng: random.Random, kind: str) -> tuple[str, str, int | None]:
         return frac(factor, "\\pi"), plain_text, None
     if kind == "root":
         factor = Fraction(rng.randint(2, 20), rng.choice((1, 1, 2, 4)))
-        plain_text = f"{factor.numerator}√{root}" + (
+        plain_text = f"{'' if factor.numerator == 1 else factor.numerator}√{root}" + (
             f"/{factor.denominator}" if factor.denominator > 1 else ""
         )  # fmt: skip
         return frac(factor, f"\\sqrt{{{root}}}"), plain_text, None
@@ -157,6 +157,9 @@ def money(rng: random.Random) -> Case:
                       plain("USD", f"{amount} USD"),
                       latex("text $", f"\\text{{\\${amount}}}"), plain("bare", amount),
                       plain("US", f"US${amount}")]  # fmt: skip
+        if cents % 100:
+            both = f"{cents // 100} dollars and {cents % 100} cents"
+            found += [plain("and cents", both)] * 3
         return found
 
     sign = rng.choice("€£")
@@ -168,6 +171,7 @@ def money(rng: random.Random) -> Case:
                plain(f"blank {sign}", f"{exact} {sign}")]  # fmt: skip
     wrong = [plain("two", f"${exact} or ${cents // 100 + 7}"), prose("each", f"more than ${exact}"),
              plain("minus", f"-${exact}"), latex("times x", f"\\${exact}x"),
+             plain("cents", f"{cents // 100} dollars and {(cents + 37) % 100 or 9} cents"),
              prose("range", f"between ${exact} and ${cents // 100 + 9}")]  # fmt: skip
     if rng.random() < 0.15:
         return Case(golds=[plain("bare", exact), *foreign[:1]],
