@@ -25,6 +25,7 @@ from dataclasses import dataclass
 
 from tests.answer_pairs import (
     choices,
+    expressions,
     foreign,
     functions,
     intervals,
@@ -37,8 +38,8 @@ from tests.answer_pairs import (
     times,
     units,
 )
-from tests.answer_pairs.forms import Case, Family
-from tests.answer_pairs.sentences import write
+from tests.answer_pairs.forms import Case, Family, Form, prose
+from tests.answer_pairs.sentences import Around, write
 
 FAMILIES: dict[str, Family] = {
     "integers": numbers.integers,
@@ -68,6 +69,13 @@ FAMILIES: dict[str, Family] = {
     "quadratics": polynomials.quadratics,
     "linear": polynomials.linear,
     "quotients": polynomials.quotients,
+    "monomials": expressions.monomials,
+    "parts of x": expressions.parts,
+    "powers of x": expressions.root_powers,
+    "products of x": expressions.products,
+    "whole parts": expressions.whole_parts,
+    "inverse angles": expressions.inverse_angles,
+    "decimal factors": expressions.decimal_factors,
     "lines": polynomials.lines,
     "solutions": polynomials.solutions,
     "intervals": intervals.intervals,
@@ -106,6 +114,7 @@ WEIGHTS = {
 }  # fmt: skip
 EQUAL_SHARE = 0.55
 MISLEADING_SHARE = 0.2
+TAKEN_BACK_SHARE, BESIDE_SHARE, NOT_SHARE = 0.05, 0.04, 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,19 +132,42 @@ class Pair:
     frame: str
 
 
+def in_words(form: Form) -> str:
+    return f"${form.text}$" if form.kind == "latex" else form.text
+
+
+def beside(gold: Form, other: Form, rng: random.Random, *, is_equal: bool) -> Form:
+    """A phrase that names two values and states the gold one, or neither of them alone."""
+    this, that = in_words(gold), in_words(other)
+    if is_equal:
+        return prose("and not", rng.choice((f"{this}, not {that}", f"not {that} but {this}")))
+    return prose("or", rng.choice((f"{this} or {that}", f"either {this} or {that}")))
+
+
+def stated(case: Case, gold: Form, rng: random.Random, *, is_equal: bool) -> tuple[Form, Around]:
+    """What the chain says, and what it says around that."""
+    groups = [each for each in case.unequal if each]
+    form = rng.choice(case.equal if is_equal else rng.choice(groups))
+    other = rng.choice(groups[0])  # another value, written like this one
+    value = gold.text.rpartition("#### ")[2]
+    bare = Form(gold.name, value.strip("$") if gold.kind == "latex" else value, gold.kind)
+    chance = rng.random()
+    if all(each.kind in ("latex", "plain") for each in (form, other)):
+        if chance < TAKEN_BACK_SHARE:
+            return form, Around(gold=value, earlier=other if is_equal else bare)
+        if chance < TAKEN_BACK_SHARE + BESIDE_SHARE and case.scalar:
+            return beside(bare, other, rng, is_equal=is_equal), Around(gold=value)
+        if chance < TAKEN_BACK_SHARE + BESIDE_SHARE + NOT_SHARE and not is_equal:
+            return prose("not", f"not {in_words(bare)}"), Around(gold=value)
+    mislead = not is_equal and gold.kind == "plain" and rng.random() < MISLEADING_SHARE
+    return form, Around(gold=value, mislead=mislead)
+
+
 def pair(case: Case, family: str, rng: random.Random) -> Pair:
     gold = rng.choice(case.golds)
     is_equal = rng.random() < EQUAL_SHARE
-    group = case.equal if is_equal else rng.choice([each for each in case.unequal if each])
-    form = rng.choice(group)
-    value = gold.text.rpartition("#### ")[2]
-    ending = write(
-        form,
-        rng,
-        scalar=case.scalar,
-        gold=value,
-        mislead=not is_equal and gold.kind == "plain" and rng.random() < MISLEADING_SHARE,
-    )  # fmt: skip
+    form, around = stated(case, gold, rng, is_equal=is_equal)
+    ending = write(form, rng, around, scalar=case.scalar)
     return Pair(
         gold=gold.text,
         answer_type=rng.choice(case.types),

@@ -7,8 +7,6 @@ A sample: "There are 12 boxes with 7 apples each.\\nTherefore, the final answer 
 hope it is correct."
 """
 
-# ruff: noqa: RUF001  signs and letters that look alike are what it is about
-
 from __future__ import annotations
 
 import random
@@ -17,76 +15,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.answer_pairs.forms import Form
+from tests.answer_pairs.frames import (
+    BEFORE,
+    BOXES,
+    CLOSING,
+    DRESSES,
+    FIRST,
+    FOREIGN,
+    GOING_ON,
+    MISLEADING,
+    STATEMENTS,
+    TAKEN_BACK,
+)
 
-BOXES = (
-    "\\boxed{X}", "$\\boxed{X}$", "$$\\boxed{X}$$", "\\[\\boxed{X}\\]", "\\(\\boxed{X}\\)",
-    "So the result is \\boxed{X}.", "So the result is $\\boxed{X}$.",
-    "Therefore, the final answer is: $\\boxed{X}$. I hope it is correct.",
-    "The final answer is $\\boxed{X}$.", "**Final Answer**\n\\[ \\boxed{X} \\]",
-    "Thus, the answer is \\(\\boxed{X}\\).", "The answer is \\boxed{X}.", "Answer: $\\boxed{X}$",
-    "This gives us\n\n$$\n\\boxed{X}\n$$\n\nas required.", "**Answer:** \\boxed{X}",
-    "\\boxed{X}\n\nThis uses each of the {a} numbers once.",
-    "Hence we get $\\boxed{X}$, as claimed.",
-    "<answer>\\boxed{X}</answer>", "#### \\boxed{X}", "The answer is $\\boxed{ X }$.",
-    "$\\boxed{X}$ is the answer.",
-    "Hence the answer is $\\boxed{X}$. It was the last of {a} steps.",
-)  # fmt: skip
-STATEMENTS = (
-    "The answer is X.", "Answer: X", "#### X", "<answer>X</answer>", "**Answer:** X",
-    "**Answer: X**",
-    "The final answer is X.", "Therefore, the answer is X.", "Final answer: X",
-    "So the answer is X.",
-    "The answer is: X", "Hence, the correct answer is X.", "The answer is therefore X.",
-    "The answer is **X**.", "Thus the final answer is: X.", "<answer> X </answer>",
-    "**Final Answer:** X",
-    "So, the answer is X. I hope it is correct.", "the answer is X", "ANSWER: X",
-    "Final Answer: X.",
-    "My answer is X.", "### Answer\nX", "The correct answer is **X**.",
-)  # fmt: skip
-GOING_ON = (
-    "The answer is X, since there are {a} boxes.",
-    "The answer is X. There were {a} students in all.",
-    "The answer is X because {b} is more than {a}.", "So the answer is X, as {a} + {b} = {sum}.",
-    "Answer: X\n\nNote that {a} of them were not needed.",
-)  # fmt: skip
-CLOSING = (
-    "So the result is X.", "Therefore, we get X.", "Thus it is X.", "Hence the total is X.",
-    "So we end with X.",
-)  # fmt: skip
-FOREIGN = (
-    ("zh", "每人 {a} 元，共 {b} 人。", "答案是X。"), ("zh", "共有{a}人，每人{b}本。", "答案为 X。"),
-    ("zh", "已知小明有{a}个苹果，吃了{b}个。", "因此，答案是 X。"),
-    ("zh", "一箱有{a}个。", "答案：X"),
-    ("zh", "共有{a}人。", "所以答案是X，比原来少了{b}。"), ("zh", "其中 {a} 个是红的。", "答：X。"),
-    ("zh", "先算 {a}+{b}={sum}。", "最终答案为：X"), ("zh", "共{a}步。", "故答案为：X。"),
-    ("es", "Hay {a} alumnos y {b} sillas.", "La respuesta es X."),
-    ("es", "Son {a} cajas.", "Por lo tanto, la respuesta final es X, pues hay {b} alumnos."),
-    ("es", "Primero, {a} + {b} = {sum}.", "Respuesta: X"),
-    ("de", "Es sind {a} Kisten.", "Die Antwort ist X."), ("de", "{a} + {b} = {sum}", "Antwort: X"),
-    ("de", "Es gibt {a} Schüler.", "Die Antwort lautet X, denn es sind {b} Schüler."),
-    ("fr", "Il y a {a} élèves.", "La réponse est X."), ("fr", "{a} + {b} = {sum}", "Réponse : X"),
-    ("fr", "On a {a} caisses.", "Donc, la réponse finale est X, car il y a {b} élèves."),
-    ("ru", "Всего {a} ящиков.", "Ответ: X"), ("ru", "Было {a} учеников и {b} стульев.",
-            "Ответ: X."),
-    ("ja", "箱が{a}個あります。", "答えはXです。"),
-    ("ja", "{a}人います。", "したがって、答えは X です。"),
-    ("ja", "{a}+{b}={sum}です。", "答え：X"),
-    ("ko", "학생은 {a}명입니다.", "정답은 X입니다."), ("ko", "상자가 {a}개 있습니다.", "정답: X"),
-    ("ko", "{a}+{b}={sum}", "따라서 답은 X입니다."),
-    ("it", "Ci sono {a} scatole.", "La risposta è X."),
-    ("pt", "Há {a} caixas.", "A resposta é X."),
-)  # fmt: skip
-BEFORE = (
-    "There are {a} boxes with {b} apples each.", "First, {a} + {b} = {sum}.",
-    "Step 1: {a} and {b} are given.",
-    "We compute ${a} \\times {b} = {product}$.",
-    "We know that {a} of them are red.\n\nLet's go on.",
-    "Let $n = {a}$, so that $n + {b} = {sum}$.", "In the year 19{b} there were {a} of them.",
-)  # fmt: skip
-MISLEADING = (
-    "A first guess is X, but that is not right.", "Someone might think of X, which is wrong.",
-    "We start from X.", "At first we get X.",
-)  # fmt: skip
+DRESSED_SHARE, THOUGHT_SHARE = 0.08, 0.12
 NO_BOLD = re.compile(r"\*|_|`")
 
 
@@ -98,8 +40,12 @@ class Ending:
     frame: str
 
 
-def in_box(form: Form) -> str:
-    return f"\\text{{{form.text}}}" if form.kind == "words" else form.text
+def in_box(form: Form, rng: random.Random) -> str:
+    if form.kind == "words":
+        return f"\\text{{{form.text}}}"
+    if form.kind == "latex" and rng.random() < DRESSED_SHARE and not form.text.endswith("."):
+        return put(rng.choice(DRESSES), form.text)
+    return form.text
 
 
 def in_prose(form: Form, rng: random.Random) -> str:
@@ -141,16 +87,34 @@ def frames_for(form: Form, *, scalar: bool) -> list[tuple[str, Sequence[str]]]:
     return kinds
 
 
-def write(
-    form: Form, rng: random.Random, *, scalar: bool = False, gold: str = "", mislead: bool = False
-) -> Ending:
-    """A chain's ending that states the form; `mislead` puts the gold answer before it."""
+def withdrawn(form: Form, rng: random.Random) -> list[str]:
+    """Another answer, stated and taken back."""
+    frame = rng.choice(FIRST)
+    stated = form.text if "boxed" in frame else in_prose(form, rng)
+    return [put(frame, stated), fill(rng.choice(TAKEN_BACK), rng)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Around:
+    """What else a chain says: the gold answer where it would mislead, an answer taken back."""
+
+    gold: str = ""
+    mislead: bool = False
+    earlier: Form | None = None
+
+
+def write(form: Form, rng: random.Random, around: Around, *, scalar: bool = False) -> Ending:
+    """A chain's ending that states the form."""
     if form.kind == "said" and "think>" in form.text:
         return Ending(form.text, "said")
-    kind, frames = rng.choice(frames_for(form, scalar=scalar))
+    gold, mislead = around.gold, around.mislead
+    kinds = frames_for(form, scalar=scalar and around.earlier is None)
+    kind, frames = rng.choice(kinds)
     lines = [fill(line, rng, gold) for line in rng.sample(BEFORE, rng.randint(0, 2))]
     if mislead:
         lines.append(put(rng.choice(MISLEADING), gold))
+    if around.earlier:
+        lines += withdrawn(around.earlier, rng)
     if kind == "foreign":
         language, before, frame = rng.choice(FOREIGN)
         name = f"{language}: {frame}"
@@ -160,15 +124,15 @@ def write(
         while NO_BOLD.search(form.text) and "**" in frame:
             frame = rng.choice(frames)
         name = frame
-    stated = in_box(form) if kind == "box" else in_prose(form, rng)
+    stated = in_box(form, rng) if kind == "box" else in_prose(form, rng)
     if kind == "box" and "$" in form.text:
-        frame, name = "So the result is \\boxed{X}.", "So the result is \\boxed{X}."
+        frame = name = "So the result is \\boxed{X}."
     if mislead and gold.isdigit() and "{b}" not in frame:
         frame = frame.replace("{a}", gold)
     lines.append(put(fill(frame, rng, gold), stated))
     text = "\n".join(lines)
-    if rng.random() < 0.12:
+    if rng.random() < THOUGHT_SHARE:
         thought = fill(rng.choice(BEFORE), rng, gold) + " So maybe the answer is 977? Let me see."
         text = f"<think>\n{thought}\n</think>\n\n{text}"
         name = f"think, {name}"
-    return Ending(text, name)
+    return Ending(text, f"taken back, {name}" if around.earlier else name)
