@@ -53,7 +53,7 @@ GOING_ON = (
     "The answer is X; the other case is impossible.", "The answer is X, not {a}.",
     "The answer is not {a} but X.", "I first thought {a}, but the answer is X.",
     "Instead of {a}, the answer is X.", "Is it {a}? No, the answer is X.",
-    "The answer is X, for the {a} of them are in {b} rows.", "**Answer:** X (of {a})",
+    "The answer is X, for the {a} of them are in {b} rows.",
     "The answer is X. To check: {a} + {b} = {sum}.", "Answer: X. ({a} would be too few.)",
     "The answer is X, since there are {a} boxes.",
     "The answer is X. There were {a} students in all.",
