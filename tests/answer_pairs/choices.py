@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 
-from tests.answer_pairs.forms import Case, Form, latex, plain, said, words
+from tests.answer_pairs.forms import QUESTION, Case, Form, latex, plain, said, words
 
 OPTIONS = ("a red kite", "an old mill", "the third hill", "some warm rain", "no such thing")
 LETTERS = "ABCDE"
@@ -88,6 +88,24 @@ def choices(rng: random.Random) -> Case:
                 types=(None, None, "choice"))  # fmt: skip
 
 
+def lone_letters(rng: random.Random) -> Case:
+    """The question does not list the options; I may be one of them."""
+    letter, other = rng.sample("AAABCDEFGIIH", 2)
+    other = other if other != letter else "B" if letter != "B" else "A"
+    found = [each for each in letter_forms(letter, other, "") if usable(each)]
+    wrong = [each for each in letter_forms(other, letter, "") if usable(each)]
+    golds = [plain("letter", letter)] * 3 + [plain("bracketed", f"({letter})")]
+    return Case(golds=golds, equal=found, unequal=[wrong], types=(None, "choice"))
+
+
+def usable(form: Form) -> bool:
+    """Not the text of an option, nor a sentence in which I may be a person."""
+    lone = ("X", "(X)", "**X**", "So X is correct.", "I would choose X.", "Hence X.")
+    return "OPTION" not in form.name and form.name not in (
+        "with text", "colon", "small", "option small", "full-width", *lone
+    )  # fmt: skip
+
+
 def several(rng: random.Random) -> Case:
     """More than one letter is right."""
     options = tuple(rng.sample(OPTIONS, 5))
@@ -116,7 +134,7 @@ def several(rng: random.Random) -> Case:
     golds = [plain("together", "".join(letters)), plain("comma", ", ".join(letters)),
              plain("tight", ",".join(letters))]  # fmt: skip
     return Case(golds=golds, equal=forms(letters), unequal=[forms(other), forms(other), one],
-                question=question(options, "(A)"))  # fmt: skip
+                question=rng.choice((question(options, "(A)"), QUESTION)))  # fmt: skip
 
 
 def yes_or_no(rng: random.Random) -> Case:

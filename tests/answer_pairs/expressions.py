@@ -16,8 +16,8 @@ from tests.answer_pairs.numbers import decimal
 from tests.answer_pairs.roots import frac
 
 
-def power(name: str, exponent: int) -> str:
-    return name if exponent == 1 else f"{name}^{exponent}"
+def power(name: str, exponent: int, style: str = "^N") -> str:
+    return name if exponent == 1 else name + style.replace("N", str(exponent))
 
 
 def monomials(rng: random.Random) -> Case:
@@ -29,10 +29,10 @@ def monomials(rng: random.Random) -> Case:
         return [
             latex("short", f"{factor}{one}{other}"), latex("turned", f"{factor}{other}{one}"),
             latex("blanks", f"{factor} {one} {other}"), plain("^", f"{factor}{one}{other}"),
-            latex("braces", f"{factor}{first}^{{{m}}}{second}^{{{n}}}"),
+            latex("braces", f"{factor}{power(first, m, '^{N}')}{power(second, n, '^{N}')}"),
             latex("times", f"{factor} \\cdot {one} \\cdot {other}"),
             plain("*", f"{factor}*{one}*{other}"), latex("behind", f"{one}{other} \\cdot {factor}"),
-            plain("**", f"{factor}*{first}**{m}*{second}**{n}"),
+            plain("**", f"{factor}*{power(first, m, '**N')}*{power(second, n, '**N')}"),
             latex("half of double", f"\\frac{{{2 * factor}{one}{other}}}{{2}}"),
         ]  # fmt: skip
 

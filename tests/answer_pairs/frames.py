@@ -49,6 +49,7 @@ STATEMENTS = (
     "### Answer\nX", "The correct answer is **X**.",
 )  # fmt: skip
 GOING_ON = (
+    "The answer is exactly X.", "The answer is X in total.", "The answer is X, that is all.",
     "The answer is X (see above).", "The answer is X, which is what we wanted.",
     "The answer is X; the other case is impossible.", "The answer is X, not {a}.",
     "The answer is not {a} but X.", "I first thought {a}, but the answer is X.",
@@ -61,6 +62,7 @@ GOING_ON = (
     "Answer: X\n\nNote that {a} of them were not needed.",
 )  # fmt: skip
 CLOSING = (
+    "So altogether that makes X.", "Thus there are a total of X.", "This leaves X.",
     "So the result is X.", "Therefore, we get X.", "Thus it is X.", "Hence the total is X.",
     "So we end with X.",
 )  # fmt: skip

@@ -38,7 +38,7 @@ from tests.answer_pairs import (
     times,
     units,
 )
-from tests.answer_pairs.forms import Case, Family, Form, prose
+from tests.answer_pairs.forms import Case, Family, Form, latex, prose
 from tests.answer_pairs.sentences import Around, write
 
 FAMILIES: dict[str, Family] = {
@@ -100,6 +100,7 @@ FAMILIES: dict[str, Family] = {
     "dates": times.dates,
     "days": times.days_of_a_month,
     "choices": choices.choices,
+    "lone letters": choices.lone_letters,
     "several choices": choices.several,
     "yes or no": choices.yes_or_no,
     "counters": foreign.counters,
@@ -114,6 +115,7 @@ WEIGHTS = {
 }  # fmt: skip
 EQUAL_SHARE = 0.55
 MISLEADING_SHARE = 0.2
+DELIMITED_SHARE = 0.08  # of the gold answers in LaTeX
 TAKEN_BACK_SHARE, BESIDE_SHARE, NOT_SHARE = 0.05, 0.04, 0.02
 
 
@@ -165,6 +167,8 @@ def stated(case: Case, gold: Form, rng: random.Random, *, is_equal: bool) -> tup
 
 def pair(case: Case, family: str, rng: random.Random) -> Pair:
     gold = rng.choice(case.golds)
+    if gold.kind == "latex" and "$" not in gold.text and rng.random() < DELIMITED_SHARE:
+        gold = latex(gold.name, f"${gold.text}$")
     is_equal = rng.random() < EQUAL_SHARE
     form, around = stated(case, gold, rng, is_equal=is_equal)
     ending = write(form, rng, around, scalar=case.scalar)

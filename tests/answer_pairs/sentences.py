@@ -80,7 +80,7 @@ def frames_for(form: Form, *, scalar: bool) -> list[tuple[str, Sequence[str]]]:
         kinds = [("statement", STATEMENTS)]
     elif form.kind == "latex":
         kinds += [("box", BOXES)]
-    if scalar:
+    if scalar and not re.search(r"\b(not|or|either)\b", form.text):
         kinds += [("going on", GOING_ON)]
         if form.kind in ("latex", "plain"):
             kinds += [("closing", CLOSING), ("foreign", [])]
