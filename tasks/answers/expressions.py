@@ -40,6 +40,7 @@ _FUNCTIONS = {
 }  # fmt: skip
 _ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan"}
 _CONSTANTS = {"pi", "e", "i"}
+_KNOWN = {*_FUNCTIONS, *_ALIASES, "pi"}
 _GREEK = {
     "alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "kappa",
     "lambda", "mu", "nu", "xi", "rho", "sigma", "tau", "phi", "varphi", "chi", "psi", "omega",
@@ -77,9 +78,12 @@ def _tokens(text: str) -> list[Token]:
         match = _TOKEN.match(text, at)
         if match is None:
             raise UnreadableError(f"unexpected {text[at : at + 10]!r}")
-        kind = str(match.lastgroup)
-        tokens.append(Token(kind, match[kind], match.start(kind) == at))
-        at = match.end()
+        kind, start = str(match.lastgroup), match.start(str(match.lastgroup))
+        name = match[kind]
+        if kind == "word" and name not in _KNOWN and len(name) <= _MAX_PRODUCT_LETTERS:
+            name = name[0]  # a product: of nm^3 the power is that of m
+        tokens.append(Token(kind, name, start == at))
+        at = start + len(name)
     return tokens
 
 
@@ -250,13 +254,7 @@ class _Reader:
     def _letters(self, word: str) -> Tree:
         if len(word) == 1:
             return self._variable(word)
-        if len(word) > _MAX_PRODUCT_LETTERS:
-            raise UnreadableError(f"the word {word!r}")
-        first, last = word[:-1], word[-1]
-        tree = self._variable(last)
-        for letter in reversed(first):
-            tree = ("*", ("c", letter) if letter in _CONSTANTS else ("v", letter), tree)
-        return tree
+        raise UnreadableError(f"the word {word!r}")
 
     def _variable(self, name: str) -> Tree:
         if name in _CONSTANTS:

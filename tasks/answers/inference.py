@@ -47,6 +47,10 @@ def _is_mathematics(gold: str) -> bool:
     if re.fullmatch(r"[\s0-9.,;:()\[\]{}/%+*-]{1,200}", gold):
         return bool(re.search(r"[0-9]", gold))
     return (
-        re.fullmatch(r"-?[0-9]{0,6}[a-z]|[0-9a-z()+*/ .-]{1,60}[-+*/][0-9a-z()+*/ .-]{1,60}", gold)
+        re.fullmatch(
+            r"-?[0-9]{0,6}[a-z]|-?[0-9]{1,6}[a-z]{1,4}"
+            r"|[0-9a-z()+*/ .-]{1,60}[-+*/][0-9a-z()+*/ .-]{1,60}",
+            gold,
+        )
         is not None
     )

@@ -23,7 +23,7 @@ from tasks.answers.sentences import (
     without_adverbs,
     without_delimiters,
 )
-from tasks.answers.stated import Statement
+from tasks.answers.statement import Statement
 from tasks.answers.symbolic import UnreadableGoldError
 from tasks.registry import Registry
 
@@ -149,7 +149,9 @@ def _compare_texts(gold: str, stated: str, symbolic: Leaf) -> bool | None:
     return same_mathematics(gold, stated) is True
 
 
-_MATHEMATICAL = re.compile(r"\A[^A-Za-z]*[0-9][^A-Za-z]*\Z")  # punctuation counts: 6! is not -6!
+_MATHEMATICAL = re.compile(
+    r"\A(?!.*[A-Za-z]{3})[^\n]*[0-9][^\n]*\Z"
+)  # punctuation counts: 6! is not -6!
 
 
 MATH = AnswerType(

@@ -32,10 +32,16 @@ _REPLACEMENTS = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         (r"\\(?:left|right|[bB]igg?)[lr]?(?![a-zA-Z])\.?", ""),
+        (r"\A\{\s?\\displaystyle(?![a-zA-Z])\s?(.*)\}\Z", r"\1"),
         (r"\\(?:displaystyle|textstyle|limits|hfill|newline|nonumber)(?![a-zA-Z])", " "),
         (r"\\(?:[lr]vert|[lr]Vert|mid|vert)(?![a-zA-Z])", "|"),
         (r"\\(?:lbrace|\{)", r"\\{"),
         (r"\\(?:rbrace|\})", r"\\}"),
+        (r"\\(?:text)?color\s?\{[^{}]{1,30}\}", " "),
+        (r"\\(?:langle|left\s?<)(?![a-zA-Z])|[⟨〈]", "("),
+        (r"\\rangle(?![a-zA-Z])|[⟩〉]", ")"),
+        (r"\\(?:tiny|small|large|Large|huge|Huge|bf|it|rm|sf|underline)(?![a-zA-Z])", " "),
+        (r"\\\s?\Z", ""),
         (r"\{([^{}]{1,60})\\over(?![a-z])([^{}]{1,60})\}", r"\\frac{\1}{\2}"),
         (r"\\(?:geqslant|gt(?:eq)?)(?![a-zA-Z])", _relation),
         (r"\\(?:leqslant|lt(?:eq)?)(?![a-zA-Z])", _relation),
@@ -47,7 +53,10 @@ _REPLACEMENTS = [
         (r"\bUS\s?\\?\$", ""),
         (r"(?<!\\)\\[()\[\]$]|\$", ""),
         (r"(?<=[0-9])\s?\^?\s?\{?\s?(?:st|nd|rd|th)\b\s?\}?", ""),
-        (r"\^\s?\{?\s?\\circ\s?\}?|\\degrees?(?![a-zA-Z])|\\circ\s?$", r"\\degree "),
+        (
+            r"\^\s?(?:\{\s?\\circ\s?\}|\\circ(?![a-zA-Z]))|\\degrees?(?![a-zA-Z])|\\circ\s?$",
+            r"\\degree ",
+        ),
         (r"\\(?:varnothing|emptyset|empty)(?![a-zA-Z])", r"\\emptyset "),
         (r"\\mathbb\s?\{?\s?R\s?\}?|\\R(?![a-zA-Z])|\\Re(?![a-zA-Z])", r"\\reals "),
         (r"\\(?:lor|vee)(?![a-zA-Z])", " or "),
@@ -72,7 +81,6 @@ _FUNCTION_OF_ANGLE = re.compile(r"\\?(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
 _MAX_REMEMBERED = 300
 _EMPTY_SET = re.compile(r"(?:the\s)?(?:empty|null)\sset|\\?\{\s?\\?\}|\\emptyset", re.IGNORECASE)
 _EXCLAMATION = re.compile(r"(?<=[A-Za-z]{2})!{1,9}\Z")  # behind a number it is a factorial
-_OUTER_BRACES = re.compile(r"\{([^{}]*)\}")
 
 
 def canonical(text: str) -> str:
@@ -94,11 +102,34 @@ def _canonical(text: str) -> str:
     if "\\degree" in text and not _FUNCTION_OF_ANGLE.search(text):
         text = " ".join(text.replace("\\degree", " ").split())
     text = _EXCLAMATION.sub("", text.strip())
-    text = text.strip() if text.endswith("...") else text.rstrip(".,;:").strip()
-    if _EMPTY_SET.fullmatch(text):
-        return "\\emptyset"
-    whole = _OUTER_BRACES.fullmatch(text)
-    return whole[1].strip() if whole and "," not in text else text
+    text = text.strip() if text.endswith("...") else text.rstrip(" .,;:")
+    text = text if _EMPTY_SET.fullmatch(text) else _without_outer_braces(text)
+    return "\\emptyset" if _EMPTY_SET.fullmatch(text) else text
+
+
+def _without_outer_braces(text: str) -> str:
+    """`{x + 1}` as x + 1; `{1, 2}` is a set."""
+    for _ in range(3):
+        if (
+            not (text.startswith("{") and text.endswith("}"))
+            or _closing_brace(text) != len(text) - 1
+        ):
+            break
+        inner = text[1:-1].strip()
+        if len(split_top(inner, ",")) > 1:
+            break
+        text = inner
+    return text
+
+
+def _closing_brace(text: str) -> int:
+    """Where the brace that `text` begins with is closed; -1 where it is not."""
+    depth = 0
+    for at, character in enumerate(text):
+        depth += (character == "{") - (character == "}")
+        if depth == 0:
+            return at
+    return -1
 
 
 _BLANK = re.compile(r"(?<![0-9])\s|\s(?![0-9])")
@@ -132,7 +163,7 @@ def enclosure(text: str) -> tuple[str, str]:
     """Brackets around all of `text`, and their content: `[0,1)` is ("[)", "0,1"); else "", text."""
     if len(text) > 3 and text.startswith("\\{") and text.endswith("\\}"):
         return "{}", text[2:-2].strip()
-    if text.startswith("{") and text.endswith("}") and text.count("{") == 1:
+    if text.startswith("{") and _closing_brace(text) == len(text) - 1:
         return "{}", text[1:-1].strip()
     if len(text) < 2 or text[0] not in "([" or text[-1] not in ")]":
         return "", text

@@ -84,6 +84,22 @@ def first_number(text: str) -> str | None:
     )
 
 
+_AROUND = "\"'*.,;:!?"
+
+
+def last_number(text: str) -> str | None:
+    """The last number of a sentence, with the formula it is written into (`3^4`, `√15`)."""
+    matches = list(IN_PROSE.finditer(text))
+    if not matches:
+        return None
+    match, number = matches[-1], _untailed(matches[-1].group())
+    start = text.rfind(" ", 0, match.start()) + 1
+    end = text.find(" ", match.start() + len(number))
+    word = text[start : end if end >= 0 else len(text)].strip(_AROUND)
+    is_formula = re.search(r"[\\^_]|[0-9)][*/!]|[0-9][eE][-+]?[0-9]", word) is not None
+    return word if is_formula and word != number else number
+
+
 def _compounded(text: str, start: int, end: int) -> str | None:
     """`5 hours 30 minutes` from `start`; None where the number stands alone."""
     if _SMALLER_UNIT.match(text, end) is None:

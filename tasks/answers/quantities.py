@@ -139,7 +139,7 @@ def split_unit(text: str) -> tuple[str, str]:
     """
     rest = text
     for _ in range(_MAX_UNIT_WORDS):
-        match = _UNIT.search(rest)
+        match = _UNIT.search(rest) if _shaped(rest) is None else None
         if match is None or not rest[: match.start()].strip() or is_meaningful(match.group()):
             break
         rest = rest[: match.start()].rstrip()
@@ -216,6 +216,8 @@ def _quantity(groups: dict[str, str | None]) -> Quantity | None:
         if under == 0:
             return None
         part = _decimal(groups["over"] or "") / under
+        if groups.get("whole") and part >= 1:
+            return None  # `1 and 52/3` is no mixed number
         value += -part if groups.get("inner") == "-" else part
     power = int(groups.get("power") or "0")
     if abs(power) > _MAX_EXPONENT:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 
 from tasks.answers.number_words import IN_PROSE as NUMBER_WORDS
-from tasks.answers.prose import IN_PROSE, first_number, numbers_in
+from tasks.answers.prose import IN_PROSE, first_number, last_number, numbers_in
 from tasks.answers.quantities import CJK, read_quantity, split_unit
 from tasks.answers.real_sets import is_bound, is_named_set
-from tasks.answers.stated import Statement
+from tasks.answers.statement import Statement
 
 _LETTER = "A-Za-z\u00c0-\u024f\u0400-\u04ff\u0600-\u06ff\u0900-\u097f\u1e00-\u1eff"
 
@@ -38,6 +38,7 @@ _SPAN = re.compile(
 _CONNECTING = {
     "and", "or", "to", "pi", "sqrt", "sin", "cos", "tan", "log", "ln", "exp", "inf",
     "infinity", "oo", "squared", "cubed",
+    "per", "cent", "percent",
 }  # fmt: skip
 
 
@@ -50,8 +51,9 @@ def _spans(text: str) -> list[str]:
 
 
 _DIRECTLY = re.compile(
-    r"(?:(?:about|approximately|around|roughly|exactly|precisely|indeed|definitely|clearly|only|simply"
-    r"|just|then|therefore|thus|hence|now|actually|also|certainly|surely),?\s){1,3}",
+    r"(?:(?:about|approximately|around|roughly|exactly|precisely|indeed|definitely|clearly|only"
+    r"|simply|a total of|altogether|in total|just|then|therefore|thus"
+    r"|hence|now|actually|also|certainly|surely),?\s){1,3}",
     re.IGNORECASE,
 )
 
@@ -110,7 +112,7 @@ _JUDGEMENTS = {
 
 def read_mathematics(statement: Statement) -> str | None:
     """The mathematics of a statement: formulas out of their sentence, numbers out of prose."""
-    value = without_adverbs(statement.value)
+    value = _EITHER.sub("", without_adverbs(statement.value))
     leading = _leading_value(value)
     if leading is not None:
         return value if statement.is_marked and _is_whole_value(value) else leading
@@ -141,9 +143,11 @@ def without_adverbs(text: str) -> str:
     return _DIRECTLY.sub("", text.strip().strip("*").strip(), count=1)
 
 
+_EITHER = re.compile(r"\A(?:either|both)\s", re.IGNORECASE)
 _CLAUSE_END = re.compile(
     r";|,?\s(?:because|since|as|so|if|when|while|whenever|which|where|for|given|due|after|pues|porque|ya"
     r"\sque|denn|weil|da|car|puisque|parce|perché|poiché|так|потому|ведь|поскольку)\b"
+    r"|\s\((?=[a-z]{2,}\s)"
     rf"|,\s?(?!(?:and|or)\b)(?=[^\W\d_]{{2}})|,\s?(?=[{CJK}])",
     re.IGNORECASE,
 )
@@ -229,17 +233,20 @@ def read_mathematics_line(line: str) -> str | None:
         return spans[-1].strip() or None
     if not spans and "=" in line and not _words_of(line):
         return _DELIMITERS.sub("", line).strip() or None
-    return _subject(line) or _closing_value(line) or (numbers[-1] if numbers else None)
+    return _subject(line) or _closing_value(line) or (last_number(line) if numbers else None)
 
 
 _CLOSING_VERB = re.compile(
-    r"\b(?:is|are|was|were|equals|gives|get|have|obtain|end\swith|to\sbe)\b(?:\sthat)?\s?:?|[=:]|得到|得出|求得|等于|[是为得]"
+    r"\b(?:is|are|was|were|equals|gives|get|have|obtain|end\swith|leaves|makes|totals|yields|to\sbe)\b(?:\sthat)?\s?:?|[=:]|得到|得出|求得|等于|[是为得]"
 )
 
 
 def _closing_value(line: str) -> str | None:
     """What follows the last verb of a closing sentence, where it is a value and nothing else."""
     sentence = re.split(r"(?<=[.!?])\s", line.strip())[-1].strip()
+    bare = sentence.rstrip(".")
+    if bare.endswith("!") and not _words_of(bare) and _is_whole_value(bare):
+        return bare  # a factorial: nobody is glad about a number alone
     sentence = sentence if sentence.endswith("...") else sentence.rstrip(".!")
     if _is_whole_value(without_adverbs(sentence)):
         return without_adverbs(sentence)
@@ -251,7 +258,9 @@ def _closing_value(line: str) -> str | None:
     return None
 
 
-_DELIMITERS = re.compile(r"\\[()\[\]]|\$")
+_DELIMITERS = re.compile(
+    r"\\displaystyle(?![a-zA-Z])\s?|\\(?:text)?color\s?\{[^{}]{1,30}\}|\\[()\[\]]|\$"
+)
 
 
 _SUBJECT = re.compile(
@@ -279,7 +288,10 @@ def read_number(statement: Statement) -> str | None:
 
     `5 cm` is a number, `5\\sqrt{2}`, `5x` and `5 or 6` are mathematics to compare as such.
     """
-    value = _NUMBER_OF_LATEX.sub(lambda match: f" {match[1]} " if match[1] else "", statement.value)
+    value = statement.value.strip()
+    if len(value) > 2 and value[0] == value[-1] == "$":
+        value = value[1:-1]
+    value = _NUMBER_OF_LATEX.sub(lambda match: f" {match[1]} " if match[1] else "", value)
     value = re.sub(r"(?<=[0-9])(?:\{,\}|,\s?(?=[0-9]{3}\s))(?=[0-9])", "", value).strip()
     if read_quantity(value) is not None:
         return value

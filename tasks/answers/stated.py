@@ -9,36 +9,12 @@ Sample: "... = 18\\nA: 18" states Statement(value="18", line="18", start=9, stat
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
-from tasks.answers import languages
+from tasks.answers.phrases import find_phrases
+from tasks.answers.statement import MAX_ANSWER_CHARACTERS, MAX_MARKS, Statement, corrected
 from tasks.answers.symbols import plain, without_markup
-from tasks.ports import StatedAs
 
 TAIL_CHARACTERS = 16_000
-MAX_ANSWER_CHARACTERS = 1_000  # what is longer is no final answer
-MAX_MARKS = 40  # of each sort, the last ones: they cost a look at what follows
-
-
-@dataclass(frozen=True)
-class Statement:
-    """One place where an answer is stated.
-
-    `value` ends with the sentence, `line` with the line (for answers that hold a full stop).
-    `stated_as`: the mark made for the purpose (tag, `####`, box, label "A:"), or a phrase.
-    `is_marked`: by such a mark.
-    `is_open`: the text ends inside it, so more may have been meant to follow.
-    """
-
-    value: str
-    line: str
-    start: int
-    stated_as: StatedAs
-    is_open: bool = False
-
-    @property
-    def is_marked(self) -> bool:
-        return self.stated_as != "phrase"
 
 
 def tail_of(text: str) -> str:
@@ -56,7 +32,7 @@ def _on_one_line(match: re.Match[str]) -> str:
 
 def find_statements(tail: str) -> list[Statement]:
     """The statements of an answer in `tail`, in order; the last one counts."""
-    found = [*_tagged(tail), *_hashed(tail), *_boxes(tail), *_phrases(tail)]
+    found = [*_tagged(tail), *_hashed(tail), *_boxes(tail), *find_phrases(tail)]
     kept = (s for s in found if s.value and len(s.value) <= MAX_ANSWER_CHARACTERS)
     return sorted(kept, key=lambda statement: statement.start)
 
@@ -102,8 +78,8 @@ def _tagged(tail: str) -> list[Statement]:
 
 def _inner(value: str, start: int) -> Statement:
     """A tag's content, which may state its answer by a box or a phrase in turn."""
-    nested = [*_boxes(value), *_phrases(value)]
-    chosen = max(nested, key=lambda s: s.start).value if nested else value.strip()
+    nested = [*_boxes(value), *find_phrases(value)]
+    chosen = max(nested, key=lambda s: s.start).value if nested else corrected(value.strip())
     return Statement(chosen, chosen, start, "tag")
 
 
@@ -118,7 +94,7 @@ def _hashed(tail: str) -> list[Statement]:
     end = len(tail.rstrip())
     found = []
     for match in _HASHED.finditer(tail):
-        value = match[1].strip()
+        value = corrected(match[1].strip())
         is_last = match.end() >= end
         if (is_last or _BARE_VALUE.fullmatch(value)) and "\\boxed" not in value:
             is_open = is_last and match.end() == len(tail)
@@ -150,7 +126,7 @@ def _boxes(tail: str) -> list[Statement]:
             found.append((start, end, joined if content in parts else f"{joined} , {content}"))
         else:
             found.append((match.start(), end, content))
-    return [Statement(value, value, start, "box") for start, _, value in found]
+    return [Statement(corrected(value), value, start, "box") for start, _, value in found]
 
 
 def _braced(tail: str, match: re.Match[str]) -> tuple[str | None, int]:
@@ -168,93 +144,3 @@ def _braced(tail: str, match: re.Match[str]) -> tuple[str | None, int]:
             inner = list(_BOX.finditer(content))
             return (_braced(content, inner[-1])[0] if inner else content.strip()), at + 1
     return None, stop
-
-
-_PHRASE = re.compile(
-    r"(?:\banswers?\b[^.?!\n:=$\\]{0,70}?(?:\b(?:is|are|was|be)\b|:|=)"
-    r"|\b(?:correct|right|best)\s(?:option|choice)\s{1,2}(?:is\b|:)"
-    r"|^[ \t]{0,8}(?P<short>A|Ans|ANS)\.?[ \t]?:)"
-    r"[:\s]{0,4}(?:-\s)?",
-    re.IGNORECASE | re.MULTILINE,
-)
-_CORRECTION = re.compile(r"not\s[^.\n]{1,60}?,?\sbut\s(?:rather\s|instead\s)?(.+)", re.IGNORECASE)
-_HYPOTHESIS = re.compile(
-    r"\b(?:if|whether|unless|suppose|assuming)\s(?:that\s)?(?:the|my|this)?\s?$", re.I
-)
-_LABEL = re.compile(r"[\s#*_>-]{0,6}(?:(?:the|final|my|correct)\s){0,2}answer\s?:\s{0,4}", re.I)
-_SENTENCE_END = re.compile(
-    r"(?<![.\s])(?<!\bsq)(?<!\bcu)(?<!\bSt)(?<!\bMr)(?<!\bDr)(?:\.(?![Mm]\.)|\?|!(?!\s{0,2}[-=+*/\\<>^$]))(?=[\"')\]]?(?:\s|\Z|[A-Z]))"
-)
-
-
-def _phrases(tail: str) -> list[Statement]:
-    found = []
-    patterns = [_PHRASE, *languages.phrases_of(tail)]
-    for pattern in patterns:
-        for match in list(pattern.finditer(tail))[-MAX_MARKS:]:
-            statement = _phrase(tail, match)
-            if statement is not None:
-                found.append(statement)
-    return found
-
-
-_TAG_SIGNS = ("<", "/")  # of <answer>, which is no word of a sentence
-
-
-def _phrase(tail: str, match: re.Match[str]) -> Statement | None:
-    before = tail[max(0, match.start() - 30) : match.start()]
-    if before[-1:] in _TAG_SIGNS or _HYPOTHESIS.search(before):
-        return None
-    line = _line_after(tail, match.end())
-    correction = _CORRECTION.match(line)
-    line = correction[1] if correction else line
-    label = _line_before(tail, match)
-    is_marked = bool(match.groupdict().get("short")) or any(
-        pattern.fullmatch(label) is not None for pattern in (_LABEL, languages.LABEL)
-    )
-    value = _display(line) or _factorial(line, is_marked) or _sentence(line)
-    after = tail[match.end() + len(value) :][:1]
-    if after == "?" or re.match(r"not\b", value) or "\\boxed" in line[: len(value) + 8]:
-        return None
-    is_open = match.end() + len(value) >= len(tail)
-    stated_as: StatedAs = "label" if is_marked else "phrase"
-    return Statement(value.strip(), _unstopped(line), match.start(), stated_as, is_open)
-
-
-def _line_before(tail: str, match: re.Match[str]) -> str:
-    start = tail.rfind("\n", max(0, match.start() - 40), match.start()) + 1
-    return tail[max(start, match.start() - 40) : match.end()]
-
-
-def _line_after(tail: str, start: int) -> str:
-    rest = tail[start : start + MAX_ANSWER_CHARACTERS]
-    if rest[:2] in ("\\[", "$$") or rest.startswith("\\begin"):
-        return rest
-    return rest.partition("\n")[0]
-
-
-_DISPLAY = re.compile(r"\\\[([^\0]{1,800}?)\\\]|\$\$([^$]{1,800})\$\$")
-
-
-def _display(line: str) -> str | None:
-    match = _DISPLAY.match(line)
-    return match.group() if match else None
-
-
-def _sentence(line: str) -> str:
-    match = _SENTENCE_END.search(line)
-    return line[: match.start()] if match else line
-
-
-_FACTORIAL = re.compile(r"[-+*/()0-9\s]{1,40}!{1,2}\s*")
-
-
-def _factorial(line: str, is_marked: bool) -> str | None:
-    """`5!` behind a label, `1/5!`; behind a phrase it may be joy ("The answer is 5!")."""
-    if not _FACTORIAL.fullmatch(line):
-        return None
-    return line.strip() if is_marked or re.search(r"[0-9)]\s?[-+*/]", line) else None
-
-
-def _unstopped(line: str) -> str:
-    return line.strip().removesuffix(".").strip()

@@ -13,15 +13,15 @@ _TABLE = str.maketrans(
     {
         "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-",
         "×": "\\times ", "·": "\\cdot ", "⋅": "\\cdot ", "÷": "/", "⁄": "/", "∕": "/",
-        "√": "\\sqrt ", "∛": "\\sqrt[3] ", "π": "\\pi ", "∞": "\\infty ", "∪": "\\cup ",
+        "√": "\\sqrt", "∛": "\\sqrt[3]", "π": "\\pi ", "∞": "\\infty ", "∪": "\\cup ",
         "∩": "\\cap ",
         "≤": "\\leq ", "≥": "\\geq ", "≠": "\\neq ", "≈": "\\approx ", "±": "\\pm ",
         "∈": "\\in ", "°": "^\\circ ", "θ": "\\theta ", "∅": "\\emptyset ",
         "ℝ": "\\mathbb{R}", "∖": "\\setminus ", "∨": "\\lor ", "∧": "\\land ", "∠": "\\angle ",
         "∣": "|", "∶": ":", "￥": "¥",
-        "½": " 1/2", "¼": " 1/4", "¾": " 3/4", "⅓": " 1/3", "⅔": " 2/3", "⅛": " 1/8",
-        "⅕": " 1/5", "⅖": " 2/5", "⅗": " 3/5", "⅘": " 4/5", "⅙": " 1/6", "⅚": " 5/6", "⅜": " 3/8",
-        "⅝": " 5/8", "⅞": " 7/8",
+        "½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅛": "1/8",
+        "⅕": "1/5", "⅖": "2/5", "⅗": "3/5", "⅘": "4/5", "⅙": "1/6", "⅚": "5/6", "⅜": "3/8",
+        "⅝": "5/8", "⅞": "7/8",
         "‘": "'", "’": "'", "“": '"', "”": '"', "，": ",", "：": ":", "。": ". ",
     }
 )  # fmt: skip
@@ -29,6 +29,7 @@ _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿˣ", "0123456789-+n
 _LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 _SCRIPTS = re.compile("([⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿˣ]+)|([₀₁₂₃₄₅₆₇₈₉]+)")
 _SMALL_FRACTION = re.compile("([0-9]?)([⁰¹²³⁴⁵⁶⁷⁸⁹]+)[⁄∕/]([₀₁₂₃₄₅₆₇₈₉]+)")
+_VULGAR = re.compile("(?<=[0-9])(?=[½¼¾⅓⅔⅛⅕⅖⅗⅘⅙⅚⅜⅝⅞])")
 _RADICAL = re.compile(r"([√∛])\s?([0-9]+(?:\.[0-9]+)?|[A-Za-zπ])")  # all the digits are under it
 _BLANK_BEHIND_COMMAND = re.compile(r"(?:(?<=\\pi)|(?<=circ)|(?<=nfty)|(?<=heta)) (?=[.,;:!?)])")
 _DROPPED = {"Cc", "Cf", "Cs", "Co", "Cn"}
@@ -38,6 +39,7 @@ _ODD = re.compile(r"[^\n\t\r -~]")  # all but printable ASCII and white space
 def plain(text: str) -> str:
     """`text` with typographic and mathematical characters in ASCII or LaTeX, the invisible gone."""
     if not text.isascii():
+        text = _VULGAR.sub(" ", text)
         text = _SMALL_FRACTION.sub(_small_fraction, text)
         text = _RADICAL.sub(r"\1{\2}", _SCRIPTS.sub(_script, text)).translate(_TABLE)
         text = _BLANK_BEHIND_COMMAND.sub("", text)

@@ -9,21 +9,20 @@ Grade(verdict="correct", extracted_answer="5").
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from tasks.answers.equality import Leaf
 from tasks.answers.kinds import ANSWER_TYPES, AnswerType
 from tasks.answers.reach import is_within_reach
 from tasks.answers.stated import (
-    MAX_ANSWER_CHARACTERS,
-    Statement,
     find_statements,
     last_lines,
     stops_in_sentence,
     stops_inside,
     tail_of,
 )
+from tasks.answers.statement import MAX_ANSWER_CHARACTERS, Statement, denied
 from tasks.answers.symbolic import UnreadableGoldError, same_symbolically
 from tasks.answers.symbols import plain
 from tasks.ports import Grade, StatedAs, Verdict
@@ -53,6 +52,8 @@ class Comparison:
     def settle(self, symbolic: Leaf) -> Grade | None:
         """The grade; None where only a symbolic leaf could tell and `symbolic` told nothing."""
         kind = ANSWER_TYPES[self.answer_type]
+        if denied(self.stated) is not None and denied(self.gold) is None:
+            return self.grade("wrong")
         try:
             verdicts = [
                 kind.compare(self.gold, stated, symbolic) for stated in self._readings(kind)
@@ -165,9 +166,14 @@ def _answer_of(tail: str, kind: AnswerType, *, truncated: bool = False) -> _Read
     return found
 
 
+_NO_NUMBER = re.compile(
+    r"\b(?:makes|leaves|is|are|have|has|get)\s(?:none|nothing|impossible|undefined|no\ssolutions?)\b"
+)
+
+
 def _closing(lines: list[str], kind: AnswerType) -> str | None:
     """What the closing lines say, last first; nothing where the text breaks off before its end."""
-    if not lines or stops_inside(lines[0]):
+    if not lines or stops_inside(lines[0]) or _NO_NUMBER.search(lines[0]):
         return None
     reading = kind.read_line(lines[0])
     if reading is None and stops_in_sentence(lines[0]):
@@ -178,7 +184,12 @@ def _closing(lines: list[str], kind: AnswerType) -> str | None:
 def _stated(tail: str, kind: AnswerType, *, truncated: bool) -> _Reading | None:
     statements = [s for s in find_statements(tail) if not (truncated and s.is_open)]
     for statement in reversed(statements):
-        reading = kind.read(statement)
+        denial = denied(statement.value)
+        if denial is None:
+            reading = kind.read(statement)
+        else:  # what it is not: read as it stands, unless it denies no answer ("not clear")
+            is_one = kind.read(replace(statement, value=denial, line=denial)) is not None
+            reading = statement.value if is_one else None
         if reading is not None:
             whole_line = _whole_line(statement, reading)
             return _Reading(reading, whole_line, statement.stated_as)

@@ -52,6 +52,7 @@ def _polarities(text: str) -> list[str]:
 
 
 _SEPARATED = re.compile(r"\(?[A-Ja-j]\)?(?:\s?(?:,|&|;|/|\band\b|\bor\b)\s?\(?[A-Ja-j]\)?){0,9}")
+_NAMED = re.compile(r"option|choice|letter|选项", re.IGNORECASE)
 _JOINED = re.compile(r"[A-J]{2,6}")  # several options of one answer: BD
 _OPTION = re.compile(
     r"(?:(?:option|choice|answer|letter|opción|opção|réponse|lettre|letra|lösung|вариант|la|le|el|die|der)"
@@ -80,7 +81,7 @@ _INDENT = re.compile(r"[\s\"'$]{1,10}")
 
 def read_letters(text: str) -> str | None:
     """`B`, or `A,C` for several; None where the text names no option by letter."""
-    bare = _TEXT_COMMAND.sub(r"\1", text).strip(" .$\"'`*\t\n")
+    bare = _TEXT_COMMAND.sub(r"\1", text).strip(" .$\"'`*{}\t\n")
     if _SEPARATED.fullmatch(bare):
         letters = re.findall(r"\b[A-J]\b", bare.upper())
         return ",".join(sorted(set(letters)))
@@ -92,7 +93,8 @@ def read_letters(text: str) -> str | None:
     letter = next(group for group in match.groups() if group)
     # Without a bracket, only a capital is a letter, and "A dog", "I think" are not options.
     if match[4] and (
-        not letter.isupper() or (letter in "AI" and _BEGINS_PHRASE.match(bare[match.end() :]))
+        (not letter.isupper() and not _NAMED.match(match.group()))
+        or (letter in "AI" and _BEGINS_PHRASE.match(bare[match.end() :]))
     ):
         return None
     return letter.upper()

@@ -14,7 +14,7 @@ from infra.engines.engine_type import EngineType, ModelSize, Needs, SleepMode  #
 from infra.engines.errors import EngineBrokenError  # noqa: E402
 from infra.engines.model_files import ModelFilesError, check_checkpoint  # noqa: E402
 from tasks.answers.kinds import AnswerType  # noqa: E402
-from tasks.answers.stated import Statement  # noqa: E402
+from tasks.answers.statement import Statement  # noqa: E402
 from tasks.answers.symbolic import UnreadableGoldError  # noqa: E402
 from tasks.compress_methods import CompressionMethod, CompressionRule, Outcome  # noqa: E402
 from tasks.costs import CostBook, Expectation, ExpectedUsage  # noqa: E402
