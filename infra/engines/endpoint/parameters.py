@@ -37,11 +37,12 @@ _ALIASES: dict[Parameter, tuple[str, ...]] = {
 _OF_NAME = {alias: name for name, aliases in _ALIASES.items() for alias in aliases}
 _ONE_CANDIDATE = re.compile(
     r"(?:multiple|several) (?:candidates|choices|completions|generations)"
+    r"|number of (?:candidates|choices|completions|generations)"
     r"|only (?:one|1|a single) (?:candidate|choice|completion|generation)", re.IGNORECASE,
 )  # fmt: skip
 _REFUSES = re.compile(
     r"\bnot (?:be |yet |currently )?(?:support|permit|allow|accept|recogni|valid|enabled|available"
-    r"|implemented|a valid|understood|expected|used|specified)|unsupport|unknown|unrecogni"
+    r"|implemented|a |defined|understood|expected|used|specified)|unsupport|unknown|unrecogni"
     r"|unexpected|extraneous|\bextra\b|invalid|must (?:be|not)|should be|(?:n't|not) (?:be )?"
     r"(?:support|accept|allow|take)|\bonly\b|at most|cannot|can't|too (?:large|high|big|small|many"
     r"|low)|deprecated|forbidden|disallowed|\brange\b|out of|greater|less than|exceed|no longer"
@@ -62,9 +63,10 @@ _TOO_MUCH = re.compile(
     re.IGNORECASE,
 )
 _NO_SUCH_NAME = re.compile(
-    r"unsupported param|unknown (?:param|field|name)|unrecogni[sz]ed|extra|not supported with|"
-    r"max_completion_tokens", re.IGNORECASE,
+    r"unsupported param|unknown (?:param|field|name)|unrecogni[sz]ed|extra|not supported with"
+    r"|\buse\W+max_completion_tokens", re.IGNORECASE,
 )  # fmt: skip
+_OTHER_LIMIT = re.compile(r"\buse\W+max_completion_tokens", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.\-])(\d{1,9}(?:[,_]\d{3})*)(?![\w\-]|\.\d)")
 _CONTEXT = re.compile(
     r"(?:context.?(?:length|window|size)|max_model_len|must be <=|total tokens)[^\d]{0,60}"
@@ -121,6 +123,8 @@ class Parameters:
         refused = {name for name in _refused(refusal) if sent.has(name)}
         named = {name for name in _pointed_at(refusal) if sent.has(name)}
         refused = named | (refused - self._taken)
+        if sent.has("max_tokens") and _OTHER_LIMIT.search(refusal.message):
+            refused.add("max_tokens")
         if not refused:
             return False
         if {"temperature", "top_p"} <= refused and re.search(r"\bboth\b", refusal.message):
@@ -221,6 +225,8 @@ def _named(aliases: Collection[str]) -> re.Pattern[str]:
         rf"\b{name}['\"`]? (?:parameter|argument|field|property|value|option)\b",
         rf"^\W*(?:(?:error|value|validation|input|the|invalid|unsupported|unknown|body)\W+)*{name}\b",
         rf"\binvalid {name}\b",
+        rf": {name}\W*$",
+        rf"-> ?{name}\b|\b{name} extra\b",
         rf"\b{name} ?(?:=|>|<|≤|\bis not|\bmust|\bshould|\bcannot)",
         rf"\b(?:body|request|generationConfig|generation_config)\.{name}\b",
     ]

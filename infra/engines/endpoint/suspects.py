@@ -45,6 +45,6 @@ class Suspects:
         self._num_tries += 1
         self._since_answer.add(request)
         first = self._first.setdefault(request, last_sent)
-        if first == last_sent:  # nothing was sent since, so this is the first time
+        if first == last_sent:  # nothing was sent since: the first time
             return False
         return self._answered > first or (self.has_answered and len(self._since_answer) < FEW)
