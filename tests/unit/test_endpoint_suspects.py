@@ -21,6 +21,9 @@ class Server:
         self.num_sent += 1
         return self.suspects.is_proven(body.encode(), last_sent=self.num_sent)
 
+    def turn_all_away(self, bodies: list[str]) -> list[bool]:
+        return [self.turn_away(body) for body in bodies]
+
 
 def test_a_record_is_given_up_at_its_second_time_among_answers() -> None:
     server = Server()
@@ -41,15 +44,15 @@ def test_of_many_at_the_end_each_is_given_up_if_somebody_was_answered_since() ->
     server = Server()
     names = [f"odd {number}" for number in range(3 * FEW)]
     server.answer()
-    assert not any([server.turn_away(name) for name in names])
-    assert not any([server.turn_away(name) for name in names[1:]])  # nobody was answered since
+    assert not any(server.turn_all_away(names))
+    assert not any(server.turn_all_away(names[1:]))  # nobody was answered since
     server.answer()
-    assert all([server.turn_away(name) for name in names])
+    assert all(server.turn_all_away(names))
 
 
 def test_nobody_is_given_up_by_a_server_that_never_answered() -> None:
     server = Server()
-    assert not any([server.turn_away("odd") for _ in range(3 * MOST_TRIES)])
+    assert not any(server.turn_all_away(["odd"] * 3 * MOST_TRIES))
     assert not server.suspects.is_everybody
 
 
@@ -57,8 +60,7 @@ def test_a_server_that_turns_everybody_away_from_some_moment_on_is_told_apart() 
     server = Server()
     server.answer(1000)
     names = [f"record {number}" for number in range(MOST_TRIES)]
-    given_up = [server.turn_away(name) for name in names] + [server.turn_away(n) for n in names]
-    assert not any(given_up)
+    assert not any(server.turn_all_away(names + names))
     assert server.suspects.is_everybody
 
 
@@ -72,4 +74,4 @@ def test_replies_that_were_under_way_prove_nothing() -> None:
         server.suspects.answered(number)
     for number in range(10, 10 + FEW):
         server.turn_away(f"record {number}")
-    assert not any([server.turn_away(f"record {number}") for number in range(10)])
+    assert not any(server.turn_all_away([f"record {number}" for number in range(10)]))
