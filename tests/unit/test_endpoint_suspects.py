@@ -17,9 +17,9 @@ class Server:
             self.num_sent += 1
             self.suspects.answered(self.num_sent)
 
-    def turn_away(self, body: str) -> bool:
+    def turn_away(self, body: str, status: int = 403) -> bool:
         self.num_sent += 1
-        return self.suspects.is_proven(body.encode(), last_sent=self.num_sent)
+        return self.suspects.is_proven(body.encode(), status, last_sent=self.num_sent)
 
     def turn_all_away(self, bodies: list[str]) -> list[bool]:
         return [self.turn_away(body) for body in bodies]
@@ -31,6 +31,15 @@ def test_a_record_is_given_up_at_its_second_time_among_answers() -> None:
     assert not server.turn_away("odd")
     server.answer(10)
     assert server.turn_away("odd")
+
+
+def test_a_page_that_is_missing_for_a_moment_costs_no_record() -> None:
+    server = Server()
+    server.answer(10)
+    for _ in range(3):
+        assert not server.turn_away("odd", 404)
+        server.answer(10)
+    assert server.turn_away("odd", 404)
 
 
 def test_the_last_records_of_a_stage_are_given_up_though_nobody_else_is_asked() -> None:

@@ -119,7 +119,8 @@ class EndpointClient:
 
     def _fate_of_suspect(self, refusal: Refusal, body: bytes) -> Exception:
         """Turned away at the door: this one record, or all of them from now on."""
-        if self._suspects.is_proven(body, last_sent=self._num_sent):
+        assert refusal.status is not None
+        if self._suspects.is_proven(body, refusal.status, last_sent=self._num_sent):
             return refusal.rejection()
         if self._suspects.is_everybody:
             error = refusal.error(self.url, self._key)

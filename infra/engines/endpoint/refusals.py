@@ -17,6 +17,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from infra.engines.endpoint.error_bodies import ErrorBody, read_error
+from infra.engines.endpoint.suspects import TIMES
 from tasks.errors import LitecotError
 from tasks.ports import PermanentError, TransientError
 
@@ -146,7 +147,7 @@ class Refusal:
     @property
     def may_be_a_firewall(self) -> bool:
         """It may be about this one record only, where the server answers others."""
-        if self.is_passing or self.status not in (403, 404, 405) or self._is_about_us:
+        if self.is_passing or self.status not in TIMES or self._is_about_us:
             return False
         return not _MODERATED.search(self.words)
 
