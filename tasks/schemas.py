@@ -156,7 +156,8 @@ class Rationale(Usage, Row):
         "for compressed: share of the parent's tokens that is left", default=None
     )
     finish_reason: str = column(
-        "stop | length | content_filter (endpoints) | imported | original (a rewrite given up)"
+        "stop | length | content_filter or a server's own word (endpoints) | imported | original "
+        "(a rewrite given up)"
     )
     faults: str | None = column(
         "for rewrites: why the attempts before it failed, in order", default=None

@@ -57,6 +57,12 @@ def test_passing_faults_are_worth_another_try(status: int) -> None:
             "This model's maximum context length is 9 tokens; you asked for 8 completion tokens",
             "refused",
         ),
+        (
+            400,
+            "This model's maximum context length is 9 tokens. However, you requested 18 tokens "
+            "(10 in the messages, 8 in the completion).",
+            "prompt_too_long",
+        ),
         (406, "Not acceptable", "refused"),
     ],
 )
@@ -83,6 +89,11 @@ def test_what_is_about_the_rate_is_worth_another_try_whatever_the_status(
     status: int, said: str
 ) -> None:
     assert isinstance(error_of(status, said), TransientError)
+
+
+def test_a_status_named_in_the_body_of_a_bad_request_counts() -> None:
+    body = json.dumps({"error": {"message": "later", "code": 429}}).encode()
+    assert isinstance(Refusal.read(400, {}, body, key=KEY).error(URL, KEY), TransientError)
 
 
 def test_openais_code_for_a_long_prompt_is_known() -> None:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from infra.engines.config import EndpointOptions
+from infra.engines.endpoint.context_length import room_for_reply
 from infra.engines.endpoint.messages import Sent
-from infra.engines.endpoint.parameters import LOGGER, Parameters, room_for_reply
+from infra.engines.endpoint.parameters import LOGGER, Parameters
 from infra.engines.endpoint.refusals import EndpointError, Key, Refusal
 from tasks.ports import Sampling
 
@@ -209,6 +210,13 @@ def test_a_limit_that_is_too_high_is_lowered_from_then_on(
     assert f"at most {most} tokens" in caplog.text
 
 
+def test_a_small_number_in_the_words_is_no_limit() -> None:
+    found = parameters()
+    message = "max_tokens exceeds the limit of this model, see error 42"
+    assert found.learn(refusal(said(message, param="max_tokens")), asked(found))
+    assert asked(found).limit is None  # the server's own limit holds
+
+
 def test_reasoning_models_of_openai_get_their_own_name_for_the_limit() -> None:
     found = parameters()
     body = said("Unsupported parameter: 'max_tokens' is not supported with this model. Use "
@@ -238,12 +246,11 @@ def test_reasoning_models_of_openai_get_their_own_name_for_the_limit() -> None:
         ("This model's maximum context length is 4096 tokens. However, you requested 37768 tokens "
          "(5000 in the messages, 32768 in the completion).", None),
         ("maximum context length is 4096 tokens", None),
-        ("Rate limit: 4096 tokens per minute, max_tokens 32768", None),
     ],
 )  # fmt: skip
 def test_a_reply_is_asked_for_that_fits_behind_its_prompt(message: str, room: int | None) -> None:
-    found = refusal(said(message, param="max_tokens"))
-    assert room_for_reply(found, asked(parameters()), prompt_chars=400, num_tries=0) == room
+    sent = asked(parameters())
+    assert room_for_reply(message, sent, prompt_chars=400, num_tries=0) == room
 
 
 def test_where_the_prompt_is_only_guessed_the_limit_shrinks_until_it_fits() -> None:
@@ -255,7 +262,7 @@ def test_where_the_prompt_is_only_guessed_the_limit_shrinks_until_it_fits() -> N
         if sent.max_tokens + tokens <= 4096:
             break
         words = message.format(sent.max_tokens, max(4097 - sent.max_tokens, 1))
-        room = room_for_reply(refusal(said(words)), sent, prompt_chars=1500, num_tries=tries)
+        room = room_for_reply(words, sent, prompt_chars=1500, num_tries=tries)
         assert room is not None
         tries += 1
     assert tries < 6
@@ -266,7 +273,7 @@ def test_where_the_prompt_is_only_guessed_the_limit_shrinks_until_it_fits() -> N
 @given(st.text(max_size=200), st.integers(0, 20), st.integers(0, 10**6))
 def test_room_is_always_less_than_was_asked_for(text: str, tries: int, chars: int) -> None:
     sent = asked(parameters())
-    room = room_for_reply(refusal(said(text)), sent, prompt_chars=chars, num_tries=tries)
+    room = room_for_reply(text, sent, prompt_chars=chars, num_tries=tries)
     assert room is None or 1 <= room < sent.max_tokens
 
 

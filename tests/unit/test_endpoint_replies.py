@@ -381,6 +381,10 @@ def test_there_is_never_more_than_one_block_in_front(
         assert "<think>" not in thought
 
 
+def test_a_short_thought_that_the_answer_begins_with_takes_nothing_from_it() -> None:
+    assert text_of(choice("3 + 4 = 7", reasoning="3")) == "<think>\n3\n</think>\n\n3 + 4 = 7"
+
+
 @pytest.mark.parametrize(
     "said",
     [choice(None, refusal="I would rather not."),

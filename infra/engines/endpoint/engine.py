@@ -16,9 +16,10 @@ from collections.abc import Mapping
 
 from infra.engines.config import EngineConfig
 from infra.engines.endpoint.client import Answer, EndpointClient
+from infra.engines.endpoint.context_length import room_for_reply
 from infra.engines.endpoint.finish_reasons import KNOWN
 from infra.engines.endpoint.messages import chat_request
-from infra.engines.endpoint.parameters import LOGGER, Parameters, room_for_reply
+from infra.engines.endpoint.parameters import LOGGER, Parameters
 from infra.engines.endpoint.rate_limits import Cost
 from infra.engines.endpoint.replies import ChatReply, completions
 from tasks.intake.values import control_text
@@ -140,7 +141,11 @@ class EndpointModel:
             answer = await self._client.post(body, Cost(len(text), sent.max_tokens, sent.n))
             if isinstance(answer, Answer):
                 break
-            shrunk = room_for_reply(answer, sent, prompt_chars=len(text), num_tries=num_shrinks)
+            shrunk = None
+            if not answer.is_passing:
+                shrunk = room_for_reply(
+                    answer.message, sent, prompt_chars=len(text), num_tries=num_shrinks
+                )
             if shrunk is not None:
                 room, num_shrinks = shrunk, num_shrinks + 1
             elif not self._parameters.learn(answer, sent):

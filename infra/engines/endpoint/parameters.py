@@ -15,12 +15,14 @@ import re
 from collections.abc import Collection
 
 from infra.engines.config import EndpointOptions
+from infra.engines.endpoint.context_length import numbers_in
 from infra.engines.endpoint.messages import Parameter, Sent, TokenLimit
-from infra.engines.endpoint.refusals import EndpointError, Refusal, asks_too_much
+from infra.engines.endpoint.refusals import EndpointError, Refusal
 from tasks.ports import Sampling
 
 LOGGER = "litecot.endpoint"  # what it says at level WARNING is shown to who runs a recipe
 _log = logging.getLogger(LOGGER)
+LEAST_LIMIT = 16  # tokens of a reply
 _STATUSES = {400, 413, 422, 500, 501}
 
 _ALIASES: dict[Parameter, tuple[str, ...]] = {
@@ -67,17 +69,6 @@ _NO_SUCH_NAME = re.compile(
     r"|\buse\W+max_completion_tokens", re.IGNORECASE,
 )  # fmt: skip
 _OTHER_LIMIT = re.compile(r"\buse\W+max_completion_tokens", re.IGNORECASE)
-_NUMBER = re.compile(r"(?<![\w.\-])(\d{1,9}(?:[,_]\d{3})*)(?![\w\-]|\.\d)")
-_CONTEXT = re.compile(
-    r"(?:context.?(?:length|window|size)|max_model_len|must be <=|total tokens)[^\d]{0,60}"
-    r"(\d[\d,_]*)|(\d[\d,_]*)[- ]tokens? (?:context|limit)", re.IGNORECASE,
-)  # fmt: skip
-_OF_PROMPT = re.compile(
-    r"(\d[\d,_]*) (?:tokens? )?(?:in|from|of) the (?:messages|prompt|input)"
-    r"|(?:prompt|input|messages)[^\d.]{0,40}?(?:at least )?(\d[\d,_]*) (?:input |prompt )?tokens"
-    r"|(\d[\d,_]*) `?(?:inputs?|prompt)`? tokens", re.IGNORECASE,
-)  # fmt: skip
-MOST_SHRINKS = 12
 
 
 class Parameters:
@@ -154,7 +145,8 @@ class Parameters:
     def _limit_otherwise(self, name: Parameter, refusal: Refusal, sent: Sent) -> None:
         message = refusal.message
         is_too_much = _TOO_MUCH.search(message) and not _NO_SUCH_NAME.search(message)
-        smaller = [number for number in _numbers(message) if 1 < number < sent.max_tokens]
+        least = max(LEAST_LIMIT, sent.max_tokens // 128)  # a smaller number is about something else
+        smaller = [n for n in numbers_in(message) if least <= n < sent.max_tokens]
         if is_too_much and smaller:
             if self._most_tokens is None or max(smaller) < self._most_tokens:
                 self._most_tokens = max(smaller)
@@ -174,29 +166,6 @@ class Parameters:
 
     def _say(self, what: str) -> None:
         _log.warning("%s: %s", self._url, what)
-
-
-def room_for_reply(
-    refusal: Refusal, sent: Sent, *, prompt_chars: int, num_tries: int
-) -> int | None:
-    """Tokens to ask for instead, where prompt and reply are too long together; None where the
-    refusal is about something else, or the prompt alone fills the context."""
-    message = refusal.message
-    if refusal.is_passing or sent.limit is None or num_tries >= MOST_SHRINKS:
-        return None
-    is_named = asks_too_much(message) or sent.max_tokens in _numbers(message)
-    context = _first_number(_CONTEXT, message)
-    if context is None or not is_named or "even without" in message:
-        return None
-    prompt = _first_number(_OF_PROMPT, message)
-    if prompt is not None and prompt >= context:
-        return None
-    is_exact = prompt is not None and "at least" not in message and num_tries == 0
-    taken = prompt if prompt and is_exact else max(prompt or 0, prompt_chars // 3)
-    rest = context - taken
-    most = sent.max_tokens - 1 if is_exact or num_tries == 0 else sent.max_tokens // 2
-    room = min(rest if rest > 0 else most // 2, most)
-    return room if room >= 1 else None
 
 
 def _pointed_at(refusal: Refusal) -> set[Parameter]:
@@ -236,14 +205,3 @@ def _named(aliases: Collection[str]) -> re.Pattern[str]:
 
 
 _NAMED = {name: _named(aliases) for name, aliases in _ALIASES.items()}
-
-
-def _numbers(message: str) -> list[int]:
-    return [int(re.sub(r"[,_]", "", text)) for text in _NUMBER.findall(message)]
-
-
-def _first_number(pattern: re.Pattern[str], message: str) -> int | None:
-    match = pattern.search(message)
-    text = next(filter(None, match.groups()), "") if match else ""
-    digits = re.sub(r"[,_]", "", text)
-    return int(digits) if digits and len(digits) < 12 else None

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
+from infra.engines.endpoint.context_length import fills_context, is_about_reply
 from infra.engines.endpoint.error_bodies import ErrorBody, read_error
 from infra.engines.endpoint.suspects import TIMES
 from tasks.errors import LitecotError
@@ -48,12 +49,6 @@ _TOO_LONG = re.compile(
     r"|input (?:token count|length|tokens?).{0,40}exceed",
     re.IGNORECASE,
 )
-_REQUESTED = re.compile(  # tokens of the reply
-    r"max_(?:completion_|new_|output_)?tokens|maxOutputTokens|(?:completion|output|new) tokens"
-    r"|in the completion|tokens (?:to generate|for the (?:completion|reply|output))",
-    re.IGNORECASE,
-)
-_PROMPT_ALONE = re.compile(r"even without any output|prompt (?:is|was) too long", re.IGNORECASE)
 _MODERATED = re.compile(
     r"moderat|flagged|content.?(filter|policy|management|safety)|inappropriate|sensitive|unsafe"
     r"|usage polic|data_inspection",
@@ -99,6 +94,7 @@ class Refusal:
     kind: str = ""  # other short words of the error, e.g. why a filter struck
     names: frozenset[str] = frozenset()  # of the request's fields that the error points at
     is_page: bool = False  # a web page: of a proxy or a firewall
+    named: int | None = None  # the status that the error itself names
     is_inside: bool = False  # in a reply of status 200
 
     @classmethod
@@ -121,7 +117,7 @@ class Refusal:
         return cls(
             status, one_line(key.hide(error.message)), one_line(key.hide(error.code)),
             retry_after_s(headers), kind=one_line(key.hide(error.kind)), names=error.names,
-            is_page=error.is_page,
+            is_page=error.is_page, named=error.status,
         )  # fmt: skip
 
     @property
@@ -142,7 +138,8 @@ class Refusal:
         """The same request may succeed later."""
         if self.status is None or self.status in TRANSIENT or self.status >= 500:
             return True
-        return self.status in ABOUT_REQUESTS and _RATE.search(self.words) is not None
+        is_about_rate = self.named in TRANSIENT or _RATE.search(self.words) is not None
+        return self.status in ABOUT_REQUESTS and is_about_rate
 
     @property
     def may_be_a_firewall(self) -> bool:
@@ -172,8 +169,8 @@ class Refusal:
     def rejection(self) -> PermanentError:
         """What a record is rejected with that the server will not have."""
         is_too_long = self.status == 413 or _TOO_LONG.search(self.words)
-        is_about_reply = asks_too_much(self.message) and not _PROMPT_ALONE.search(self.message)
-        reason = "prompt_too_long" if is_too_long and not is_about_reply else "refused"
+        is_prompt = is_too_long and not is_about_reply(self.message)
+        reason = "prompt_too_long" if is_prompt or fills_context(self.message) else "refused"
         return PermanentError(reason, self.said)
 
     def _why_to_stop(self, url: str, key: Key, said: str) -> str | None:
@@ -193,11 +190,6 @@ class Refusal:
         if self.status is not None and 300 <= self.status < 400:
             return f"{url} redirects ({said}): set endpoint.base_url to where it leads"
         return None
-
-
-def asks_too_much(message: str) -> bool:
-    """Whether a server's words are about the tokens of the reply that were asked for."""
-    return _REQUESTED.search(message) is not None
 
 
 def one_line(text: str) -> str:

@@ -76,7 +76,9 @@ def _apart(reasoning: str, content: str) -> tuple[str, str]:
             thought = f"{thought}\n\n{behind.strip()}"
     if not _TAG.search(content) and content.strip().startswith(thought.strip()):
         rest = content.strip()[len(thought.strip()) :]
-        return (thought, rest) if rest.strip() else ("", content)
+        if not rest.strip():
+            return "", content
+        return (thought, rest) if rest.startswith("\n") else (thought, content)
     return thought, content
 
 
