@@ -2,7 +2,7 @@
 for twice, every refusal has its reason. What was usable is the server's account, not ours.
 
 With more records, and vLLM's own server beside them, and figures (docs/endpoints.md):
-    LITECOT_HABIT_RECORDS=2000 python -m pytest -s -k habits tests/integration
+    BENCH_RECORDS=2000 python -m pytest -s -k habits tests/integration
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from infra.settings import Settings
 from tests.chat_server import ServerConfig, serving_in_thread
 from tests.odd_servers import REFUSALS, REFUSED, CountingServer, SloppyServer, StrictServer
 
-NUM_RECORDS = int(os.environ.get("LITECOT_HABIT_RECORDS", "300"))
+NUM_RECORDS = int(os.environ.get("BENCH_RECORDS", "300"))
 NUM_CANDIDATES = 3
 REFUSED_EVERY = 20  # one record in so many
 IN_FLIGHT = 64
