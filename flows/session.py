@@ -7,6 +7,7 @@ looked up here. Invariant: one open Run an order in this process, so one write l
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from flows.recipes.loading import load_recipe
 from flows.recipes.plan import run_plan
 from flows.recipes.recipe import Recipe, RecipeError
 from flows.recipes.secrets import load_secrets
+from infra.engines.endpoint.parameters import LOGGER
 from infra.runs.run import Run
 from infra.settings import load_settings
 from tasks.schemas import Invocation
@@ -117,10 +119,24 @@ def resolve_recipe(order: Order) -> Recipe:
 def shown_on(terminal: Terminal) -> Iterator[None]:
     """Sessions opened inside report to `terminal`."""
     _terminals.append(terminal)
+    notes = _Notes(terminal)
+    logging.getLogger(LOGGER).addHandler(notes)
     try:
         yield
     finally:
+        logging.getLogger(LOGGER).removeHandler(notes)
         _terminals.remove(terminal)
+
+
+class _Notes(logging.Handler):
+    """What endpoints have to say goes to the terminal, a line each."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        super().__init__(logging.WARNING)
+        self._terminal = terminal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._terminal.say(f"  {record.getMessage()}")
 
 
 def session(order: Order) -> Session:

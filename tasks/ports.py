@@ -65,7 +65,7 @@ class Completion:
     """One candidate with its usage."""
 
     text: str
-    finish_reason: str  # stop | length | content_filter (endpoints)
+    finish_reason: str  # stop | length | content_filter or a server's own word (endpoints)
     prompt_tokens: int
     completion_tokens: int
     latency_s: float

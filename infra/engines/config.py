@@ -71,6 +71,14 @@ class EndpointOptions(BaseModel):
     connect_timeout_s: float = Field(default=30, gt=0)
     candidates: Literal["auto", "together", "separate"] = "auto"
     """Ask for `n` in one request, or in one each; auto: together, then one each if ignored."""
+    omit: tuple[Literal["n", "seed", "temperature", "top_p", "max_tokens"], ...] = ()
+    """Parameters that the server refuses, never sent; without n, candidates come one by one."""
+
+    @model_validator(mode="after")
+    def _check_omit(self) -> EndpointOptions:
+        if "n" in self.omit and self.candidates == "together":
+            raise ValueError('omit = ["n"] asks one by one, and candidates = "together" does not')
+        return self
 
     @field_validator("base_url")
     @classmethod

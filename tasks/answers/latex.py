@@ -41,7 +41,6 @@ _REPLACEMENTS = [
         (r"\\(?:langle|left\s?<)(?![a-zA-Z])|[⟨〈]", "("),
         (r"\\rangle(?![a-zA-Z])|[⟩〉]", ")"),
         (r"\\(?:tiny|small|large|Large|huge|Huge|bf|it|rm|sf|underline)(?![a-zA-Z])", " "),
-        (r"\\\s?\Z", ""),
         (r"\{([^{}]{1,60})\\over(?![a-z])([^{}]{1,60})\}", r"\\frac{\1}{\2}"),
         (r"\\(?:geqslant|gt(?:eq)?)(?![a-zA-Z])", _relation),
         (r"\\(?:leqslant|lt(?:eq)?)(?![a-zA-Z])", _relation),
@@ -102,7 +101,7 @@ def _canonical(text: str) -> str:
     if "\\degree" in text and not _FUNCTION_OF_ANGLE.search(text):
         text = " ".join(text.replace("\\degree", " ").split())
     text = _EXCLAMATION.sub("", text.strip())
-    text = text.strip() if text.endswith("...") else text.rstrip(" .,;:")
+    text = text.strip() if text.endswith("...") else text.rstrip(" .,;:\\")
     text = text if _EMPTY_SET.fullmatch(text) else _without_outer_braces(text)
     return "\\emptyset" if _EMPTY_SET.fullmatch(text) else text
 

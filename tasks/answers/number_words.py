@@ -34,6 +34,7 @@ _PARTS |= {f"{word}th": number for word, number in _UNITS.items() if number >= 1
 _PARTS |= {f"{word[:-1]}ieth": number for word, number in _TENS.items()}
 _PARTS |= {f"{word}s": number for word, number in _PARTS.items()} | {"halves": 2}
 _SIGNS = {"minus", "negative"}
+_SPOKEN = {*_UNITS, *_TENS, *SCALES, *_PARTS}
 _VOCABULARY = {*_UNITS, *_TENS, *SCALES, *_PARTS, *_SIGNS, "a", "an", "and", "point", "hundreds"}
 
 # A phrase of number words inside a sentence; "a", "and", "point" only between others.
@@ -57,6 +58,12 @@ def read_number_words(text: str) -> Fraction | None:
     sign = -1 if words[0] in _SIGNS else 1
     value = _unsigned(words[1:] if sign < 0 else words)
     return None if value is None else sign * value
+
+
+def is_number_word(text: str) -> bool:
+    """Whether a word of `text` is a number, or part of one."""
+    words = text.lower().replace("-", " ").split()
+    return any(word.strip(".") in _SPOKEN for word in words)
 
 
 def _unsigned(words: list[str]) -> Fraction | None:

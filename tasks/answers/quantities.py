@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
-from tasks.answers.number_words import MYRIADS, SCALES, read_number_words
+from tasks.answers.number_words import MYRIADS, SCALES, is_number_word, read_number_words
 from tasks.answers.units import Unit, is_meaningful, is_only_power, read_unit
 
 MAX_CHARACTERS = 300
@@ -132,6 +132,11 @@ def _close(gold: Fraction, stated: Fraction) -> bool:
     return abs(gold - stated) <= abs(gold) * TOLERANCE
 
 
+def _changes(unit: str) -> bool:
+    """Whether what looks like a unit is part of the number: "5 or more", "twenty thousand"."""
+    return is_meaningful(unit) or is_number_word(unit)
+
+
 def split_unit(text: str) -> tuple[str, str]:
     """`text` without the unit at its end, and that unit: `3\\pi cm^2` is ("3\\pi", "cm^2").
 
@@ -140,7 +145,7 @@ def split_unit(text: str) -> tuple[str, str]:
     rest = text
     for _ in range(_MAX_UNIT_WORDS):
         match = _UNIT.search(rest) if _shaped(rest) is None else None
-        if match is None or not rest[: match.start()].strip() or is_meaningful(match.group()):
+        if match is None or not rest[: match.start()].strip() or _changes(match.group()):
             break
         rest = rest[: match.start()].rstrip()
     unit = text[len(rest) :].strip()

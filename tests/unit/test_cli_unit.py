@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,8 @@ from flows.cli.display import print_lineage, print_result
 from flows.cli.main import app
 from flows.progress.terminal import StageCount, Terminal
 from flows.progress.text import plain
-from flows.session import Order
+from flows.session import Order, shown_on
+from infra.engines.endpoint.parameters import LOGGER
 from sql.database import Result
 from sql.lineage import Chain, Lineage
 from tests.unit import sample_corpus as sample
@@ -303,6 +305,14 @@ def test_what_is_said_of_a_run_is_no_control_code() -> None:
     stream = io.StringIO()
     Terminal(Console(file=stream)).say("rejected: \x1b[2J[bold]x[/] ")
     assert stream.getvalue() == "rejected: \\x1b[2J[bold]x[/] \n"
+
+
+def test_what_an_endpoint_has_to_say_is_a_line_while_a_run_is_shown() -> None:
+    stream = io.StringIO()
+    with shown_on(Terminal(Console(file=stream, width=20))):
+        logging.getLogger(LOGGER).warning("%s: seed is left out from now on", "http://a/v1")
+    logging.getLogger(LOGGER).warning("nobody looks")
+    assert stream.getvalue() == "  http://a/v1: seed is left out from now on\n"
 
 
 # --- show

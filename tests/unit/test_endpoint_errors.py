@@ -45,6 +45,25 @@ def test_passing_faults_are_worth_another_try(status: int) -> None:
         (413, "", "prompt_too_long"),
         (400, "This model's maximum context length is 4096 tokens.", "prompt_too_long"),
         (400, "Please reduce the length of the messages.", "prompt_too_long"),
+        (
+            400,
+            "maximum context length is 9 tokens, your prompt contains 10 input tokens, which "
+            "exceeds this limit even without any output tokens",
+            "prompt_too_long",
+        ),
+        (400, "max_tokens must fit into the context window", "refused"),
+        (
+            400,
+            "This model's maximum context length is 9 tokens; you asked for 8 completion tokens",
+            "refused",
+        ),
+        (
+            400,
+            "This model's maximum context length is 9 tokens. However, you requested 18 tokens "
+            "(10 in the messages, 8 in the completion).",
+            "prompt_too_long",
+        ),
+        (406, "Not acceptable", "refused"),
     ],
 )
 def test_what_is_wrong_with_a_record_rejects_it(status: int, said: str, reason: str) -> None:
@@ -53,6 +72,28 @@ def test_what_is_wrong_with_a_record_rejects_it(status: int, said: str, reason: 
     assert error.reason == reason
     assert str(status) in error.detail
     assert said in error.detail
+
+
+@pytest.mark.parametrize("status", [400, 403, 413, 422, 429])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Request too large for model `m` on tokens per minute (TPM): Limit 6000, Requested 7000, "
+        "please reduce your message size and try again",  # Groq's 413
+        "Rate limit reached for requests",
+        "Too many concurrent requests",
+        "Too many requests, please slow down",
+    ],
+)
+def test_what_is_about_the_rate_is_worth_another_try_whatever_the_status(
+    status: int, said: str
+) -> None:
+    assert isinstance(error_of(status, said), TransientError)
+
+
+def test_a_status_named_in_the_body_of_a_bad_request_counts() -> None:
+    body = json.dumps({"error": {"message": "later", "code": 429}}).encode()
+    assert isinstance(Refusal.read(400, {}, body, key=KEY).error(URL, KEY), TransientError)
 
 
 def test_openais_code_for_a_long_prompt_is_known() -> None:
@@ -101,7 +142,14 @@ def test_a_key_that_the_server_repeats_is_not_passed_on() -> None:
         (b'{"detail": "not found"}', "not found"),
         (b'{"message": "mistral", "object": "error"}', "mistral"),
         (b"<html>\n <b>Bad</b> gateway</html>", "<html> <b>Bad</b> gateway</html>"),
-        (b"\xff\xfe", "\ufffd\ufffd"),
+        (b"\xff\xfd", "\ufffd\ufffd"),
+        (b'[{"error": {"code": 400, "message": "gemini"}}]', "gemini"),
+        (b'{"message": {"detail": [{"loc": ["body", "n"], "msg": "odd"}]}}', "body.n: odd"),
+        (
+            b"<!DOCTYPE html><html><head><title>Attention Required! | Cloudflare</title></head>"
+            b"<body><h1>Sorry, you have been blocked</h1></body></html>",
+            "Attention Required! | Cloudflare: Sorry, you have been blocked",
+        ),
         (b"", ""),
     ],
 )

@@ -2,7 +2,8 @@
 
 Invariants: at most `max_in_flight` requests at a time from one loop; a POST is never sent again
 here (that could be paid twice): a fault is raised, and infra/runs/retries.py decides; once the
-server has turned us away for good, nothing more is sent to it. The key appears in no error.
+server has turned us away for good, nothing more is sent to it; what is wrong with one record stops
+no other. The key appears in no error.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from yarl import URL
 from infra.engines.config import EndpointOptions, EngineConfig
 from infra.engines.endpoint.rate_limits import Cost, RateLimits, Reservation
 from infra.engines.endpoint.refusals import EndpointError, Key, Refusal, one_line
+from infra.engines.endpoint.replies import ChatReply, parse_reply
+from infra.engines.endpoint.suspects import Suspects
+from infra.engines.endpoint.thoughts import Habit
 from tasks.ports import PermanentError, TransientError
 
 KEEP_ALIVE_S = 4.0  # below the 5 s after which uvicorn (vLLM, SGLang) closes an idle connection
@@ -32,11 +36,19 @@ _AT_ONCE = Reservation(0.0, 0.0, 1)
 
 @dataclass(frozen=True)
 class Answer:
-    """A reply of status 200. `latency_s`: from sending to the last byte, waits not included."""
+    """A reply with candidates. `latency_s`: from sending to the last byte, waits not included."""
 
-    body: bytes
+    reply: ChatReply
     latency_s: float
     reservation: Reservation
+
+
+@dataclass(frozen=True)
+class _Received:
+    status: int
+    headers: Mapping[str, str]
+    charset: str | None
+    body: bytes
 
 
 @dataclass
@@ -67,10 +79,14 @@ class EndpointClient:
         self._lines: dict[asyncio.AbstractEventLoop, _Line] = {}
         self._opening = threading.Lock()
         self._stop: str | None = None
-        self._has_answered = False
+        self._num_sent = 0
+        self._suspects = Suspects()
+        self._habit = Habit()
 
-    async def post(self, body: bytes, cost: Cost) -> Answer:
-        """Send when there is room. Raises Transient-, Permanent- or EndpointError."""
+    async def post(self, body: bytes, cost: Cost) -> Answer | Refusal:
+        """Send when there is room. A Refusal is the caller's to understand, or to raise as what
+        `fate` makes of it. Raises TransientError, and EndpointError once the server has turned us
+        away for good."""
         line = self._line()
         if not line.probe.done():
             await asyncio.shield(line.probe)
@@ -78,13 +94,47 @@ class EndpointClient:
             reservation = await self._take_turn(line, cost) if self.limits.are_set else _AT_ONCE
             if self._stop is not None:
                 raise EndpointError(self._stop)
-            sent_s = time.perf_counter()
-            status, headers, reply = await self._send(line.session, body)
+            self._num_sent += 1
+            number, sent_s = self._num_sent, time.perf_counter()
+            received = await self._send(line.session, body)
             latency_s = time.perf_counter() - sent_s
-        if 200 <= status < 300:
-            self._has_answered = True
-            return Answer(reply, latency_s, reservation)
-        raise self._fate(Refusal.read(status, headers, reply, key=self._key))
+        found = self._read(received)
+        if isinstance(found, Refusal):
+            return found
+        self._suspects.answered(number)
+        return Answer(found, latency_s, reservation)
+
+    def fate(self, refusal: Refusal, body: bytes) -> Exception:
+        """What to raise for what was said to `body`: Transient-, Permanent- or EndpointError."""
+        if refusal.may_be_a_firewall and (self._suspects.has_answered or refusal.is_blocking_page):
+            return self._fate_of_suspect(refusal, body)
+        error = refusal.error(self.url, self._key)
+        if isinstance(error, EndpointError):
+            self._stop = str(error)
+        if isinstance(error, PermanentError) and not self._suspects.has_answered:
+            # Maybe nothing about the record: a server that has not answered anything yet may
+            # refuse everything, e.g. for a sampling parameter, and all records would be rejected.
+            return TransientError(f"{self.url} has answered nothing yet: {error.detail}")
+        return error
+
+    def _fate_of_suspect(self, refusal: Refusal, body: bytes) -> Exception:
+        """Turned away at the door: this one record, or all of them from now on."""
+        assert refusal.status is not None
+        if self._suspects.is_proven(body, refusal.status, last_sent=self._num_sent):
+            return refusal.rejection()
+        if self._suspects.is_everybody:
+            error = refusal.error(self.url, self._key)
+            self._stop = str(error)
+            return error
+        return TransientError(f"{self.url}: {refusal.said}", retry_after_s=refusal.retry_after_s)
+
+    def _read(self, received: _Received) -> ChatReply | Refusal:
+        key, headers, charset = self._key, received.headers, received.charset
+        if 200 <= received.status < 300:
+            return parse_reply(
+                received.body, key=key, headers=headers, charset=charset, habit=self._habit
+            )
+        return Refusal.read(received.status, headers, received.body, key=key, charset=charset)
 
     async def _take_turn(self, line: _Line, cost: Cost) -> Reservation:
         async with line.turn:  # one waits at a time, so the next one's wait knows of late replies
@@ -99,24 +149,13 @@ class EndpointClient:
         for loop, line in lines.items():
             _close(loop, line.session)
 
-    async def _send(
-        self, session: aiohttp.ClientSession, body: bytes
-    ) -> tuple[int, Mapping[str, str], bytes]:
+    async def _send(self, session: aiohttp.ClientSession, body: bytes) -> _Received:
         try:
             async with session.post(self._url, data=body, allow_redirects=False) as response:
-                return response.status, response.headers, await _read(response)
+                charset = _charset(response)
+                return _Received(response.status, response.headers, charset, await _read(response))
         except (aiohttp.ClientError, OSError) as error:  # time-outs are OSErrors
             raise TransientError(f"{self.url}: {self._describe(error)}") from None
-
-    def _fate(self, refusal: Refusal) -> Exception:
-        error = refusal.error(self.url, self._key)
-        if isinstance(error, EndpointError):
-            self._stop = str(error)
-        if isinstance(error, PermanentError) and not self._has_answered:
-            # Maybe nothing about the record: a server that has not answered anything yet may
-            # refuse everything, e.g. for a sampling parameter, and all records would be rejected.
-            return TransientError(f"{self.url} has answered nothing yet: {error.detail}")
-        return error
 
     def _line(self) -> _Line:
         loop = asyncio.get_running_loop()
@@ -170,6 +209,13 @@ class EndpointClient:
         cause = getattr(error, "os_error", error)  # of a refused connection, an unknown name
         said = self._key.hide(getattr(cause, "strerror", None) or str(cause))
         return one_line(f"{type(error).__name__}: {said}" if said else type(error).__name__)
+
+
+def _charset(response: aiohttp.ClientResponse) -> str | None:
+    try:
+        return response.charset
+    except (ValueError, LookupError):
+        return None
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

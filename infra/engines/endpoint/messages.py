@@ -1,29 +1,46 @@
-"""Requests and replies of OpenAI-compatible chat servers, as far as they are used.
+"""Requests as OpenAI-compatible chat servers take them.
 
-Role: bytes out, typed bytes in. Invariant: whatever bytes a server sends, `parse_reply` gives a
-ChatReply or raises TransientError, never anything else.
+Role: bytes out. Invariant: a request says all that determines its reply, but for the parameters
+that its server does not take.
 
-A sample reply: {"choices": [{"index": 0, "message": {"content": "4"}, "finish_reason": "stop"}],
-"usage": {"prompt_tokens": 9, "completion_tokens": 1}}
+A sample: {"model": "m", "messages": [{"role": "user", "content": "2 + 2?"}], "temperature": 0.6,
+"top_p": 0.95, "seed": 7, "max_tokens": 99}
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate, pairwise
 from typing import Any, Literal, NotRequired, TypedDict
 
-from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import to_json
 
-from infra.engines.endpoint.refusals import one_line, server_message
-from tasks.ports import Completion, Sampling, TransientError
+from tasks.ports import Sampling
 
 TokenLimit = Literal["max_tokens", "max_completion_tokens"]
+Parameter = Literal["n", "seed", "temperature", "top_p"] | TokenLimit
 MAX_SEED = 2**31  # what every server takes
-_LENGTH = {"length", "max_tokens", "model_length"}
-_BROKEN_OFF = {"error", "abort"}  # by the server's own fault
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """The parameters of one request: None where it carries none."""
+
+    n: int  # 1: not sent
+    seed: int | None
+    temperature: float | None
+    top_p: float | None
+    limit: TokenLimit | None
+    max_tokens: int
+
+    def has(self, name: Parameter) -> bool:
+        """Whether the request carries it."""
+        if name == "n":
+            return self.n > 1
+        if name in ("max_tokens", "max_completion_tokens"):
+            return self.limit == name
+        return getattr(self, name) is not None
 
 
 class Message(TypedDict):
@@ -38,9 +55,9 @@ class ChatRequest(TypedDict):
 
     model: str
     messages: list[Message]
-    temperature: float
-    top_p: float
-    seed: int
+    temperature: NotRequired[float]
+    top_p: NotRequired[float]
+    seed: NotRequired[int]
     max_tokens: NotRequired[int]
     max_completion_tokens: NotRequired[int]
     n: NotRequired[int]
@@ -48,65 +65,19 @@ class ChatRequest(TypedDict):
     response_format: NotRequired[dict[str, Any]]
 
 
-class ReplyMessage(BaseModel):
-    """What the assistant wrote; reasoning apart where the server runs a reasoning parser."""
-
-    content: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-
-
-class ReplyChoice(BaseModel):
-    """One candidate."""
-
-    index: int = 0
-    message: ReplyMessage
-    finish_reason: str | None = None
-
-    @property
-    def text(self) -> str:
-        """The whole text, reasoning inside <think> tags as a server without a parser gives it."""
-        content = self.message.content or ""
-        reasoning = self.message.reasoning_content or self.message.reasoning
-        if not reasoning:
-            return content
-        thought = "<think>\n" + reasoning.strip("\n")
-        if not content and self.finish_reason in _LENGTH:
-            return thought  # cut off while it was thinking
-        return f"{thought}\n</think>\n\n{content.lstrip(chr(10))}"
-
-
-class ReportedUsage(BaseModel):
-    """Tokens of the prompt, once, and of all choices together."""
-
-    prompt_tokens: int = Field(default=0, ge=0)
-    completion_tokens: int = Field(default=0, ge=0)
-
-
-class ChatReply(BaseModel):
-    """The answer to a ChatRequest."""
-
-    choices: list[ReplyChoice]
-    usage: ReportedUsage | None = None
-
-
-def chat_request(
-    model: str, text: str, sampling: Sampling, *, num_candidates: int, seed: int, limit: TokenLimit
-) -> bytes:
-    """The body that asks for `num_candidates` replies to `text`."""
-    request: ChatRequest = {
-        "model": model,
-        "messages": [{"role": "user", "content": text}],
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "seed": seed % MAX_SEED,
-    }
-    if limit == "max_tokens":
-        request["max_tokens"] = sampling.max_tokens
-    else:
-        request["max_completion_tokens"] = sampling.max_tokens
-    if num_candidates > 1:
-        request["n"] = num_candidates
+def chat_request(model: str, text: str, sampling: Sampling, sent: Sent) -> bytes:
+    """The body that asks for replies to `text` with the parameters `sent`."""
+    request: ChatRequest = {"model": model, "messages": [{"role": "user", "content": text}]}
+    if sent.temperature is not None:
+        request["temperature"] = sent.temperature
+    if sent.top_p is not None:
+        request["top_p"] = sent.top_p
+    if sent.seed is not None:
+        request["seed"] = sent.seed % MAX_SEED
+    if sent.limit is not None:
+        request[sent.limit] = sent.max_tokens
+    if sent.n > 1:
+        request["n"] = sent.n
     if sampling.stop:
         request["stop"] = list(sampling.stop)
     if sampling.json_schema is not None:
@@ -118,57 +89,3 @@ def chat_request(
 def _response_format(schema: str) -> dict[str, Any]:
     named = {"name": "reply", "schema": json.loads(schema), "strict": True}
     return {"type": "json_schema", "json_schema": named}
-
-
-def parse_reply(raw: bytes) -> ChatReply:
-    """Choices in the order of their index. Raises TransientError, e.g. for malformed JSON."""
-    try:
-        reply = ChatReply.model_validate_json(raw)
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in fault["loc"])
-        said = server_message(raw) or "nothing"
-        what = one_line(f"{where} {fault['msg']}")
-        raise TransientError(
-            f"the server's reply is no chat completion: {what}; it said: {said}"
-        ) from None
-    if not reply.choices:
-        raise TransientError("the server's reply has no choices")
-    for choice in reply.choices:
-        if choice.finish_reason in _BROKEN_OFF:
-            raise TransientError(f"the server broke off: finish_reason {choice.finish_reason}")
-    reply.choices.sort(key=lambda choice: choice.index)
-    return reply
-
-
-def completions(reply: ChatReply, *, latency_s: float) -> list[Completion]:
-    """One a choice. Servers count the tokens of all choices: shared out by the length of texts."""
-    texts = [choice.text for choice in reply.choices]
-    usage = reply.usage or ReportedUsage()
-    return [
-        Completion(
-            text=text,
-            finish_reason=_finish_reason(choice),
-            prompt_tokens=usage.prompt_tokens,
-            completion_tokens=num_tokens,
-            latency_s=latency_s,
-        )
-        for choice, text, num_tokens in zip(
-            reply.choices, texts, _shares(usage.completion_tokens, texts), strict=True
-        )
-    ]
-
-
-def _finish_reason(choice: ReplyChoice) -> str:
-    if choice.finish_reason in _LENGTH:
-        return "length"
-    return "content_filter" if choice.finish_reason == "content_filter" else "stop"
-
-
-def _shares(total: int, texts: list[str]) -> list[int]:
-    """Whole numbers in proportion to the texts' lengths that add up to `total`."""
-    if len(texts) == 1:
-        return [total]
-    ends = list(accumulate((len(text) + 1 for text in texts), initial=0))
-    bounds = [total * end // ends[-1] for end in ends]
-    return [after - before for before, after in pairwise(bounds)]

@@ -12,25 +12,48 @@ import math
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-from pydantic_core import from_json
-
+from infra.engines.endpoint.context_length import fills_context, is_about_reply
+from infra.engines.endpoint.error_bodies import ErrorBody, read_error
+from infra.engines.endpoint.suspects import TIMES
 from tasks.errors import LitecotError
 from tasks.ports import PermanentError, TransientError
 
 MAX_RETRY_AFTER_S = 300.0
 MAX_MESSAGE = 300  # characters of a server's own words
 TRANSIENT = {408, 409, 425, 429}
-_NO_MONEY = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
-_TOO_LONG = re.compile(
-    r"context.?(length|window|size)|prompt is too long|too many (input )?tokens|max_model_len"
-    r"|reduce the length|input is too long",
+ABOUT_REQUESTS = {400, 403, 413, 422}
+_RATE = re.compile(
+    r"rate.?limit|too many (?:concurrent )?requests|\b(?:requests?|tokens?) (?:per|a|/) ?"
+    r"(?:second|minute|hour|day)|\b[TR]P[MDS]\b|throttl|concurren|slow down|try again (?:later|in)"
+    r"|temporarily|resource_exhausted",
     re.IGNORECASE,
 )
-_MODERATED = re.compile(r"moderat|flagged|content.?(filter|policy)", re.IGNORECASE)
+_NO_MONEY = re.compile(
+    r"insufficient[_ ](?:quota|balance|credits?|funds)|billing_(?:hard_limit_reached|not_active"
+    r"|error)|exceeded_current_quota_error|payment.required|arrearage|out of credits",
+    re.IGNORECASE,
+)
+_KEY = re.compile(
+    r"api.?key|authenti|authori[sz]|credential|permission|\btoken\b|not allowed to|account"
+    r"|subscription|organi[sz]ation|region|country|territory",
+    re.IGNORECASE,
+)
+_NO_MODEL = re.compile(r"\bmodel\b.{0,80}(?:not (?:exist|found|available)|does ?n.t exist)", re.I)
+_TOO_LONG = re.compile(
+    r"context.?(length|window|size)|prompt is too long|too many (input )?tokens|max_model_len"
+    r"|reduce the length|input is too long|string_above_max_length|prompt too long"
+    r"|input (?:token count|length|tokens?).{0,40}exceed",
+    re.IGNORECASE,
+)
+_MODERATED = re.compile(
+    r"moderat|flagged|content.?(filter|policy|management|safety)|inappropriate|sensitive|unsafe"
+    r"|usage polic|data_inspection",
+    re.IGNORECASE,
+)
 _SECONDS = re.compile(r"\d{1,12}(\.\d{1,9})?", re.ASCII)
 _GO_DURATION = re.compile(
     r"(?:(\d{1,6})h)?(?:(\d{1,6})m(?!s))?(?:([\d.]{1,12})s)?(?:([\d.]{1,12})ms)?", re.ASCII
@@ -59,42 +82,112 @@ class Key:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A reply that is no completion; `message` and `code` as the server gave them, tidied."""
+    """A reply that is no completion; what the server said is tidied.
 
-    status: int
+    `status`: of HTTP, or as the error in a reply of status 200 names it (None: it names none).
+    """
+
+    status: int | None
     message: str
     code: str
     retry_after_s: float | None
+    kind: str = ""  # other short words of the error, e.g. why a filter struck
+    names: frozenset[str] = frozenset()  # of the request's fields that the error points at
+    is_page: bool = False  # a web page: of a proxy or a firewall
+    named: int | None = None  # the status that the error itself names
+    is_inside: bool = False  # in a reply of status 200
 
     @classmethod
-    def read(cls, status: int, headers: Mapping[str, str], body: bytes, *, key: Key) -> Refusal:
+    def read(
+        cls, status: int, headers: Mapping[str, str], body: bytes, *, key: Key,
+        charset: str | None = None,
+    ) -> Refusal:  # fmt: skip
         """From an HTTP reply."""
-        message, code = _message_and_code(body)
-        return cls(status, one_line(key.hide(message)), code, retry_after_s(headers))
+        return cls._of(read_error(body, charset=charset), status, headers, key)
+
+    @classmethod
+    def inside(cls, error: ErrorBody, headers: Mapping[str, str], *, key: Key) -> Refusal:
+        """Of an error in a reply of status 200: as if its status had been the one it names."""
+        return replace(cls._of(error, error.status, headers, key), is_inside=True)
+
+    @classmethod
+    def _of(
+        cls, error: ErrorBody, status: int | None, headers: Mapping[str, str], key: Key
+    ) -> Refusal:
+        return cls(
+            status, one_line(key.hide(error.message)), one_line(key.hide(error.code)),
+            retry_after_s(headers), kind=one_line(key.hide(error.kind)), names=error.names,
+            is_page=error.is_page, named=error.status,
+        )  # fmt: skip
+
+    @property
+    def said(self) -> str:
+        """The server's words, with the status."""
+        status = f"HTTP {self.status}"
+        if self.is_inside:
+            status = f"HTTP 200 with error {self.status or self.code}".rstrip()
+        return f"{status}: {self.message}" if self.message else status
+
+    @property
+    def words(self) -> str:
+        """All it said that may tell what it means."""
+        return f"{self.code} {self.kind} {self.message}"
+
+    @property
+    def is_passing(self) -> bool:
+        """The same request may succeed later."""
+        if self.status is None or self.status in TRANSIENT or self.status >= 500:
+            return True
+        is_about_rate = self.named in TRANSIENT or _RATE.search(self.words) is not None
+        return self.status in ABOUT_REQUESTS and is_about_rate
+
+    @property
+    def may_be_a_firewall(self) -> bool:
+        """It may be about this one record only, where the server answers others."""
+        if self.is_passing or self.status not in TIMES or self._is_about_us:
+            return False
+        return not _MODERATED.search(self.words)
+
+    @property
+    def is_blocking_page(self) -> bool:
+        """A web page that says no: no model's server speaks so."""
+        return self.is_page and self.status == 403
+
+    @property
+    def _is_about_us(self) -> bool:
+        names_model = self.code == "model_not_found" or _NO_MODEL.search(self.message)
+        return bool(names_model or _NO_MONEY.search(self.words) or _KEY.search(self.words))
 
     def error(self, url: str, key: Key) -> Exception:
         """The error to raise: Transient-, Permanent- or EndpointError."""
-        said = f"HTTP {self.status}: {self.message}" if self.message else f"HTTP {self.status}"
-        if stop := self._why_to_stop(url, key, said):
+        if stop := self._why_to_stop(url, key, self.said):
             return EndpointError(stop)
-        if self.status in TRANSIENT or self.status >= 500:
-            return TransientError(f"{url}: {said}", retry_after_s=self.retry_after_s)
-        is_too_long = self.status == 413 or _TOO_LONG.search(f"{self.code} {self.message}")
-        return PermanentError("prompt_too_long" if is_too_long else "refused", said)
+        if self.is_passing:
+            return TransientError(f"{url}: {self.said}", retry_after_s=self.retry_after_s)
+        return self.rejection()
+
+    def rejection(self) -> PermanentError:
+        """What a record is rejected with that the server will not have."""
+        is_too_long = self.status == 413 or _TOO_LONG.search(self.words)
+        is_prompt = is_too_long and not is_about_reply(self.message)
+        reason = "prompt_too_long" if is_prompt or fills_context(self.message) else "refused"
+        return PermanentError(reason, self.said)
 
     def _why_to_stop(self, url: str, key: Key, said: str) -> str | None:
-        if self.status == 401 or (self.status == 403 and not _MODERATED.search(self.message)):
+        if self.status == 402 or (_NO_MONEY.search(self.words) and (self.status or 500) < 500):
+            return f"the account at {url} cannot pay ({said})"
+        if self.is_passing:
+            return None
+        if self.status == 401 or (self.status == 403 and not _MODERATED.search(self.words)):
             if not key.value:
                 return f"{url} wants a key and none was sent ({said}): set {key.source}"
             return f"{url} refuses the key from {key.source} ({said})"
-        if self.status == 402 or self.code in _NO_MONEY:
-            return f"the account at {url} cannot pay ({said})"
         if self.status in (404, 405) or self.code == "model_not_found":
             return (
                 f"{url} has no such model or page ({said}): check model and endpoint.base_url in "
                 "the recipe"
             )
-        if 300 <= self.status < 400:
+        if self.status is not None and 300 <= self.status < 400:
             return f"{url} redirects ({said}): set endpoint.base_url to where it leads"
         return None
 
@@ -107,24 +200,7 @@ def one_line(text: str) -> str:
 
 def server_message(body: bytes) -> str:
     """What an error body says, in one line."""
-    return one_line(_message_and_code(body)[0])
-
-
-def _message_and_code(body: bytes) -> tuple[str, str]:
-    """OpenAI's {"error": {"message", "code"}}, FastAPI's {"detail"}, or the text itself."""
-    try:
-        found = from_json(body)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        return body[: 4 * MAX_MESSAGE].decode("utf-8", "replace"), ""
-    inner = found.get("error")
-    error = inner if isinstance(inner, dict) else found
-    texts = (inner, error.get("message"), error.get("detail"), found.get("message"))
-    message = next((text for text in texts if isinstance(text, str)), None)
-    if message is None:
-        message = body[: 4 * MAX_MESSAGE].decode("utf-8", "replace")
-    return message, one_line(str(error.get("code") or ""))
+    return one_line(read_error(body).message)
 
 
 def retry_after_s(headers: Mapping[str, str], *, now_s: float | None = None) -> float | None:
