@@ -55,7 +55,7 @@ def read_time(text: str) -> Time | None:
         return None
     is_afternoon = half[:1] == "p" or half in ("下午", "晚上", "午後") or "noon" in half[-9:]
     is_afternoon = is_afternoon or half.endswith("evening")
-    has_half = (bool(half) and "clock" not in half) or hour > 12
+    has_half = (bool(half) and "clock" not in half) or hour > 12 or match["hour"][0] == "0"
     if not has_half:
         return Time(hour * 60 + minute, has_half=False)
     if hour <= 12 and half:

@@ -15,6 +15,8 @@ from tasks.answers.evaluation import (
     UndefinedError,
     Value,
     close_value,
+    depends_on_sign,
+    difference,
     evaluate,
     points_of,
     ratio_of,
@@ -32,6 +34,11 @@ def is_constant(text: str) -> bool:
     """Whether `text` is an expression without variables."""
     tree = _tree(text)
     return tree is not None and not variables_of(tree)
+
+
+def is_expression(text: str) -> bool:
+    """Whether `text` is read as one expression."""
+    return _tree(text) is not None
 
 
 def same_expression(gold: str, stated: str) -> bool | None:
@@ -62,11 +69,12 @@ def _agree(trees: list[Tree], log_base: int, *, is_rounded: bool) -> bool | None
     names = frozenset().union(*map(variables_of, trees))
     ratios: list[Value | None] = []
     num_compared = 0
-    for point in points_of(names) if names else [{}]:
+    is_about_sign = any(map(depends_on_sign, trees))
+    for point in points_of(names, positive=not is_about_sign) if names else [{}]:
         try:
             values = [evaluate(tree, point, log_base) for tree in trees]
             if len(values) == 4:
-                ratios.append(ratio_of(values[0] - values[1], values[2] - values[3]))
+                ratios.append(ratio_of(difference(*values[:2]), difference(*values[2:])))
                 continue
         except (UndefinedError, UnreadableError):
             continue

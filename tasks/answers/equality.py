@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from tasks.answers import latex
-from tasks.answers.comparison import is_constant, same_expression
+from tasks.answers.comparison import is_constant, is_expression, same_expression
 from tasks.answers.notations import UNDECIDED, Decision, as_based, as_ranges, as_times, is_number
 from tasks.answers.quantities import read_quantity, same_quantity, split_unit
 from tasks.answers.real_sets import Interval, read_real_set
@@ -25,19 +25,31 @@ MAX_ITEMS = 40
 def decided_by_value(gold: str, stated: str, symbolic: Leaf) -> bool | None:
     """The value of expressions, units left out; `symbolic` for what has none here."""
     verdict = same_expression(gold, stated)
-    if verdict:
+    if verdict or same_expression(_as_power_of_ten(gold), _as_power_of_ten(stated)):
         return True
     bare_gold, bare_stated = split_unit(gold)[0], split_unit(stated)[0]
     is_angle = "\\degree" in gold + stated  # of a function: part of the number, no unit
     if (bare_gold, bare_stated) != (gold, stated) and not is_angle:
         bare = same_expression(bare_gold, bare_stated)
         verdict = verdict if bare is None else bare
-    if verdict is None and is_constant(gold) and _PROSE.search(stated):
-        return False
+    if (
+        verdict is None
+        and is_constant(bare_gold)
+        and not (is_expression(bare_stated) or _BEYOND_US.search(stated))
+    ):
+        return False  # more than a number, or no number at all
     return symbolic(gold, stated) if verdict is None else verdict
 
 
-_PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}|[^\x00-\x7f]")
+_SCIENTIFIC = re.compile(r"(-?[0-9.]{1,30})[eE]([-+]?[0-9]{1,3})")
+
+
+def _as_power_of_ten(text: str) -> str:
+    """`1e-3` as a power of ten, where it may also be read with Euler's number."""
+    return _SCIENTIFIC.sub(r"\1\\times 10^{\2}", text) if _SCIENTIFIC.fullmatch(text) else text
+
+
+_BEYOND_US = re.compile(r"\\(?:sum|prod|int|lim|gcd|lcm|max|min|det|deg|mod|pmod)(?![a-z])")
 
 
 def undecided(gold: str, stated: str) -> bool | None:
@@ -50,7 +62,14 @@ def same_mathematics(gold: str, stated: str, *, symbolic: Leaf = undecided) -> b
     left, right = latex.canonical(gold), latex.canonical(stated)
     if latex.compact(left) == latex.compact(right):
         return True
+    if _DEGREES.search(gold) and "\\pi" in right:
+        left = f"({left})\\pi/180"
+    elif _DEGREES.search(stated) and "\\pi" in left:
+        right = f"({right})\\pi/180"
     return _same(left, right, symbolic, MAX_DEPTH)
+
+
+_DEGREES = re.compile(r"\A[^a-zA-Z]*?[0-9]\s?(?:\^\s?\{?\s?\\circ|°|\s?degrees?)")
 
 
 def _same(gold: str, stated: str, symbolic: Leaf, depth: int) -> bool | None:
@@ -115,6 +134,9 @@ def _without_names(gold: str, stated: str, symbolic: Leaf, depth: int) -> Decisi
     bare_gold, bare_stated = latex.without_member(gold), latex.without_member(stated)
     if (bare_gold, bare_stated) != (gold, stated):
         return True, _same(bare_gold, bare_stated, symbolic, depth - 1)
+    bare_gold, bare_stated = latex.without_name(gold), latex.without_name(stated)
+    if bare_stated != stated and bare_stated[:1] in ("\\", "(", "[", "{") and "=" not in gold:
+        return True, _same(gold, bare_stated, symbolic, depth - 1)
     if _LISTED.search(gold) or _LISTED.search(stated):
         return UNDECIDED
     if not {"(", "["} & {*gold, *stated}:
@@ -125,12 +147,39 @@ def _without_names(gold: str, stated: str, symbolic: Leaf, depth: int) -> Decisi
     if len(readings) > 1 and not _APPROXIMATE.search(gold):
         return True, _any(_same(gold, side, symbolic, depth - 1) for side in readings if side)
     left, right = latex.without_name(gold), latex.without_name(stated)
-    if "=" in right and "=" not in left:
-        right = latex.split_top(right, "=")[-1]
+    if "=" in right and "=" not in gold:
+        result = _result_of(right)
+        if result is None:
+            return True, False
+        right = result
     names_agree = "=" not in gold or "=" not in stated or _name(gold) == _name(stated)
     if (left, right) != (gold, stated) and right and names_agree:
         return True, _same(left, right, symbolic, depth - 1)
     return UNDECIDED
+
+
+_FREE_SIDE = re.compile(r"\\sqrt|\^")
+_LETTERS = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z](?![a-zA-Z])")
+_OF_FUNCTION = re.compile(
+    r"(?<=[A-Za-z])\([^()]{1,20}\)|_\{?\w{1,4}\}?|\\(?:text|mathrm)\s?\{[^{}]*\}"
+)
+
+
+def _result_of(equation: str) -> str | None:
+    """What a chain of equals comes to; None where a side before is an equation to be solved.
+
+    `9 \\cdot 2 = 18`, `a + b = 5`, `f(3) = 5` come to a number, `x^2 = 5` and `2x - y = 0` do not.
+    """
+    *before, last = latex.split_top(equation, "=")
+    for side in before:
+        if is_constant(side):
+            if same_expression(side, last) is False and "(" not in side:
+                return None
+            continue
+        free = _OF_FUNCTION.sub("", side)
+        if _LETTERS.search(free) and (_FREE_SIDE.search(free) or last.strip() == "0"):
+            return None
+    return last
 
 
 def _name(text: str) -> str:

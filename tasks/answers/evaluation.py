@@ -50,15 +50,41 @@ def variables_of(tree: Tree) -> frozenset[str]:
     return frozenset().union(*map(variables_of, operands)) if operands else frozenset()
 
 
-def points_of(names: frozenset[str]) -> list[Point]:
-    """Points to compare at: the same for the same names, some of them with negative coordinates."""
-    return [{name: _coordinate(name, index) for name in names} for index in range(NUM_POINTS)]
+def points_of(names: frozenset[str], *, positive: bool) -> list[Point]:
+    """Points to compare at, the same for the same names; all `positive`, or the last one negative.
+
+    Identities of roots and logarithms (\\sqrt{ab}, \\ln xy) are meant for positive numbers.
+    """
+    return [
+        {name: _coordinate(name, -1 if index == NUM_POINTS - 1 and not positive else 1, index)
+         for name in names}
+        for index in range(NUM_POINTS)
+    ]  # fmt: skip
 
 
-def _coordinate(name: str, index: int) -> Fraction:
+def _coordinate(name: str, sign: int, index: int) -> Fraction:
     number = zlib.crc32(f"{name}/{index}".encode())
-    value = Fraction(number % 1_997 + 211, 853)
-    return -value if index == NUM_POINTS - 1 else value
+    return sign * Fraction(number % 1_997 + 211, 853)
+
+
+def depends_on_sign(tree: object) -> bool:
+    """Whether `tree` holds an absolute value, or the root of a power: |x| is not x."""
+    if not isinstance(tree, tuple):
+        return False
+    if tree[0] == "abs" or (tree[0] == "root" and _holds(tree[2], "^")):
+        return True
+    return any(map(depends_on_sign, tree[1:]))
+
+
+def _holds(tree: object, operator: str) -> bool:
+    return isinstance(tree, tuple) and (
+        tree[0] == operator or any(_holds(part, operator) for part in tree[1:])
+    )
+
+
+def difference(left: Value, right: Value) -> Value:
+    """left - right; what cancels is exactly zero."""
+    return _add(left, -right)
 
 
 def evaluate(tree: Tree, point: Point, log_base: int = 10) -> Value:
@@ -242,9 +268,16 @@ def _logarithm(value: Value, base: Value | None) -> Value:
 
 def _of(name: str) -> Callable[[Value], Value]:
     def apply(value: Value) -> Value:
-        return getattr(_arithmetic(), name)(_limited(value))
+        result = getattr(_arithmetic(), name)(_limited(value))
+        # Of an argument within the limits, what is so small is rounding: sin pi is zero.
+        is_zero = name in ("sin", "cos", "tan") and _is_rounding(result)
+        return Fraction(0) if is_zero else result
 
     return apply
+
+
+def _is_rounding(value: Value) -> bool:
+    return bool(abs(value) < _arithmetic().mpf(10) ** (15 - DIGITS))
 
 
 def _reciprocal(name: str) -> Callable[[Value], Value]:

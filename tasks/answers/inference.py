@@ -42,7 +42,7 @@ def _is_choice(gold: str, question: str) -> bool:
 
 
 def _is_mathematics(gold: str) -> bool:
-    if re.search(r"[\\^=<>]|[0-9]!|[0-9A-F]\)?_\{?[0-9]|[0-9]\s?[-+*/]\s?[0-9(]", gold):
+    if re.search(r"[\\^=<>|]|[0-9]!|[0-9A-F]\)?_\{?[0-9]|[0-9]\s?[-+*/]\s?[0-9(]", gold):
         return True
     if re.fullmatch(r"[\s0-9.,;:()\[\]{}/%+*-]{1,200}", gold):
         return bool(re.search(r"[0-9]", gold))

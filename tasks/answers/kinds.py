@@ -10,10 +10,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tasks.answers import words
+from tasks.answers import latex, words
 from tasks.answers.dates import dates_in, read_closing_date, read_date
 from tasks.answers.equality import Leaf, same_mathematics
 from tasks.answers.quantities import read_quantity, same_quantity
+from tasks.answers.real_sets import is_named_set
 from tasks.answers.sentences import (
     has_number,
     read_mathematics,
@@ -23,7 +24,7 @@ from tasks.answers.sentences import (
     without_adverbs,
     without_delimiters,
 )
-from tasks.answers.statement import Statement
+from tasks.answers.statement import NEGATION, Statement
 from tasks.answers.symbolic import UnreadableGoldError
 from tasks.registry import Registry
 
@@ -57,8 +58,12 @@ class AnswerType:
 
 
 def _compare_mathematics(gold: str, stated: str, symbolic: Leaf) -> bool | None:
-    if not gold.strip(" $\\{}[]().,"):
+    if not gold.strip(" $\\{}[]().,") and not is_named_set(gold):
         raise UnreadableGoldError(gold)
+    left = read_quantity(gold)
+    right = read_quantity(stated) or read_quantity(latex.canonical(stated)) if left else None
+    if left is not None and right is not None:
+        return same_quantity(left, right)
     return same_mathematics(gold, stated, symbolic=symbolic)
 
 
@@ -113,6 +118,13 @@ def _compare_choices(gold: str, stated: str, symbolic: Leaf) -> bool | None:
     if letters and others:
         return letters == others
     return text == other_text
+
+
+def _read_choice_line(line: str) -> str | None:
+    letter = words.read_closing_letter(line)
+    if letter is not None or NEGATION.search(line) or line.rstrip().endswith("?"):
+        return letter
+    return _read_text_line(line)
 
 
 def _names_no_letter(reading: str) -> bool:
@@ -174,7 +186,7 @@ CHOICE = AnswerType(
     name="choice",
     tries_line=_names_no_letter,
     read=_read_choice,
-    read_line=words.read_closing_letter,
+    read_line=_read_choice_line,
     compare=_compare_choices,
 )
 YES_NO = AnswerType(

@@ -12,7 +12,7 @@ from functools import lru_cache
 from tasks.answers.symbols import plain
 
 _TEXT = re.compile(
-    r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mathit|mathsf|mbox|hbox|operatorname)"
+    r"\\(?:text|rm|boldsymbol|underline|textbf|textit|textrm|textnormal|mathrm|mathbf|mathit|mathsf|mbox|hbox|operatorname)"
     r"\s?\*?\{([^{}]{0,400})\}"
 )
 
@@ -37,10 +37,17 @@ _REPLACEMENTS = [
         (r"\\(?:[lr]vert|[lr]Vert|mid|vert)(?![a-zA-Z])", "|"),
         (r"\\(?:lbrace|\{)", r"\\{"),
         (r"\\(?:rbrace|\})", r"\\}"),
+        (r"\\(?:begin|end)\s?\{(?:aligned|align\*?|gathered|equation\*?)\}", " "),
+        (r"(?<!\\)\\#", ""),
+        (r"\{-\}", "-"),
+        (r"\\dot\s?\{?([0-9])\}?([0-9]{0,9})\\dot\s?\{?([0-9])\}?", r"\\overline{\1\2\3}"),
+        (r"(?<=[0-9])\{,\}(?=[0-9]{3},[0-9]{3})", ","),
+        (r"\b(?:positive\s)?infinity\b", r"\\infty "),
         (r"\\(?:text)?color\s?\{[^{}]{1,30}\}", " "),
         (r"\\(?:langle|left\s?<)(?![a-zA-Z])|[⟨〈]", "("),
         (r"\\rangle(?![a-zA-Z])|[⟩〉]", ")"),
         (r"\\(?:tiny|small|large|Large|huge|Huge|bf|it|rm|sf|underline)(?![a-zA-Z])", " "),
+        (r"\{([^{}]{1,60})\\choose(?![a-z])([^{}]{1,60})\}", r"\\binom{\1}{\2}"),
         (r"\{([^{}]{1,60})\\over(?![a-z])([^{}]{1,60})\}", r"\\frac{\1}{\2}"),
         (r"\\(?:geqslant|gt(?:eq)?)(?![a-zA-Z])", _relation),
         (r"\\(?:leqslant|lt(?:eq)?)(?![a-zA-Z])", _relation),
@@ -72,6 +79,11 @@ _REPLACEMENTS = [
         (r"\\sqrt\s?([0-9a-zA-Z])", r"\\sqrt{\1}"),
         (r"([_^])\s?\{\s?(\w)\s?\}(?![\w.])", r"\1\2"),
         (r"_\s?\{\s?([0-9]{1,3}|ten|two)\s?\}", r"_\1"),
+        (r"(?:the\s)?square\sroot\sof\s([0-9]{1,30})", r"\\sqrt{\1}"),
+        (r"(?:the\s)?cube\sroot\sof\s([0-9]{1,30})", r"\\sqrt[3]{\1}"),
+        (r"(?<=[0-9])\sdivided\sby\s(?=[0-9])", "/"),
+        (r"(?<=[0-9])\stimes\s(?=[0-9])", r"\\times "),
+        (r"(?<=[0-9])\s?比\s?(?=[0-9])", ":"),
         (r"(?<=[0-9a-zA-Z)}])\s(squared|cubed)\s?\Z", _power),
         (r"\s+", " "),
     )
@@ -209,7 +221,7 @@ def matrix_rows(text: str) -> list[list[str]] | None:
 
 
 _NAME = re.compile(
-    r"\s*(?:\([a-z](?:,\s?[a-z]){1,3}\)|[A-Za-z]\w?|\\[a-zA-Z]{2,10}|[A-Za-z]{1,2}_\w|[A-Za-z](?:\^\{-1\})?\([^()=]{1,12}\))"
+    r"\s*(?:[A-Z]\s?\\c[au]p\s?[A-Z]|\([a-z](?:,\s?[a-z]){1,3}\)|[A-Za-z]\w?|\\[a-zA-Z]{2,10}|[A-Za-z]{1,2}_\w|[A-Za-z](?:\^\{-1\})?\([^()=]{1,12}\))"
     r"\s*(=|\\in(?![a-z]))\s*"
 )
 

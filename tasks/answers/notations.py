@@ -22,6 +22,9 @@ UNDECIDED: Decision = (False, None)
 def as_based(gold: str, stated: str) -> Decision:
     """`204_5`, `204 in base 5`; the base is the question's, so that 204 alone will do."""
     left, right = _based(gold), _based(stated)
+    number = read_quantity(gold)
+    if left is None and right is not None and right[1] == 10 and number is not None:
+        return True, right[0].isdecimal() and int(right[0]) == number.value
     if left is None or (right is None and read_quantity(stated) is None):
         return UNDECIDED
     digits, base = right or (latex.compact(stated).replace(",", ""), left[1])
@@ -49,8 +52,9 @@ def as_times(gold: str, stated: str) -> Decision:
         return True, left.matches(right)
     time, other = left or right, stated if left else gold
     if time is not None and other.isdecimal():  # of 7 pm the hour alone
-        return True, int(other) in (time.hour, time.hour % 12)
-    if time is not None and time.has_half:
+        hours = {time.hour, time.hour - 12} if time.hour > 12 else {time.hour}
+        return True, int(other) in hours
+    if time is not None and (time.has_half or is_number(other)):
         return True, False
     if _MONTH.search(gold):
         left_dates, right_dates = dates_in(gold), dates_in(stated)

@@ -25,6 +25,15 @@ SCALES = {
     "dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9,
     "trillion": 10**12,
 }  # fmt: skip
+FOREIGN_SCALES = {
+    word: scale
+    for words, scale in (
+        ("mil mille mila tausend тысяч тысячи тысяча тыс", 10**3),
+        ("millones millón millionen milhões milhão milioni миллионов миллиона миллион млн", 10**6),
+        ("milliards milliard milliarden milliarde miliardi миллиардов миллиард млрд", 10**9),
+    )
+    for word in words.split()
+}
 _PARTS = {
     "half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7,
     "eighth": 8, "ninth": 9, "tenth": 10, "eleventh": 11, "twelfth": 12, "hundredth": 100,
@@ -34,7 +43,7 @@ _PARTS |= {f"{word}th": number for word, number in _UNITS.items() if number >= 1
 _PARTS |= {f"{word[:-1]}ieth": number for word, number in _TENS.items()}
 _PARTS |= {f"{word}s": number for word, number in _PARTS.items()} | {"halves": 2}
 _SIGNS = {"minus", "negative"}
-_SPOKEN = {*_UNITS, *_TENS, *SCALES, *_PARTS}
+_SPOKEN = {*_UNITS, *_TENS, *SCALES, *_PARTS, *FOREIGN_SCALES}
 _VOCABULARY = {*_UNITS, *_TENS, *SCALES, *_PARTS, *_SIGNS, "a", "an", "and", "point", "hundreds"}
 
 # A phrase of number words inside a sentence; "a", "and", "point" only between others.
@@ -136,6 +145,10 @@ _DIGITS = {character: number for number, character in enumerate("零一二三四
 }  # fmt: skip
 _PLACES = {"十": 10, "百": 100, "千": 1000}
 MYRIADS = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
+CJK_SCALES = MYRIADS | {
+    "百": 100, "千": 1000, "十万": 10**5, "百万": 10**6, "千万": 10**7, "백": 100, "천": 1000,
+    "만": 10**4, "억": 10**8,
+}  # fmt: skip
 CHINESE = re.compile(r"[负負]?(?:[零〇一二三四五六七八九两兩十百千万萬亿億半点點]|分之)+")
 
 

@@ -14,17 +14,18 @@ from tasks.answers.statement import MAX_ANSWER_CHARACTERS, MAX_MARKS, Statement,
 from tasks.ports import StatedAs
 
 _PHRASE = re.compile(
-    r"(?:\banswers?\b[^.?!\n:=$\\]{0,70}?(?:\b(?:is|are|was|be)\b|:|=)"
-    r"|\b(?:correct|right|best)\s(?:option|choice)\s{1,2}(?:is\b|:)"
-    r"|^[ \t]{0,8}(?P<short>A|Ans|ANS)\.?[ \t]?:"
-    r"|^[ \t#]{0,8}(?P<heading>(?:(?:the|my)\s)?(?:final\s|correct\s)?answer)[ \t]{0,4}\n)"
+    r"(?:\banswers?\b[^.?!\n:=$\\]{0,70}?(?:\b(?:is|are|was|be)\b|:|[-=]>|=)"
+    r"|\b(?:correct|right|best)\s(?:option|choice)s?\s{0,2}(?:\b(?:is|are)\b|:)"
+    r"|^[ \t#]{0,8}(?:(?P<short>A|Ans|ANS)\.?[ \t]?:|(?:option|choice)\s?:"
+    r"|(?P<heading>(?:(?:the|my)\s)?(?:final\s|correct\s)?answer)[ \t]{0,4}\n))"
     r"[:\s]{0,4}(?:-\s)?",
     re.IGNORECASE | re.MULTILINE,
 )
 
 
 _HYPOTHESIS = re.compile(
-    r"\b(?:if|whether|unless|suppose|assuming)\s(?:that\s)?(?:the|my|this)?\s?$", re.I
+    r"\b(?:if|whether|unless|suppose|assume|imagine|assuming)\s(?:that\s)?(?:the|my|this)?\s?$",
+    re.I,
 )
 
 
@@ -54,6 +55,7 @@ _SUBJECT = re.compile(
     r"(?:answer|choice|option)\b(?!\s(?:to|of|for)\b)",
     re.IGNORECASE | re.MULTILINE,
 )
+_NAMED = re.compile(r"answer|choice|option")
 _NO_SUBJECT = re.compile(
     r"(?:\b(?:if|whether|think|that|what|which|this|it|here|below|above|following)\b|n't|\\boxed)",
     re.IGNORECASE,
@@ -67,15 +69,50 @@ def _subjects(tail: str) -> list[Statement]:
     if "answer" not in tail and "choice" not in tail and "option" not in tail:
         return []
     found = []
-    for match in list(_SUBJECT.finditer(tail))[-MAX_MARKS:]:
+    for named in list(_NAMED.finditer(tail))[-MAX_MARKS:]:
+        start, end = tail.rfind("\n", 0, named.start()) + 1, tail.find("\n", named.end())
+        match = _SUBJECT.match(tail, start, end if end >= 0 else len(tail))
+        if match is None:
+            continue
         sentence = re.split(r"(?<=[.!?])\s", match["value"])[-1]
         value = corrected(_ADDED_DENIAL.sub("", _LEAD.sub("", sentence)).strip())
-        if value and not _NO_SUBJECT.search(value):
+        value = value.rpartition(", ")[2] if _CONCESSION.match(value) else value
+        asks = "?" in tail[match.end() :].partition("\n")[0].partition(".")[0]
+        if value and not asks and not _NO_SUBJECT.search(value) and not _OPENER.fullmatch(value):
             found.append(Statement(value, value, match.start("value"), "phrase"))
     return found
 
 
+_CONCESSION = re.compile(r"(?:although|though|while)\b", re.IGNORECASE)
+_OPENER = re.compile(r"(?:so|thus|hence|then|therefore|wait|hmm|now|and|but)", re.IGNORECASE)
 _LEAD = re.compile(r"\A(?:(?:so|thus|hence|therefore|then|clearly),?\s)", re.IGNORECASE)
+_DENYING = re.compile(r"\b(?:not|cannot|can't|never|isn't)\b|n't\b", re.IGNORECASE)
+_DENIED_ANSWER = re.compile(r"\b(?:wrong|incorrect|false)\s\Z", re.IGNORECASE)
+# In other languages the denial has words of its own, or stands behind what it denies.
+_DENIED = re.compile(
+    r"no\ses\b|n'est\spas\b|non\sè\b|não\sé\b|nicht\b|не\b|不是|不等于|非", re.IGNORECASE
+)
+_DENIED_BEHIND = (
+    "ではない",
+    "ではありません",
+    "じゃない",
+    "아니",
+    "아닙니다",
+    "不对",
+    "错误",
+    "ist falsch",
+)
+
+
+def _is_denied(line: str) -> bool:
+    if _DENIED.match(line):
+        return True
+    if line.isascii() and "falsch" not in line:
+        return False
+    clause = re.split(r"[\n.,;]", line, maxsplit=1)[0]
+    return any(words in clause for words in _DENIED_BEHIND)
+
+
 _TAG_SIGNS = ("<", "/")  # of <answer>, which is no word of a sentence
 
 
@@ -85,6 +122,8 @@ def _phrase(tail: str, match: re.Match[str]) -> Statement | None:
         return None
     line = _line_after(tail, match.end())
     line = corrected(_BEFORE_DENIAL.sub("", line))
+    if _DENYING.search(match.group()) or _DENIED_ANSWER.search(before) or _is_denied(line):
+        line = "not " + line
     label = _line_before(tail, match)
     is_marked = any(match.groupdict().values()) or any(
         pattern.fullmatch(label) is not None for pattern in (_LABEL, languages.LABEL)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from tasks.answers.number_words import CJK_SCALES, FOREIGN_SCALES
 from tasks.answers.quantities import (
     CJK,
     COMPOUND,
@@ -16,7 +17,7 @@ from tasks.answers.quantities import (
     read_compound,
     read_quantity,
 )
-from tasks.answers.units import read_unit
+from tasks.answers.units import is_meaningful, read_unit
 
 # Within prose: a number, a simple fraction, a percentage; no part of a name or of another number.
 _PROSE_DECIMAL = (
@@ -45,18 +46,25 @@ def _untailed(number: str) -> str:
 _TIGHT = re.compile(r"[^\s,;.?)\]]*(?:[.,](?=[^\s.,])[^\s,;.?)\]]*)*")
 
 
-_BOUND = re.compile(
-    r"(?:at\s(?:least|most)|(?:more|less|fewer|greater|larger|smaller)\sthan|no\s(?:more|less|fewer)\sthan"
-    r"|up\sto|over|under|above|below)\s\$?\Z",
+_BOUND = re.compile(  # what stands before a number and makes another one of it
+    r"(?:\b(?:at\s(?:least|most)|(?:more|less|fewer|greater|larger|smaller)\sthan|no\s(?:more|less|fewer)\sthan"
+    r"|up\sto|over|under|above|below|exceeds|different\sfrom|(?:square|cube)\sroot\sof|half\sof|(?:square|cube)"
+    r"\sof|twice|double|triple|between(?:\s\S{1,20}\sand)?|either\s\S{1,20}\sor|from\s\S{1,20}\sto"
+    r"|al\s(?:menos|más)|(?:más|menos)\sde|(?:mayor|menor)\sque|raíz\sde|au\s(?:moins|plus)|(?:plus|moins)\sde"
+    r"|entre|racine\sde|(?:mehr|weniger|größer|kleiner)\sals|mindestens|höchstens|zwischen|(?:die\s)?wurzel\saus"
+    r"|не\s(?:менее|более)|больше|меньше|от|корень\sиз|pelo\smenos|mais\sde|almeno|più\sdi)\s\$?"
+    r"|大于|小于|不等于|不是|超过|少于|多于|不少于|不超过|至少是?|至多是?|可能是|不到|根号|正负|近|比)\s?\Z",
     re.IGNORECASE,
 )
-
-
 _OR = re.compile(
-    r"(?:\s[^\W\d_]{1,12})?\s(?:or|to)\s(?:[-+$]{0,2}[0-9][^\s;?]{0,40}|more\b|less\b|fewer\b)"
+    r"(?:\s[^\W\d_]{1,12})?\s(?:or|to|oder|ou|o|или|또는|または|または|divided\sby|times|plus|minus|over)\s"
+    r"(?:[-+$]{0,2}[0-9][^\s;?]{0,40}|more\b|less\b|fewer\b)"
 )
 
 
+_CHANGED = re.compile(
+    rf"\s?(?:[{CJK}]{{1,12}}|[A-Za-z\u00c0-\u024f\u0400-\u04ff]{{2,12}}(?:\s(?:demi|medio))?)"
+)
 _MONTH = re.compile(r"\s?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}\b")
 
 
@@ -78,10 +86,26 @@ def first_number(text: str) -> str | None:
     for pattern in (_OR, _MONTH):
         if more := pattern.match(text, end):
             return number + more.group().rstrip(".,")
-    bound = _BOUND.search(text[: match.start()][-24:])
-    return _compounded(text, match.start(), end) or (
-        bound.group().strip() + " " + number if bound else number
-    )
+    changed = _changed(text, end)
+    if changed:
+        return number + changed
+    return _compounded(text, match.start(), end) or bounded(text, match.start()) + number
+
+
+def _changed(text: str, end: int) -> str:
+    """The word behind a number that makes another of it ("12 Millionen", 18以上); else nothing."""
+    follows = _CHANGED.match(text, end)
+    word = follows.group() if follows else ""
+    if word.isascii() or word.strip().lower() in FOREIGN_SCALES:
+        is_scale = word.strip().lower() in (*FOREIGN_SCALES, "squared", "cubed")
+        return word if is_scale or word.endswith((" demi", " medio")) else ""
+    return word if is_meaningful(word) or word.strip() in CJK_SCALES else ""
+
+
+def bounded(text: str, start: int) -> str:
+    """What stands before the number at `start` and bounds it: "at least "; else nothing."""
+    bound = _BOUND.search(text[:start][-40:])
+    return bound.group().strip() + " " if bound else ""
 
 
 _AROUND = "\"'*.,;:!?"
@@ -93,11 +117,19 @@ def last_number(text: str) -> str | None:
     if not matches:
         return None
     match, number = matches[-1], _untailed(matches[-1].group())
-    start = text.rfind(" ", 0, match.start()) + 1
-    end = text.find(" ", match.start() + len(number))
-    word = text[start : end if end >= 0 else len(text)].strip(_AROUND)
-    is_formula = re.search(r"[\\^_]|[0-9)][*/!]|[0-9][eE][-+]?[0-9]", word) is not None
-    return word if is_formula and word != number else number
+    before = _WORD_BEFORE.search(text[: match.start()])
+    start = before.start() if before else match.start()
+    behind = _WORD_BEHIND.match(text, match.start() + len(number))
+    word = text[start : behind.end() if behind else len(text)].strip(_AROUND)
+    if _FORMULA.search(word) is not None and word != number:
+        return word
+    changed = _changed(text, match.start() + len(number))
+    return bounded(text, match.start()) + number + changed
+
+
+_WORD_BEFORE = re.compile(rf"[^\s{CJK}]*\Z")
+_WORD_BEHIND = re.compile(rf"[^\s{CJK}]*")
+_FORMULA = re.compile(r"[\\^_<>]|[0-9)][*/!:]|[0-9][eE][-+]?[0-9]")
 
 
 def _compounded(text: str, start: int, end: int) -> str | None:

@@ -12,7 +12,13 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
-from tasks.answers.number_words import MYRIADS, SCALES, is_number_word, read_number_words
+from tasks.answers.number_words import (
+    CJK_SCALES,
+    FOREIGN_SCALES,
+    SCALES,
+    is_number_word,
+    read_number_words,
+)
 from tasks.answers.units import Unit, is_meaningful, is_only_power, read_unit
 
 MAX_CHARACTERS = 300
@@ -54,20 +60,27 @@ _REPEATING = re.compile(
     r"(?P<period>[0-9]{1,60})\}?|\((?P<bracketed>[0-9]{1,60})\)"
     r"|(?P<shown>[0-9]{1,12}?)(?P=shown){1,30}(?P<cut>[0-9]{0,12})(?:\.{3}|\\[lc]?dots))"
 )
-_SCALED = re.compile(rf"(.{{1,80}}?)\s({'|'.join(SCALES)})s?", re.IGNORECASE)
+_ALL_SCALES = SCALES | FOREIGN_SCALES
+_SCALED = re.compile(
+    rf"(.{{1,80}}?)\s({'|'.join(sorted(_ALL_SCALES, key=len, reverse=True))})s?", re.IGNORECASE
+)
 _AND_PART = re.compile(r"([0-9]{1,30})\sand\s(.{1,40})")  # 29 and a half
-_MYRIAD = re.compile(rf"(.{{1,80}}?)\s?({'|'.join(MYRIADS)})")
+_CJK_SCALE = "|".join(sorted(CJK_SCALES, key=len, reverse=True))
+_MYRIAD = re.compile(rf"(.{{1,80}}?)\s?({_CJK_SCALE})")
 CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 # A unit is words or known symbols behind the number; one letter alone may be a variable.
 _UNIT = re.compile(
-    r"(?:\s(?:an?\s|per\s)?(?:[A-Za-z\u00c0-\u024f\u0400-\u04ff][A-Za-z\u00c0-\u024f\u0400-\u04ff0-9'./-]{1,29}|[mgshlLNJWVKCF])"
+    r"(?:\s(?:an?\s|per\s)?(?:[A-Za-zΩμµ\u00c0-\u024f\u0400-\u04ff][A-Za-zΩμ\u00c0-\u024f\u0400-\u04ff0-9'./-]{1,29}|[mgshlLNJWVKCFAΩ])"
     r"|(?<=[0-9}%])(?:cm|mm|km|kg|lbs?|ft|mph|hrs?|mins?|ml|mg)"
-    rf"|\s?(?![{''.join(MYRIADS)}])[{CJK}]{{1,8}}|\s?(?:\\degree|deg))"
+    rf"|\s?(?!(?:{_CJK_SCALE})(?![米克瓦卡帕]))[{CJK}]{{1,8}}(?:/[{CJK}]{{1,4}})?|\s?\(\s?(?:[{CJK}]{{1,4}}|[a-z]{{1,12}}(?:\s?\^[23])?)\s?\)|\s?(?:\\degree|deg|¢))"
     r"(?:\s?\^\{?[23]\}?)?\.?\Z"
 )
 _MAX_UNIT_WORDS = 5
 _CURRENCY = re.compile(r"\bUS\s?\\?\$|\\?\$|[€£¥₹₽₩]|\b(?:USD|US|Rs|Re|EUR|RMB|CNY)\b\.?\s?")
-_SIGN_WORD = re.compile(r"\A(?:minus|negative)\s(?=[0-9.\\])", re.IGNORECASE)
+_SIGN_WORD = re.compile(
+    r"\A(?:(?:minus|negative|moins|menos|минус)\s|[负負]|マイナス|마이너스\s?)(?=[0-9.\\])",
+    re.IGNORECASE,
+)
 _DOLLARS = read_unit("dollars")
 COMPOUND = re.compile(
     rf"([0-9][0-9.,/]{{0,30}})\s?([a-zA-Z]{{1,20}}|[{CJK}]{{1,4}})\.?(?:,?\sand\s|,\s?|\s)?"
@@ -94,7 +107,7 @@ def read_quantity(text: str) -> Quantity | None:
 @lru_cache(maxsize=4096)  # the candidates of a problem share its gold answer, and often theirs
 def _read_quantity(text: str) -> Quantity | None:
     bare = " ".join(_CURRENCY.sub("", text).split()).rstrip(", ").lstrip(", ")
-    bare = bare if bare.endswith("...") else bare.rstrip(". ")
+    bare = bare if bare.endswith("...") and "." in bare[:-3] else bare.rstrip(". ")
     bare = _SIGN_WORD.sub("-", bare)
     found = _shaped(bare) or _worded(bare)
     if found is not None:
@@ -182,7 +195,7 @@ def _worded(text: str) -> Quantity | None:
     part = read_number_words(mixed[2]) if mixed else None
     if mixed is not None and part is not None and part < 1:
         return Quantity(Fraction(mixed[1]) + part)
-    for pattern, scales in ((_SCALED, SCALES), (_MYRIAD, MYRIADS)):
+    for pattern, scales in ((_SCALED, _ALL_SCALES), (_MYRIAD, CJK_SCALES)):
         scaled = pattern.fullmatch(text)
         base = _shaped(scaled[1]) if scaled else None
         if scaled is not None and base is not None:

@@ -48,7 +48,7 @@ _BOUNDS = [
     for words, relation in (
         (r"(?:at\sleast|no(?:t)?\s(?:less|fewer)\sthan)", ">="),
         (r"(?:at\smost|no(?:t)?\s(?:more|greater)\sthan|up\sto)", "<="),
-        (r"(?:(?:more|greater|larger)\sthan|over|above)", ">"),
+        (r"(?:(?:more|greater|larger)\sthan|over|above|exceeds|exceeding)", ">"),
         (r"(?:(?:less|fewer|smaller)\sthan|under|below)", "<"),
     )
 ] + [
@@ -60,7 +60,7 @@ _BOUNDS = [
 _MEMBER = re.compile(r"\A\\?[a-zA-Z]\w?\s?\\in(?![a-z])\s?")
 _BETWEEN = re.compile(r"(?:from|between)\s(.{1,60}?)\s(?:and|to)\s(.{1,60})")
 _BOUND_WORD = re.compile(
-    r"\s?(?:at\s|no(?:t)?\s|up\sto|more\s|greater|larger|less|fewer|smaller|over|above|under|below"
+    r"\s?(?:exceed|at\s|no(?:t)?\s|up\sto|more\s|greater|larger|less|fewer|smaller|over|above|under|below"
     r"|between|from)",
     re.IGNORECASE,
 )
@@ -155,6 +155,8 @@ def _inequality(text: str) -> RealSet | None:
         return _intersection(re.split(r"\sand\s", text))
     relations = [_SPELT.get(match, match) for match in _RELATION.findall(text)]
     sides = [side.strip() for side in _RELATION.split(text)]
+    if len(relations) == 1 and not sides[0] and sides[1]:  # `\\geq 5`, of what is not said
+        return _certain((_half_line(relations[0], sides[1]),))
     if not all(sides) or len(relations) not in (1, 2):
         return None
     if len(relations) == 1:

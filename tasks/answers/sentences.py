@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 
 from tasks.answers.number_words import IN_PROSE as NUMBER_WORDS
-from tasks.answers.prose import IN_PROSE, first_number, last_number, numbers_in
+from tasks.answers.prose import IN_PROSE, bounded, first_number, last_number, numbers_in
 from tasks.answers.quantities import CJK, read_quantity, split_unit
 from tasks.answers.real_sets import is_bound, is_named_set
-from tasks.answers.statement import Statement
+from tasks.answers.statement import NEGATION, Statement
 
 _LETTER = "A-Za-z\u00c0-\u024f\u0400-\u04ff\u0600-\u06ff\u0900-\u097f\u1e00-\u1eff"
 
@@ -53,7 +53,8 @@ def _spans(text: str) -> list[str]:
 _DIRECTLY = re.compile(
     r"(?:(?:about|approximately|around|roughly|exactly|precisely|indeed|definitely|clearly|only"
     r"|simply|a total of|altogether|in total|just|then|therefore|thus"
-    r"|hence|now|actually|also|certainly|surely),?\s){1,3}",
+    r"|hence|now|actually|also|certainly|surely|obviously|still|again|finally|equal\sto|equals|precisely),?:?\s"
+    r"|(?:[-=]{1,2}>|→|⇒|∴|\\to|\\Rightarrow|\\therefore)\s?|\.{3}\s?(?=[0-9])){1,3}",
     re.IGNORECASE,
 )
 
@@ -89,6 +90,8 @@ def _predicates(clause: str) -> list[str]:
 
 def _number_of_sentence(text: str) -> str | None:
     """The number a sentence is about: what its last verb or `=` gives, else its first one."""
+    if _NONE.match(text.strip()):
+        return _CLAUSE_END.split(text, maxsplit=1)[0].strip()  # "no solution, since 10 ..."
     parts = _objects(text)
     for part in parts:
         number = first_number(part)
@@ -101,6 +104,11 @@ def _number_of_sentence(text: str) -> str | None:
     return None
 
 
+_NONE = re.compile(
+    r"(?:(?:no|none|nothing)\b(?!\s(?:more|less|fewer|greater|later|earlier)\b)|undefined|infinite|infinitely"
+    r"|unknown|impossible|any\s|does\snot\sexist|indeterminate)",
+    re.IGNORECASE,
+)
 _ONE_OF = re.compile(r"\s(?:of|who|that|which|more|another)\b")
 
 
@@ -140,20 +148,22 @@ def has_number(text: str) -> bool:
 
 def without_adverbs(text: str) -> str:
     """`therefore about 5` is 5."""
-    return _DIRECTLY.sub("", text.strip().strip("*").strip(), count=1)
+    bare = text.strip().strip("*").strip()
+    match = _DIRECTLY.match(bare)
+    return bare[match.end() :] if match else bare
 
 
 _EITHER = re.compile(r"\A(?:either|both)\s", re.IGNORECASE)
 _CLAUSE_END = re.compile(
-    r";|,?\s(?:because|since|as|so|if|when|while|whenever|which|where|for|given|due|after|pues|porque|ya"
+    r";|,?\s(?:because|since|as|so|if|when|while|whenever|which|where|for|given|due|after|using|with|by|via|pues|porque|ya"
     r"\sque|denn|weil|da|car|puisque|parce|perché|poiché|так|потому|ведь|поскольку)\b"
-    r"|\s\((?=[a-z]{2,}\s)"
+    r"|\s[(\[](?=[a-z]{2,}[\s)\]])|(?<=[a-z])\s\((?=[0-9]{1,20}\))|\s-{1,3}\s(?!(?:sqrt|pi|sin|cos|tan|log|ln|exp)\b)(?=[a-z]{2,})|,\s(?=I\s)"
     rf"|,\s?(?!(?:and|or)\b)(?=[^\W\d_]{{2}})|,\s?(?=[{CJK}])",
     re.IGNORECASE,
 )
 
 
-_SIGN_OF_VALUE = re.compile(r"[0-9\\=<>^]|\b(?:pi|sqrt)\b")
+_SIGN_OF_VALUE = re.compile(r"[0-9\\=<>^]|\b(?:pi|sqrt|infinity)\b")
 
 
 def _leading_value(text: str) -> str | None:
@@ -221,19 +231,74 @@ def _formula_of_sentence(value: str) -> str | None:
     return None
 
 
+_TOLD = re.compile(rf"[{CJK}]{{1,8}}\s?(?=[0-9$\\])")  # 一共18元
+
+
 def _is_sentence(value: str) -> bool:
+    if _TOLD.match(value):
+        return read_quantity(value) is None
     return len(_words_of(value)) >= 2 and "\\" not in value and read_quantity(value) is None
 
 
 def read_mathematics_line(line: str) -> str | None:
-    """The last formula of a closing line, whole (the gold may be an equation), else its number."""
+    """The last formula of a closing line, whole (the gold may be an equation), else its number.
+
+    Of a line that denies or asks nothing is read.
+    """
+    line = _without_denial(line)
+    if not line or line.endswith("?") or _SUPPOSITION.match(line):
+        return None
+    whole = _whole_predicate(line)
+    if whole is not None:
+        return whole
     spans = _spans(line)
     numbers = numbers_in(_SPAN.sub(" ", line))
     if spans and (not numbers or line.rstrip(" .").endswith(("$", "\\)", "\\]"))):
         return spans[-1].strip() or None
     if not spans and "=" in line and not _words_of(line):
         return _DELIMITERS.sub("", line).strip() or None
-    return _subject(line) or _closing_value(line) or (last_number(line) if numbers else None)
+    found = _subject(line) or _closing_value(line) or (last_number(line) if numbers else None)
+    return found or _spoken_number(line)
+
+
+def _spoken_number(line: str) -> str | None:
+    """Of `She has ten.` the ten."""
+    for match in reversed(list(_SPOKEN_VERB.finditer(line))):
+        spoken = NUMBER_WORDS.match(line, match.end())
+        if spoken is not None and not _ONE_OF.match(line, spoken.end()):
+            return spoken.group()
+    return None
+
+
+_SUPPOSITION = re.compile(
+    r"\W{0,3}(?:let|suppose|assume|consider|if|we\sneed\sto|i\sneed\sto|find)\s(?!us\b)",
+    re.IGNORECASE,
+)
+_SPOKEN_VERB = re.compile(r"\b(?:is|are|was|were|has|have|had|gets|needs|makes|leaves)\s")
+_ASIDE = re.compile(r",\s(?:and\s)?not\b[^,;]*|\([^()]*\bnot\b[^()]*\)", re.IGNORECASE)
+_LEAD_IN = re.compile(
+    r"\A(?:so|thus|hence|therefore|then|finally|altogether|因此|所以|故|即|于是)[\s,:]{0,2}",
+    re.IGNORECASE,
+)
+
+
+def _without_denial(line: str) -> str:
+    """The line without what it denies in passing (", not 7"); empty where it denies as a whole."""
+    bare = _ASIDE.sub("", line)
+    last = re.split(r"(?<=[.!?])\s|;\s|,\s(?:and|so|but|therefore|hence)\s", bare.strip())[-1]
+    return "" if NEGATION.search(last) else bare
+
+
+def _whole_predicate(line: str) -> str | None:
+    """All that follows a verb of the closing sentence, where it is a value and nothing else."""
+    sentence = re.split(r"(?<=[.!?])\s", line.strip())[-1].strip()
+    sentence = sentence if sentence.endswith("...") else sentence.rstrip(".!")
+    ends = [0, *(match.end() for match in _CLOSING_VERB.finditer(sentence))]
+    for end in ends[:6]:
+        value = without_adverbs(_LEAD_IN.sub("", sentence[end:].strip(" :*")))
+        if _is_balanced(value) and _is_whole_value(value):
+            return bounded(sentence, end) + value
+    return None
 
 
 _CLOSING_VERB = re.compile(
@@ -254,7 +319,7 @@ def _closing_value(line: str) -> str | None:
     for end in reversed(ends[-5:]):
         value = _leading_value(without_adverbs(sentence[end:]))
         if value is not None:
-            return value
+            return bounded(sentence, end) + value
     return None
 
 
@@ -304,7 +369,7 @@ def read_number(statement: Statement) -> str | None:
 def read_number_line(line: str) -> str | None:
     """The last number of a closing line, with what belongs to it."""
     found = read_mathematics_line(line)
-    result = found.rpartition("=")[2].strip() if found else ""
-    if found and result != found and read_quantity(result) is not None:
-        return result
+    before, _, result = found.rpartition("=") if found else ("", "", "")
+    if before and not re.search(r"[A-Za-z]", before) and read_quantity(result) is not None:
+        return result.strip()
     return found if found is None or _HOLDS_NUMBER.search(found) or read_quantity(found) else None

@@ -9,6 +9,7 @@ Sample: "... = 18\\nA: 18" states Statement(value="18", line="18", start=9, stat
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from tasks.answers.phrases import find_phrases
 from tasks.answers.statement import MAX_ANSWER_CHARACTERS, MAX_MARKS, Statement, corrected
@@ -32,11 +33,29 @@ def _on_one_line(match: re.Match[str]) -> str:
 
 def find_statements(tail: str) -> list[Statement]:
     """The statements of an answer in `tail`, in order; the last one counts."""
-    found = [*_tagged(tail), *_hashed(tail), *_boxes(tail), *find_phrases(tail)]
+    boxes = [_unsaid(box) for box in _boxes(tail)]
+    phrases = (one for one in find_phrases(tail) if not _is_within(one, boxes))
+    found = [*_tagged(tail), *_hashed(tail), *boxes, *phrases]
     kept = (s for s in found if s.value and len(s.value) <= MAX_ANSWER_CHARACTERS)
     return sorted(kept, key=lambda statement: statement.start)
 
 
+def _unsaid(box: Statement) -> Statement:
+    """Of `\\boxed{\\text{The answer is }42}` the 42."""
+    if "nswer" not in box.value:
+        return box
+    phrases = find_phrases(_SAID.sub(r"\1", box.value))
+    return replace(box, value=phrases[-1].value) if phrases else box
+
+
+def _is_within(phrase: Statement, boxes: list[Statement]) -> bool:
+    """Whether a phrase is part of what a box holds."""
+    return any(
+        box.start < phrase.start < box.start + len(box.line) + len("\\framebox{}") for box in boxes
+    )
+
+
+_SAID = re.compile(r"\\text\s?\{([^{}]{0,200})\}")
 _CLOSING_DELIMITERS = " \t\n\r$*\\]}"
 
 
@@ -66,7 +85,7 @@ def stops_in_sentence(line: str) -> bool:
     return line.rstrip()[-1:].isalnum()
 
 
-_TAG = re.compile(r"<answer>((?:[^<]|<(?!/?answer>)){0,2000})</answer>", re.IGNORECASE)
+_TAG = re.compile(r"<answer>((?:[^<]|<(?!/?answer>)){0,2000})(?:</answer>|\Z)", re.IGNORECASE)
 
 
 def _tagged(tail: str) -> list[Statement]:

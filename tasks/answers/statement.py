@@ -44,6 +44,15 @@ _CORRECTION = re.compile(
 _DENIAL = re.compile(r"[\s*]{0,4}not\s+(?=\S)", re.IGNORECASE)
 
 
+NEGATION = re.compile(
+    r"\b(?:not|cannot|never|neither|wrong|incorrect|false|extraneous|contradiction|eliminate|exclude|reject"
+    r"|rule\sout|invalid|falsch|nicht|nunca|incorrecta?|faux|неверно|неправильн\w*)\b|n't\b|\\neq|≠"
+    r"|[错錯誤]|不(?![同妨断仅但过])|非(?!常)|ではない|ではありません|間違|違う|아니|아닙|틀렸"
+    r"|\bno\s(?:es|son)\b|\bn'est\spas\b|\bnon\sè\b|\bnão\sé\b|(?<!\w)не(?!\w)",
+    re.IGNORECASE,
+)
+
+
 def corrected(value: str) -> str:
     """Of `not A but B` what it says: B."""
     match = _CORRECTION.match(value)

@@ -31,8 +31,10 @@ _SCRIPTS = re.compile("([⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿˣ]+)|([₀₁₂�
 _SMALL_FRACTION = re.compile("([0-9]?)([⁰¹²³⁴⁵⁶⁷⁸⁹]+)[⁄∕/]([₀₁₂₃₄₅₆₇₈₉]+)")
 _VULGAR = re.compile("(?<=[0-9])(?=[½¼¾⅓⅔⅛⅕⅖⅗⅘⅙⅚⅜⅝⅞])")
 _RADICAL = re.compile(r"([√∛])\s?([0-9]+(?:\.[0-9]+)?|[A-Za-zπ])")  # all the digits are under it
-_BLANK_BEHIND_COMMAND = re.compile(r"(?:(?<=\\pi)|(?<=circ)|(?<=nfty)|(?<=heta)) (?=[.,;:!?)])")
-_DROPPED = {"Cc", "Cf", "Cs", "Co", "Cn"}
+_BLANK_BEHIND_COMMAND = re.compile(
+    r"(?:(?<=\\pi)|(?<=circ)|(?<=nfty)|(?<=heta)|(?<=yset)) (?=[.,;:!?)])"
+)
+_DROPPED = {"So", "Cc", "Cf", "Cs", "Co", "Cn"}
 _ODD = re.compile(r"[^\n\t\r -~]")  # all but printable ASCII and white space
 
 
@@ -62,7 +64,7 @@ def _small_fraction(match: re.Match[str]) -> str:
 
 def _plain_character(match: re.Match[str]) -> str:
     character = match.group()
-    if unicodedata.category(character) in _DROPPED:
+    if unicodedata.category(character) in _DROPPED and character != "\ufffd":
         return ""
     if character.isspace():
         return " "
@@ -74,9 +76,18 @@ def _plain_character(match: re.Match[str]) -> str:
 
 
 _EMPHASIS = re.compile(r"(?<![\w)}])\*\*|\*\*(?![\w({\\-])")
-_CONTROL_TOKEN = re.compile(r"<\|[^|<>\n]{1,40}\|>|</?s>|<eos>")
+_CONTROL_TOKEN = re.compile(
+    r"<\|[^|<>\n]{1,40}\|>|</?s>|<eos>|<(?:start|end)_of_turn>"
+    r"|</?(?:b|strong|i|em|u|code|mark|span|p|br)\s?/?>"
+)
+_UNDERLINED = re.compile(
+    r"(?<![\w\\}^)])_{1,2}(?=[^\s_][^_\n]{0,40}_)|(?<=[^\s_\\])_{1,2}(?![\w{\\(])"
+)
 
 
 def without_markup(text: str) -> str:
-    """`text` without Markdown bold and without the spelled-out control tokens some sources keep."""
-    return _CONTROL_TOKEN.sub("", _EMPHASIS.sub("", text))
+    """`text` without emphasis, and without the control tokens that some sources spell out."""
+    text = _EMPHASIS.sub("", text) if "**" in text else text
+    text = _CONTROL_TOKEN.sub("", text) if "<" in text else text
+    text = _UNDERLINED.sub("", text) if "_" in text else text
+    return text.replace("`", "").replace("==", "")

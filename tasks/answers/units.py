@@ -53,6 +53,9 @@ _TABLE = {
         "ml milliliter milliliters millilitre millilitres 毫升": "0.001",
         "l liter liters litre litres 升": "1",
     },
+    "celsius": {"C °C degC celsius Celsius": "1"},
+    "fahrenheit": {"F °F degF fahrenheit Fahrenheit": "1"},
+    "yuan": {"分": "1", "角 毛": "10", "元 块 圆": "100"},
     "money": {"cent cents ¢": "1", "dollar dollars": "100"},
 }
 _KNOWN = {
@@ -78,7 +81,8 @@ MEANINGFUL = {
     "least", "most", "either", "factorial", "half", "halves", "third", "thirds", "quarter",
     "quarters", "fourths", "fifth", "fifths", "sixths", "eighths", "tenths", "hundredths",
     "percent", "percentage", "if", "when", "while", "pi", "sqrt", "sin", "cos", "tan", "log", "ln",
-    "exp", "base", "dozen", "hundred", "thousand", "million", "billion", "trillion",
+    "exp", "base", "demi", "medio", "divided", "et", "y", "und",
+    "o", "ou", "oder", "dozen", "hundred", "thousand", "million", "billion", "trillion",
 }  # fmt: skip
 _PLAIN_POWER = re.compile(r"\s?\^\s?\{?\s?(-?[0-9])\s?\}?\Z")
 
@@ -113,8 +117,17 @@ def _known(word: str) -> Unit | None:
     return _KNOWN.get(word) or _KNOWN.get(word.lower() if len(word) > 1 else word)
 
 
+_CHANGES = re.compile(
+    r"以上|以下|以内|未満|未满|より|から|まで|または|ではな|分の|分之|又|或|이상|이하|미만|초과|또는|에서|보다|분의"
+    r"|的(?:平方|立方|[0-9一二两三四五六七八九十]|根|倒数|倍)|\A\s?か|\bet\sdemi|\by\smedio|половин"
+    r"|\b(?:und|et|y|и)\b"
+)
+
+
 def is_meaningful(text: str) -> bool:
     """Whether a word of `text` changes the number before it, so that it is no unit."""
+    if not text.isascii() and _CHANGES.search(text):
+        return True
     return any(word.strip(".,") in MEANINGFUL for word in re.split(r"[\s-]+", text.lower()))
 
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from tasks.answers.equality import Leaf
 from tasks.answers.kinds import ANSWER_TYPES, AnswerType
+from tasks.answers.phrases import find_phrases
 from tasks.answers.reach import is_within_reach
 from tasks.answers.stated import (
     find_statements,
@@ -52,7 +53,7 @@ class Comparison:
     def settle(self, symbolic: Leaf) -> Grade | None:
         """The grade; None where only a symbolic leaf could tell and `symbolic` told nothing."""
         kind = ANSWER_TYPES[self.answer_type]
-        if denied(self.stated) is not None and denied(self.gold) is None:
+        if _denies(self.stated, kind) is not None and denied(self.gold) is None:
             return self.grade("wrong")
         try:
             verdicts = [
@@ -132,7 +133,9 @@ def _gold_answer(text: str) -> str:
 
 
 _THOUGHT = re.compile(
-    r"<(?P<end>/)?\s?(?:think|thinking|thought|reasoning)\s?>|<\|(?:begin|(?P<close>end))_of_thought\|>",
+    r"[<\[◁]\|?(?P<end>/)?\s?(?:seed:)?(?:think|thinking|thought|reasoning|reflection)\|?\s?[>\]▷]"
+    r"|<\|(?:begin|(?P<close>end))_of_thought\|>"
+    r"|<\|channel\|>(?:analysis|(?P<final>final))\s?(?:<\|message\|>)?",
     re.IGNORECASE,
 )
 
@@ -155,7 +158,7 @@ def after_thought(text: str) -> str | None:
     if not tags:
         return text
     last = tags[-1]
-    return text[last.end() :] if last["end"] or last["close"] else None
+    return text[last.end() :] if last["end"] or last["close"] or last["final"] else None
 
 
 def _answer_of(tail: str, kind: AnswerType, *, truncated: bool = False) -> _Reading | None:
@@ -167,15 +170,30 @@ def _answer_of(tail: str, kind: AnswerType, *, truncated: bool = False) -> _Read
 
 
 _NO_NUMBER = re.compile(
-    r"\b(?:makes|leaves|is|are|have|has|get)\s(?:none|nothing|impossible|undefined|no\ssolutions?)\b"
+    r"\b(?:makes|leaves|is|are|have|has|get)\s(?:none|nothing|impossible|undefined|unclear|unknown|infinity)\b"
+    r"|\bno\s(?:such|answer|solutions?)\b|\b(?:does|do)\snot\sexist\b|\bdoesn't\sexist\b|\bcannot\b|\bfails\b"
+    r"|无解|不存在|不成立|无法",
+    re.IGNORECASE,
+)
+_REMARK = re.compile(
+    r"\b(?:correct|right|reasonable|consistent|sound|confident|sure|sense|that's|that\sis|this\sis|confirmed)\b",
+    re.IGNORECASE,
 )
 
 
 def _closing(lines: list[str], kind: AnswerType) -> str | None:
     """What the closing lines say, last first; nothing where the text breaks off before its end."""
-    if not lines or stops_inside(lines[0]) or _NO_NUMBER.search(lines[0]):
+    if (
+        not lines
+        or stops_inside(lines[0])
+        or (kind.num_closing_lines > 1 and _NO_NUMBER.search(lines[0]))
+    ):
         return None
     reading = kind.read_line(lines[0])
+    if reading is None and not _REMARK.search(lines[0]) and find_phrases(lines[0] + "\n"):
+        return None  # it announces an answer that is none of the type: no earlier number is it
+    if reading is None and kind.num_closing_lines > 1 and any(map(str.isdigit, lines[0])):
+        return None  # it denies, asks or supposes: no earlier number is meant either
     if reading is None and stops_in_sentence(lines[0]):
         return None
     return reading or next(filter(None, map(kind.read_line, lines[1:])), None)
@@ -184,7 +202,7 @@ def _closing(lines: list[str], kind: AnswerType) -> str | None:
 def _stated(tail: str, kind: AnswerType, *, truncated: bool) -> _Reading | None:
     statements = [s for s in find_statements(tail) if not (truncated and s.is_open)]
     for statement in reversed(statements):
-        denial = denied(statement.value)
+        denial = _denies(statement.value, kind)
         if denial is None:
             reading = kind.read(statement)
         else:  # what it is not: read as it stands, unless it denies no answer ("not clear")
@@ -196,5 +214,13 @@ def _stated(tail: str, kind: AnswerType, *, truncated: bool) -> _Reading | None:
     return None
 
 
+def _denies(value: str, kind: AnswerType) -> str | None:
+    """What `value` says the answer is not; of yes and no it says the other."""
+    is_text = isinstance(value, str)  # what a type from outside reads may be anything
+    return denied(value) if is_text and kind.name != "yes_no" else None
+
+
 def _whole_line(statement: Statement, reading: str) -> str:
-    return statement.line if reading == statement.value else reading
+    """The whole line where the reading is part of it: answers may hold a full stop."""
+    is_text = isinstance(reading, str)  # what a type from outside reads may be anything
+    return statement.line if is_text and reading in statement.value else reading

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from tasks.answers.statement import NEGATION
+
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox)\s?\{([^{}]{0,400})\}")
 _LEADING = re.compile(r"(?:that|it is|it's|it was|simply|just|indeed)\b[\s,:]{0,3}")
 _NOT_WORD = re.compile(r"[^\w]|_")
@@ -38,24 +40,39 @@ def read_yes_no(text: str) -> str | None:
 
 def read_closing_yes_no(line: str) -> str | None:
     """For a last line that announces nothing: its first or its last word must say it."""
-    words = [word for word in _WORD.findall(line.lower()) if word not in _OPENERS]
-    for word in words[:1] + words[-1:]:
-        polarity = _polarities(word)
+    words = [
+        word for word in _WORD.findall(line.lower().replace("n't", " not")) if word not in _OPENERS
+    ]
+    for near in (words[:1], words[-3:]):
+        polarity = _polarities(" ".join(near)) if {*near[:1], *near[-1:]} & (_YES | _NO) else []
         if polarity:
-            return polarity[0]
+            return polarity[-1]
     return None
 
 
 def _polarities(text: str) -> list[str]:
-    words = _WORD.findall(text.lower())
-    return ["yes" if word in _YES else "no" for word in words if word in _YES | _NO]
+    words = _WORD.findall(text.lower().replace("n't", " not"))
+    found = []
+    for at, word in enumerate(words):
+        if word in _YES | _NO:
+            is_denied = bool({"not", "cannot"} & {*words[max(0, at - 2) : at]})
+            found.append("yes" if (word in _YES) != is_denied else "no")
+    both = re.search(r"\b(?:yes\sor\sno|true\sor\sfalse|no\sor\syes)\b", text, re.IGNORECASE)
+    return [] if both else found
 
 
-_SEPARATED = re.compile(r"\(?[A-Ja-j]\)?(?:\s?(?:,|&|;|/|\band\b|\bor\b)\s?\(?[A-Ja-j]\)?){0,9}")
+_SEPARATED = re.compile(
+    r"\(?[A-Ja-j]\)?(?:\s?(?:,|&|;|/|、|和|与|及|或者?|かと?|と|또는|와|과|и(?:ли)?"
+    r"|\b(?:and|or|oder|und|ou|et|o|y|e)\b)\s?\(?[A-Ja-j]\)?){0,9}"
+)
 _NAMED = re.compile(r"option|choice|letter|选项", re.IGNORECASE)
+_COPULA = re.compile(r"\s?(?:です|である|だ|입니다|이다|项|選択肢)?[.\s]*\Z")
 _JOINED = re.compile(r"[A-J]{2,6}")  # several options of one answer: BD
+_TRAILING = re.compile(
+    r"(?:\(([A-J])\)|,\s(?:which\sis\s)?(?:option|choice)\s\(?([A-J])\)?)\s*\Z", re.IGNORECASE
+)
 _OPTION = re.compile(
-    r"(?:(?:option|choice|answer|letter|opción|opção|réponse|lettre|letra|lösung|вариант|la|le|el|die|der)"
+    r"(?:(?:option|choice|answer|letter|opción|opção|réponse|lettre|a\sletra|letra|lösung|вариант|la|le|el|die|der)"
     r"\s{1,3}|选项|選択肢\s?){0,2}"
     r"(?:\(([A-J])\)|\[([A-J])\]|([A-J])[).:]|([A-J])(?![A-Za-z0-9_']))",
     re.IGNORECASE,
@@ -65,10 +82,11 @@ _CLOSING_OPTION = re.compile(
     re.IGNORECASE,
 )
 _BEGINS_PHRASE = re.compile(
-    r"\s(?!(?:because|since|by|as|and|or|is|was|for|due|given|which|not|but|if|from|through|with)\b)\w"
+    r"\s(?!(?:because|since|by|as|and|or|is|was|for|due|given|which|rather|over|instead|not|but|if|from|through|with)\b)\w"
 )
 _VERDICT = re.compile(
-    r"\b([A-J])\)?\s(?:is|must\sbe|seems|would\sbe)\s(?:clearly\s|indeed\s)?(?:the\s)?"
+    r"([A-J])\s?(?:项|选项)?\s?(?:是)?(?:正确|对的?)|(?:正确|对)的?(?:选项)?是\s?([A-J])"
+    r"|\b([A-J])\)?\s(?:is|must\sbe|seems|would\sbe)\s(?:clearly\s|indeed\s)?(?:the\s)?"
     r"(?:right|correct|best|only|answer)|\b(?:choose|pick|select|go\swith|must\sbe|选择?)\s?\(?([A-J])(?![\w'])"
 )
 _OPENING = re.compile(
@@ -81,15 +99,16 @@ _INDENT = re.compile(r"[\s\"'$]{1,10}")
 
 def read_letters(text: str) -> str | None:
     """`B`, or `A,C` for several; None where the text names no option by letter."""
-    bare = _TEXT_COMMAND.sub(r"\1", text).strip(" .$\"'`*{}\t\n")
+    bare = _COPULA.sub("", _TEXT_COMMAND.sub(r"\1", text)).strip(" .$\"'`*{}「」『』【】\t\n\\;,:!")
     if _SEPARATED.fullmatch(bare):
-        letters = re.findall(r"\b[A-J]\b", bare.upper())
+        letters = re.findall(r"(?<![A-Z])[A-J](?![A-Z])", bare.upper())
         return ",".join(sorted(set(letters)))
     if _JOINED.fullmatch(bare) and list(bare) == sorted(set(bare)):
         return ",".join(bare)
     match = _OPTION.match(_INDENT.sub("", bare, count=1) if bare[:1] in " \"'$" else bare)
     if match is None:
-        return None
+        named = _TRAILING.search(bare)  # painting (B)
+        return (named[1] or named[2]).upper() if named and len(bare) < 60 else None
     letter = next(group for group in match.groups() if group)
     # Without a bracket, only a capital is a letter, and "A dog", "I think" are not options.
     if match[4] and (
@@ -100,15 +119,28 @@ def read_letters(text: str) -> str | None:
     return letter.upper()
 
 
+_CLAUSES = re.compile(r"[,;.]\s?|\bbut\b|\band\b|\brather\sthan\b|而(?=不)|(?=不选)", re.IGNORECASE)
+
+
+def _without_denials(line: str) -> str:
+    """The clauses of a line that say what is, not what is not."""
+    if not NEGATION.search(line):
+        return line
+    return ", ".join(clause for clause in _CLAUSES.split(line) if not NEGATION.search(clause))
+
+
 def read_closing_letter(line: str) -> str | None:
     """The last option a closing line names: `so option (C) fits`, or a line that is a letter."""
+    if line.rstrip().endswith("?"):
+        return None
+    line = _without_denials(line)
     bare = _OPENING.sub("", line, count=1)
     letters = read_letters(bare) if len(bare) < 20 else None
     if letters is not None:
         return letters
     verdicts = list(_VERDICT.finditer(line))
     if verdicts:
-        return verdicts[-1][1] or verdicts[-1][2]
+        return next(group for group in verdicts[-1].groups() if group)
     found = [match[1] or match[2] for match in _CLOSING_OPTION.finditer(line)]
     return found[-1].upper() if found else None
 

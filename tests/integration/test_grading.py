@@ -40,7 +40,8 @@ def grader() -> Iterator[ProcessGrader]:
 
 
 # Within the reach of algebra as far as a cheap look tells, and endless all the same.
-ENDLESS = "\\frac{(a+b+c+d)^{19}}{(a-b+c-d)^{19}}"
+# What our own reader does not know (a conjugate) is what algebra is asked about.
+ENDLESS = "\\overline{z}+\\frac{(a+b+c+d)^{19}}{(a-b+c-d)^{19}}"
 
 
 async def grade_math(grader: ProcessGrader, stated: str, gold: str) -> Grade:
@@ -49,8 +50,8 @@ async def grade_math(grader: ProcessGrader, stated: str, gold: str) -> Grade:
 
 
 async def test_symbolic_comparison_happens_in_a_worker(grader: ProcessGrader) -> None:
-    assert (await grade_math(grader, "2\\sqrt{3}", "\\sqrt{12}")).verdict == "correct"
-    assert (await grade_math(grader, "2\\sqrt{5}", "\\sqrt{12}")).verdict == "wrong"
+    assert (await grade_math(grader, "1+\\overline{z}", "\\overline{z}+1")).verdict == "correct"
+    assert (await grade_math(grader, "2+\\overline{z}", "\\overline{z}+1")).verdict == "wrong"
     assert (await grade_math(grader, "x", "\\frac{")).verdict == "unverifiable"
 
 
@@ -74,7 +75,7 @@ async def test_endless_expressions_end(grader: ProcessGrader, hostile: str) -> N
     assert outcome.verdict in {"unverifiable", "wrong"}
     assert time.monotonic() - started < TIME_LIMIT_S + SLACK_S
     # The worker was replaced: the next comparison is answered.
-    assert (await grade_math(grader, "2\\sqrt{3}", "\\sqrt{12}")).verdict == "correct"
+    assert (await grade_math(grader, "1+\\overline{z}", "\\overline{z}+1")).verdict == "correct"
 
 
 @pytest.mark.parametrize(
@@ -210,20 +211,20 @@ async def test_code_from_outside_has_limits_and_tells_its_faults(
 
 async def test_a_killed_worker_is_replaced() -> None:
     grader = ProcessGrader(max_workers=1)
-    assert (await grade_math(grader, "2\\sqrt{3}", "\\sqrt{12}")).verdict == "correct"
+    assert (await grade_math(grader, "1+\\overline{z}", "\\overline{z}+1")).verdict == "correct"
     pending = asyncio.create_task(grade_math(grader, ENDLESS, "x+y"))
     await asyncio.sleep(0.5)
     workers = grader._pool._pool_manager.worker_manager.workers  # type: ignore[union-attr]
     os.kill(next(iter(workers)), signal.SIGKILL)
     assert (await pending).verdict == "unverifiable"
-    assert (await grade_math(grader, "2\\sqrt{3}", "\\sqrt{12}")).verdict == "correct"
+    assert (await grade_math(grader, "1+\\overline{z}", "\\overline{z}+1")).verdict == "correct"
     idle = next(iter(grader._pool._pool_manager.worker_manager.workers))  # type: ignore[union-attr]
     os.kill(idle, signal.SIGKILL)
-    verdicts = [await grade_math(grader, "2\\sqrt{3}", "\\sqrt{12}") for _ in range(3)]
+    verdicts = [await grade_math(grader, "1+\\overline{z}", "\\overline{z}+1") for _ in range(3)]
     assert {each.verdict for each in verdicts} == {"correct"}
     grader.close()
     with pytest.raises(RuntimeError):
-        await grade_math(grader, "2\\sqrt{3}", "\\sqrt{12}")
+        await grade_math(grader, "1+\\overline{z}", "\\overline{z}+1")
 
 
 KILLED = """
@@ -232,8 +233,8 @@ from infra.runs.grading import ProcessGrader
 
 async def main():
     grader = ProcessGrader(max_workers=1)
-    text = "\\\\boxed{2\\\\sqrt{3}}"
-    await grader.grade(text, answer="\\\\sqrt{12}", answer_type="math", truncated=False)
+    text = "\\\\boxed{1+\\\\overline{z}}"
+    await grader.grade(text, answer="\\\\overline{z}+1", answer_type="math", truncated=False)
     print(*grader._pool._pool_manager.worker_manager.workers, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -212,12 +212,13 @@ def test_every_row_is_accounted_for(made: Made) -> None:
 
 @each_recipe
 def test_verdicts_agree_with_what_was_recorded(made: Made) -> None:
-    """The record calls chains wrong that were cut off behind a right answer."""
+    """The record calls chains wrong that were cut off behind a right answer, and right where the
+    answer stands in a thought that was never closed."""
     (row,) = made.rows(
         "select avg((recorded_correct = (verdict = 'correct'))::int) as agreement"
         " from stg_rationales where recorded_correct is not null"
     )
-    assert row["agreement"] >= (0.99 if made.recipe == "morsd" else 0.95)
+    assert row["agreement"] >= (0.99 if made.recipe == "morsd" else 0.93)
 
 
 @each_recipe
