@@ -81,6 +81,11 @@ _SIGN_WORD = re.compile(
     r"\A(?:(?:minus|negative|moins|menos|минус)\s|[负負]|マイナス|마이너스\s?)(?=[0-9.\\])",
     re.IGNORECASE,
 )
+_COPULA = re.compile(r"(?<=\S)\s?(?:です|である|だ|입니다|이다)\Z")
+_COUNTED = re.compile(  # 两个, 三元: a number in characters and what is counted
+    r"([零〇一二三四五六七八九十百千万亿两]{1,12})"
+    r"[个個只位人名元块角分天年月岁本页条张把头件台辆支枝双对组套种次米克吨升度倍斤]"
+)
 _DOLLARS = read_unit("dollars")
 COMPOUND = re.compile(
     rf"([0-9][0-9.,/]{{0,30}})\s?([a-zA-Z]{{1,20}}|[{CJK}]{{1,4}})\.?(?:,?\sand\s|,\s?|\s)?"
@@ -108,7 +113,7 @@ def read_quantity(text: str) -> Quantity | None:
 def _read_quantity(text: str) -> Quantity | None:
     bare = " ".join(_CURRENCY.sub("", text).split()).rstrip(", ").lstrip(", ")
     bare = bare if bare.endswith("...") and "." in bare[:-3] else bare.rstrip(". ")
-    bare = _SIGN_WORD.sub("-", bare)
+    bare = _SIGN_WORD.sub("-", bare if bare.isascii() else _COPULA.sub("", bare))
     found = _shaped(bare) or _worded(bare)
     if found is not None:
         return replace(found, unit=_DOLLARS) if text.count("$") == 1 else found
@@ -188,7 +193,8 @@ def _worded(text: str) -> Quantity | None:
     if text.startswith("百分之"):
         rest = _shaped(text[3:]) or _worded(text[3:])
         return rest and replace(rest, is_percent=True)
-    number = read_number_words(text)
+    counted = None if text.isascii() else _COUNTED.fullmatch(text)
+    number = read_number_words(counted[1] if counted else text)
     if number is not None:
         return Quantity(number)
     mixed = _AND_PART.fullmatch(text)

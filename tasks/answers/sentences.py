@@ -195,6 +195,8 @@ def _is_whole_value(value: str) -> bool:
         return False
     if read_quantity(value) is not None:
         return True
+    if _TOLD.match(value):
+        return False
     outside = _SPAN.sub(" ", value)
     if not _SIGN_OF_VALUE.search(value):
         return is_named_set(value)
