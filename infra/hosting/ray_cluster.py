@@ -36,16 +36,6 @@ _NOTE = re.compile(rb"\[[\d-]+ [\d:,]+ [DIW] \d+ \d+\] ")  # of C++, below an er
 
 _STARTING = threading.Lock()
 
-_QUIET = {
-    "RAY_BACKEND_LOG_LEVEL": "error",  # no warnings of its C++ part between our lines
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # SIGTERM is ours: save, say how to resume
-    "RAY_prestart_worker_first_driver": "0",  # engines have an environment no such worker has
-    "RAY_worker_niceness": "0",  # by default engines yield to everything else on the machine
-    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # `uv run litecot` must not rebuild the environment
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
-
 # Ray puts the driver's folder first on its workers' path: a `tasks.py` there must not be ours; and
 # workers have the environment of Ray's daemon, keys included (infra/environment.py).
 _WORKERS = {"worker_process_setup_hook": "litecot._names.enter_worker"}
@@ -88,19 +78,12 @@ def _call_on_lasting_thread(call: Callable[[], None]) -> None:
 
 
 def _init_ray(num_cpus: int | None, temp_dir: Path | None, address: str | None) -> None:
-    quiet_ray()
     try:
         with _without_first_words():
             _join_or_start(num_cpus, temp_dir, address)
     except Exception as error:  # a busy machine: Ray gives its own processes 30 s
         ray.shutdown()
         raise TransientError(f"Ray did not start: {_first_line(error)}") from error
-
-
-def quiet_ray() -> None:
-    """Before Ray's processes start: what they must not do on their own."""
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
 
 
 @contextmanager

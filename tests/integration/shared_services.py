@@ -91,7 +91,8 @@ def _start_prefect(started: ExitStack) -> str:
 def _start_ray(started: ExitStack) -> str:
     from ray.cluster_utils import Cluster
 
-    from infra.hosting.ray_cluster import LOCAL_OBJECT_STORE_BYTES, quiet_ray
+    from infra.hosting import quiet_ray
+    from infra.hosting.ray_cluster import LOCAL_OBJECT_STORE_BYTES
 
     quiet_ray()
     cluster = Cluster(

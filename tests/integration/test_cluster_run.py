@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from ray.cluster_utils import Cluster
 
-from infra.hosting.ray_cluster import quiet_ray
+from infra.hosting import quiet_ray
 from infra.storage import Corpus
 from sql.database import connect
 from tests.integration.crash import num_issued

@@ -23,7 +23,8 @@ from ray.cluster_utils import Cluster
 
 from infra.engines import EngineConfig
 from infra.engines.engine import EngineInfo
-from infra.hosting.ray_cluster import cluster_nodes, quiet_ray, start_ray, stop_ray
+from infra.hosting import quiet_ray
+from infra.hosting.ray_cluster import cluster_nodes, start_ray, stop_ray
 from infra.hosting.ray_host import ModelPool
 from tasks.ports import Prompt, Sampling
 from tests.odd_actors import EchoActor, save_empty_model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -147,3 +148,15 @@ def test_a_fork_says_nothing() -> None:
 
 def test_a_command_with_files_to_take_away_does_so() -> None:
     assert interrupted(FILES, signal.SIGTERM) == (EXIT_INTERRUPTED, "taken away\n", LINE)
+
+
+def test_rays_own_handler_of_sigterm_is_off_before_ray_is_imported() -> None:
+    """It reads the setting when it is imported, and prints its C++ stack otherwise."""
+    script = (
+        "import infra.hosting.ray_host\n"
+        "from ray._private.ray_constants import RAY_DISABLE_FAILURE_SIGNAL_HANDLER as is_off\n"
+        "raise SystemExit(0 if is_off else 1)\n"
+    )
+    environment = {n: v for n, v in os.environ.items() if not n.startswith("RAY_")}
+    command = [sys.executable, "-c", script]
+    assert subprocess.run(command, env=environment, check=False).returncode == 0
