@@ -2,7 +2,7 @@
 
 Invariant: True and False are certain; None means that a leaf needs symbolic comparison and none was
 given. Recursion goes no deeper than the answer's own brackets, at most MAX_DEPTH levels.
-Sample: same_mathematics("\\\\frac{1}{2}", "0.5") is True, ("2\\\\sqrt3", "\\\\sqrt{12}") is None.
+Samples: 1/2 and 0.5 are the same, `2\\sqrt3` and `\\sqrt{12}` too; `\\overline{z}+1` needs algebra.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ MAX_ITEMS = 40
 def decided_by_value(gold: str, stated: str, symbolic: Leaf) -> bool | None:
     """The value of expressions, units left out; `symbolic` for what has none here."""
     verdict = same_expression(gold, stated)
-    if verdict or same_expression(_as_power_of_ten(gold), _as_power_of_ten(stated)):
+    powers = _as_power_of_ten(gold), _as_power_of_ten(stated)
+    if verdict or (powers != (gold, stated) and same_expression(*powers)):
         return True
     bare_gold, bare_stated = split_unit(gold)[0], split_unit(stated)[0]
     is_angle = "\\degree" in gold + stated  # of a function: part of the number, no unit

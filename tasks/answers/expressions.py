@@ -53,11 +53,10 @@ _MAX_PRODUCT_LETTERS = 4  # `xyz`; a longer run of letters is a word
 
 @dataclass(frozen=True)
 class Token:
-    """A number, command, word or sign; `is_tight` where no blank stands before it."""
+    """A number, command, word or sign."""
 
     kind: str
     text: str
-    is_tight: bool
 
 
 @lru_cache(maxsize=4096)
@@ -82,7 +81,7 @@ def _tokens(text: str) -> list[Token]:
         name = match[kind]
         if kind == "word" and name not in _KNOWN and len(name) <= _MAX_PRODUCT_LETTERS:
             name = name[0]  # a product: of nm^3 the power is that of m
-        tokens.append(Token(kind, name, start == at))
+        tokens.append(Token(kind, name))
         at = start + len(name)
     return tokens
 
@@ -99,10 +98,6 @@ class _Reader:
     @property
     def token(self) -> Token | None:
         return self._tokens[self._at] if self._at < len(self._tokens) else None
-
-    def _ahead(self, num: int = 1) -> str:
-        at = self._at + num
-        return self._tokens[at].text if at < len(self._tokens) else ""
 
     def _text(self) -> str:
         return self.token.text if self.token else ""

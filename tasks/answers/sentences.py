@@ -315,8 +315,6 @@ def _closing_value(line: str) -> str | None:
     if bare.endswith("!") and not _words_of(bare) and _is_whole_value(bare):
         return bare  # a factorial: nobody is glad about a number alone
     sentence = sentence if sentence.endswith("...") else sentence.rstrip(".!")
-    if _is_whole_value(without_adverbs(sentence)):
-        return without_adverbs(sentence)
     ends = [match.end() for match in _CLOSING_VERB.finditer(sentence)]
     for end in reversed(ends[-5:]):
         value = _leading_value(without_adverbs(sentence[end:]))

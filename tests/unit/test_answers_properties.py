@@ -48,6 +48,25 @@ def test_never_raises_and_is_a_function(text: str, gold: str, kind: str, truncat
     assert infer_answer_type(gold, text) in ANSWER_TYPES
 
 
+MATHEMATICS = [
+    "x", "y", "2", "0.5", "10^{9}", "\\pi", "e", "i", "+", "-", "*", "/", "=", "^", "^{", "}", "(",
+    ")",
+    "{", "|", "!", "\\sqrt{", "\\frac{", "}{", "\\log_", "\\ln ", "\\sin ", "\\tan ", "\\arcsin ",
+    "\\binom{",
+    "\\lfloor ", "\\rfloor ", "0", "1", "999", "^\\circ", ",", "<", "\\pm ", "%", "e3",
+    "0.\\overline{3}",
+]  # fmt: skip
+EXPRESSIONS = st.lists(st.sampled_from(MATHEMATICS), min_size=1, max_size=14).map("".join)
+
+
+@given(gold=EXPRESSIONS, stated=EXPRESSIONS)
+@example(gold="y=\\sqrt{3}x", stated="y-\\sqrt{3}x=0")  # a root less a fraction
+@settings(max_examples=1_500, deadline=2_000)
+def test_no_pair_of_expressions_raises_or_takes_long(gold: str, stated: str) -> None:
+    first = settle_cheaply(f"\\boxed{{{stated}}}", gold, "math", truncated=False)
+    assert first == settle_cheaply(f"\\boxed{{{stated}}}", gold, "math", truncated=False)
+
+
 @given(text=TEXTS)
 def test_reading_is_idempotent_and_storable(text: str) -> None:
     assert plain(plain(text)) == plain(text)
