@@ -144,7 +144,7 @@ async def _show(count: StageCount, progress: StageProgress, *, is_last: bool = F
 
 @task(name="train", task_run_name="train the student", tags=["train"], **TASK)
 async def train(order: Order) -> bool:
-    """Training on the run's examples; whether it was done now."""
+    """DeepSpeed training on the run's examples; whether it was done now."""
     opened = session(order)
     run = opened.run
     count, progress = _count(order, "train")

@@ -1,4 +1,4 @@
-"""Training examples to a student, over the ranks the recipe names.
+"""Training examples to a student: DeepSpeed over the ranks the recipe names.
 
 Models make room first: on GPUs all of them, on CPU those that evaluation does not ask.
 """

@@ -1,1 +1,1 @@
-"""Student training: HF Trainer, one rank a device: DeepSpeed on GPUs, plain DDP on CPU."""
+"""Student training: HF Trainer over DeepSpeed in a subprocess, one rank a device."""

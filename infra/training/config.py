@@ -51,7 +51,7 @@ class TrainConfig(BaseModel):
         default=2, ge=1, description="processes, one a GPU (or a share of cores)"
     )
     zero: Zero = Field(
-        default="zero3", description="infra/deepspeed/<zero>.json; on CPU it is plain DDP instead"
+        default="zero3", description="infra/deepspeed/<zero>.json; *-cpu needs no GPU"
     )
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     epochs: int = Field(default=3, ge=1)

@@ -1,7 +1,6 @@
 """HF Trainer with our order of examples, our DeepSpeed files and a progress file.
 
 Invariant: everything the trainer may do on its own account is off: no checkpoints, reports, bars.
-On a CPU transformers wraps the model in DistributedDataParallel and heeds no DeepSpeed file.
 
 A sample of what DeepSpeed is told: infra/deepspeed/zero2-cpu.json, "auto" filled by the trainer.
 """

@@ -1,4 +1,4 @@
-"""Two real ranks on CPU (there it is plain DDP): learning, determinism, failure, sudden death."""
+"""Two real DeepSpeed ranks on CPU: learning, determinism, failure, sudden death."""
 
 from __future__ import annotations
 
