@@ -21,7 +21,7 @@ from flows.session import Order, Session, session
 from infra.runs.intake import Intake, IntakeReport, take_in
 from infra.runs.runner import StageFailedError, StageReport, run_stage
 from infra.runs.train_student import train_student
-from infra.training.config import TrainProgress
+from infra.training.reports import StepReport
 
 ResultT = TypeVar("ResultT")
 TASK: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
@@ -151,7 +151,7 @@ async def train(order: Order) -> bool:
     changed = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def advance(step: TrainProgress) -> None:
+    def advance(step: StepReport) -> None:
         count.update(None, step.step, step.num_steps)
         opened.terminal.advance("train", step.step, step.num_steps)
         loop.call_soon_threadsafe(changed.set)

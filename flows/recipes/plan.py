@@ -122,7 +122,7 @@ def draft_plan(recipe: Recipe) -> RunPlan:
         stages=stages,
         counter=recipe.models.student,
         seed=recipe.seed,
-        train_gpus=0 if recipe.train.zero == "zero2-cpu" else recipe.train.num_ranks,
+        train_gpus=0 if recipe.train.device == "cpu" else recipe.train.num_ranks,
     )
 
 

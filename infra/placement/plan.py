@@ -254,7 +254,7 @@ def _check_training(stages: Sequence[StageDemand], nodes: Sequence[Node]) -> Non
     most = max((node.num_gpus for node in nodes), default=0)
     wanted = max((stage.num_gpus for stage in stages), default=0)
     if wanted > most:
-        remedy = f"train.num_ranks = {most}" if most else "train.zero = 'zero2-cpu'"
+        remedy = f"train.num_ranks = {most}" if most else "train.device = 'cpu'"
         raise PlacementError(
             f"training wants {wanted} GPUs on one machine (train.num_ranks) and the largest has "
             f"{most}: set {remedy}, or leave 'train' out of stages"

@@ -19,8 +19,9 @@ from infra.storage import CorpusWriter
 from infra.storage.checksums import sum_folder
 from infra.storage.names import inside
 from infra.storage.store import Store
-from infra.training.config import TrainConfig, TrainingError, TrainingExample, TrainProgress
+from infra.training.config import TrainConfig
 from infra.training.launch import train
+from infra.training.reports import StepReport, TrainingError, TrainingExample
 from sql.database import Database
 from tasks.errors import LitecotError
 from tasks.intake.held_out import HeldOut, Twin
@@ -50,7 +51,7 @@ def train_student(
     base: EngineConfig,
     held_out: Sequence[str] = (),
     hygiene: HygieneConfig | None = None,
-    on_progress: Callable[[TrainProgress], None] | None = None,
+    on_progress: Callable[[StepReport], None] | None = None,
     go_on: Callable[[], None] = lambda: None,
 ) -> bool:
     """Train unless it was done; whether it was done now.

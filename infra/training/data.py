@@ -16,7 +16,7 @@ import torch
 from torch.utils.data import Sampler
 
 from infra.engines.chat import IGNORED_LABEL, encode_example
-from infra.training.config import TrainingExample
+from infra.training.reports import TrainingExample
 from tasks.ports import Prompt
 
 Item = dict[str, list[int]]

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from infra.training.config import TrainConfig, TrainingExample, TrainProgress, TrainResult
+from infra.training.config import TrainConfig
+from infra.training.reports import StepReport, TrainingExample, TrainResult
 
 LIFELINE_ENV = "LITECOT_TRAIN_LIFELINE"  # set: the ranks leave when their stdin closes
 TORCHRUN_REPORT = re.compile(r"[EW]\d{4} .*torch/distributed/elastic")
@@ -61,12 +62,12 @@ class JobFolder:
         with self._examples.open() as lines:
             return [TrainingExample(**json.loads(line)) for line in lines]
 
-    def append_progress(self, progress: TrainProgress) -> None:
+    def append_progress(self, progress: StepReport) -> None:
         """One line, in one write."""
         with self.progress.open("a") as file:
             file.write(json.dumps(asdict(progress)) + "\n")
 
-    def read_progress(self, offset: int) -> tuple[list[TrainProgress], int]:
+    def read_progress(self, offset: int) -> tuple[list[StepReport], int]:
         """The complete lines after byte `offset`, and the offset to go on from."""
         if not self.progress.exists():
             return [], offset
@@ -74,7 +75,7 @@ class JobFolder:
             file.seek(offset)
             text = file.read()
         complete = text[: text.rfind(b"\n") + 1]
-        steps = [TrainProgress(**json.loads(line)) for line in complete.splitlines()]
+        steps = [StepReport(**json.loads(line)) for line in complete.splitlines()]
         return steps, offset + len(complete)
 
     def write_result(self, result: TrainResult) -> None:

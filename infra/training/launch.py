@@ -5,7 +5,7 @@ complete or not at all; when this process dies, however it dies, the ranks die w
 one clear line followed by the end of the log, and the log is kept beside the output.
 
 A sample call:
-    train(TrainConfig(zero="zero2-cpu", dtype="float32"), base=folder, examples=examples,
+    train(TrainConfig(device="cpu", dtype="float32"), base=folder, examples=examples,
           output=corpus / "models" / model_id, on_progress=print)
 """
 
@@ -25,14 +25,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from infra.environment import child_environment, hub_tokens
-from infra.training.config import (
-    TrainConfig,
-    TrainingError,
-    TrainingExample,
-    TrainProgress,
-    TrainResult,
-)
+from infra.training.config import TrainConfig
 from infra.training.job import LIFELINE_ENV, JobFolder, TrainJob
+from infra.training.reports import StepReport, TrainingError, TrainingExample, TrainResult
 
 POLL_S = 0.2
 STOP_S = 10.0  # ranks have this long to leave after they were asked to
@@ -60,7 +55,7 @@ def train(
     base: Path | str,
     examples: Sequence[TrainingExample],
     output: Path,
-    on_progress: Callable[[TrainProgress], None] | None = None,
+    on_progress: Callable[[StepReport], None] | None = None,
     go_on: Callable[[], None] = lambda: None,
 ) -> TrainResult:
     """Fine-tune `base` (a local folder or a hub id) on `examples` into the folder `output`.
@@ -140,7 +135,7 @@ def rank_environment(config: TrainConfig, base: Path | str = "") -> dict[str, st
     }
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SOURCE_ROOT), env.get("PYTHONPATH")]))
     env["PYTHONSAFEPATH"] = "1"  # a `tasks.py` in the working folder is not ours
-    if config.zero == "zero2-cpu":
+    if config.device == "cpu":
         env |= {"DS_ACCELERATOR": "cpu", "ACCELERATE_USE_CPU": "true", "GLOO_SOCKET_IFNAME": "lo"}
     return env
 
@@ -150,7 +145,7 @@ def _run_ranks(
     config: TrainConfig,
     *,
     environment: Mapping[str, str],
-    on_progress: Callable[[TrainProgress], None] | None,
+    on_progress: Callable[[StepReport], None] | None,
     go_on: Callable[[], None],
 ) -> int:
     """Exit status of the launcher of the ranks; progress handed on while they run."""
@@ -172,7 +167,7 @@ def _follow(
     process: subprocess.Popen[bytes],
     folder: JobFolder,
     *,
-    on_progress: Callable[[TrainProgress], None],
+    on_progress: Callable[[StepReport], None],
     go_on: Callable[[], None],
 ) -> int:
     offset, status = 0, None

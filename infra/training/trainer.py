@@ -16,9 +16,10 @@ from typing import Any
 
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from infra.training.config import TrainConfig, TrainProgress
+from infra.training.config import TrainConfig
 from infra.training.data import ExampleOrder, Item, collate
 from infra.training.job import JobFolder
+from infra.training.reports import StepReport
 
 DEEPSPEED_CONFIGS = Path(__file__).resolve().parents[1] / "deepspeed"
 
@@ -47,7 +48,7 @@ def training_arguments(
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
         per_device_train_batch_size=config.per_rank_batch_size,
-        gradient_accumulation_steps=config.gradient_accumulation,
+        gradient_accumulation_steps=config.accumulation,
         gradient_checkpointing=config.gradient_checkpointing,
         gradient_checkpointing_kwargs={"use_reentrant": False},
         seed=config.seed,
@@ -78,7 +79,7 @@ class StudentTrainer(Trainer):
             lengths,
             config.num_ranks * config.per_rank_batch_size,
             seed=config.seed,
-            group_by_length=config.group_by_length,
+            group_by_length=config.how_batched == "grouped",
         )
         pad_id = 0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id  # masked anyway
         super().__init__(
@@ -109,7 +110,7 @@ class ReportProgress(TrainerCallback):
             return
         num_done = self.num_tokens * state.global_step / state.max_steps
         self.folder.append_progress(
-            TrainProgress(
+            StepReport(
                 step=state.global_step,
                 num_steps=state.max_steps,
                 loss=float(logs["loss"]),

@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from infra.training.config import TrainConfig, TrainResult
+from infra.training.config import TrainConfig
 from infra.training.job import LIFELINE_ENV, JobFolder
+from infra.training.reports import TrainResult
 
 
 def main() -> None:
@@ -88,7 +89,7 @@ def _choose_accelerator(config: TrainConfig) -> bool:
     """Whether to train on CPU: asked for, or no GPU here. Must come before deepspeed is loaded."""
     import torch
 
-    use_cpu = config.zero == "zero2-cpu" or not torch.cuda.is_available()
+    use_cpu = config.device == "cpu" or not torch.cuda.is_available()
     if use_cpu:
         os.environ["DS_ACCELERATOR"] = "cpu"
         _communicate_over_gloo()

@@ -13,19 +13,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infra.training.config import (
-    TrainConfig,
-    TrainingError,
-    TrainingExample,
-    TrainProgress,
-    TrainResult,
-)
+from infra.training.config import TrainConfig
 from infra.training.launch import train
+from infra.training.reports import StepReport, TrainingError, TrainingExample, TrainResult
 from tests.planted_keys import KEYS, MARK, NEEDED
 from tests.tiny_models import save_tiny_model
 
 CONFIG = TrainConfig(
-    zero="zero2-cpu",
+    device="cpu",
+    zero="zero2",
     dtype="float32",
     epochs=5,
     learning_rate=1e-2,
@@ -65,8 +61,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(
     base: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, TrainResult, list[TrainProgress]]:
-    steps: list[TrainProgress] = []
+) -> tuple[Path, TrainResult, list[StepReport]]:
+    steps: list[StepReport] = []
     output = tmp_path_factory.mktemp("models") / "first"
     result = train(
         CONFIG, base=base, examples=[*EXAMPLES, TOO_LONG], output=output, on_progress=steps.append
@@ -75,7 +71,7 @@ def trained(
 
 
 def test_the_loss_falls_and_every_step_is_reported(
-    trained: tuple[Path, TrainResult, list[TrainProgress]],
+    trained: tuple[Path, TrainResult, list[StepReport]],
 ) -> None:
     _, result, steps = trained
     assert [step.step for step in steps] == list(range(1, 21))
@@ -90,7 +86,7 @@ def test_the_loss_falls_and_every_step_is_reported(
 
 
 def test_the_output_is_a_complete_model(
-    base: Path, trained: tuple[Path, TrainResult, list[TrainProgress]]
+    base: Path, trained: tuple[Path, TrainResult, list[StepReport]]
 ) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -107,7 +103,7 @@ def test_the_output_is_a_complete_model(
 
 
 def test_a_killed_run_leaves_no_model_and_the_next_run_gives_the_same_weights(
-    base: Path, trained: tuple[Path, TrainResult, list[TrainProgress]], tmp_path: Path
+    base: Path, trained: tuple[Path, TrainResult, list[StepReport]], tmp_path: Path
 ) -> None:
     output = tmp_path / "model"
     command = [sys.executable, "-c", TRAIN_IN_ANOTHER_PROCESS, str(base), str(output)]

@@ -271,7 +271,7 @@ def test_training_on_cpu_keeps_what_evaluation_asks() -> None:
 
 @pytest.mark.parametrize(
     ("nodes", "remedy"),
-    [(read_nodes("4x2x80"), "train.num_ranks = 2"), (LAPTOP, "train.zero = 'zero2-cpu'")],
+    [(read_nodes("4x2x80"), "train.num_ranks = 2"), (LAPTOP, "train.device = 'cpu'")],
 )
 def test_training_that_wants_more_gpus_than_a_machine_has(nodes: list[Node], remedy: str) -> None:
     student = EngineConfig(model="s-1B")

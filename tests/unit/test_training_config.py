@@ -11,16 +11,10 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from infra.training.config import (
-    LoraSettings,
-    TrainConfig,
-    TrainingError,
-    TrainingExample,
-    TrainProgress,
-    Zero,
-)
+from infra.training.config import LoraSettings, TrainConfig, Zero
 from infra.training.job import LIFELINE_ENV, JobFolder, TrainJob
 from infra.training.launch import rank_command, rank_environment, train
+from infra.training.reports import StepReport, TrainingError, TrainingExample
 
 DEEPSPEED = Path(__file__).resolve().parents[2] / "infra" / "deepspeed"
 EXAMPLE = TrainingExample(prompt="1 + 1?", completion="2")
@@ -85,7 +79,7 @@ def test_command_starts_the_worker_on_every_rank(tmp_path: Path) -> None:
 def test_ranks_share_the_cores_and_report_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "7")
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
-    env = rank_environment(TrainConfig(num_ranks=2, zero="zero2-cpu"))
+    env = rank_environment(TrainConfig(num_ranks=2, device="cpu"))
     assert "RANK" not in env
     assert (env["OMP_NUM_THREADS"], env["DS_ACCELERATOR"], env[LIFELINE_ENV]) == (
         "4",
@@ -110,7 +104,7 @@ def test_job_folder_gives_back_what_it_was_given(tmp_path: Path) -> None:
 def test_progress_is_read_in_whole_lines(tmp_path: Path) -> None:
     folder = JobFolder(tmp_path)
     assert folder.read_progress(0) == ([], 0)
-    step = TrainProgress(step=1, num_steps=2, loss=1.5, learning_rate=0.1, tokens_per_s=10)
+    step = StepReport(step=1, num_steps=2, loss=1.5, learning_rate=0.1, tokens_per_s=10)
     folder.append_progress(step)
     with folder.progress.open("a") as file:
         file.write('{"step": 2, "num_')
