@@ -51,7 +51,7 @@ def train_student(
     base: EngineConfig,
     held_out: Sequence[str] = (),
     hygiene: HygieneConfig | None = None,
-    on_progress: Callable[[StepReport], None] | None = None,
+    on_progress: Callable[[StepReport], None] = lambda _: None,
     go_on: Callable[[], None] = lambda: None,
 ) -> bool:
     """Train unless it was done; whether it was done now.

@@ -8,6 +8,7 @@ A sample of what DeepSpeed is told: infra/deepspeed/zero2-cpu.json, "auto" fille
 from __future__ import annotations
 
 import json
+import resource
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -19,7 +20,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from infra.training.config import TrainConfig
 from infra.training.data import ExampleOrder, Item, collate
 from infra.training.job import JobFolder
-from infra.training.reports import StepReport
+from infra.training.reports import StepReport, TrainStart
 
 DEEPSPEED_CONFIGS = Path(__file__).resolve().parents[1] / "deepspeed"
 
@@ -73,8 +74,10 @@ class StudentTrainer(Trainer):
         tokenizer: Any,
         config: TrainConfig,
         folder: JobFolder,
+        num_too_long: int,
     ) -> None:
-        lengths = [len(item["input_ids"]) for item in items]
+        lengths = self.lengths = [len(item["input_ids"]) for item in items]
+        self.config, self.num_too_long = config, num_too_long
         self.order = ExampleOrder(
             lengths,
             config.num_ranks * config.per_rank_batch_size,
@@ -87,7 +90,24 @@ class StudentTrainer(Trainer):
             args=arguments,
             train_dataset=items,
             data_collator=partial(collate, pad_id=pad_id),
-            callbacks=[ReportProgress(folder, num_tokens=config.epochs * sum(lengths))],
+            callbacks=[ReportProgress(folder, self, num_tokens=config.epochs * sum(lengths))],
+        )
+
+    def start(self) -> TrainStart:
+        """Who trains with what, as it is once the ranks have met."""
+        engine = self.model_wrapped
+        return TrainStart(
+            engine=type(engine).__name__,
+            zero_stage=int(getattr(engine, "zero_optimization_stage", lambda: 0)()),
+            optimizer=type(getattr(self.optimizer, "optimizer", self.optimizer)).__name__,
+            world_size=self.args.world_size,
+            device="cpu" if self.args.use_cpu else "gpu",
+            num_steps=self.state.max_steps,
+            batch_size=self.config.batch_size,
+            batching=self.config.how_batched,
+            num_examples=len(self.lengths),
+            num_held_out=0,
+            num_too_long=self.num_too_long,
         )
 
     def _get_train_sampler(self, train_dataset: Any = None) -> ExampleOrder:
@@ -97,24 +117,39 @@ class StudentTrainer(Trainer):
 class ReportProgress(TrainerCallback):
     """One line a step in the progress file, from rank 0."""
 
-    def __init__(self, folder: JobFolder, *, num_tokens: int) -> None:
+    def __init__(self, folder: JobFolder, trainer: StudentTrainer, *, num_tokens: int) -> None:
         self.folder = folder
+        self.trainer = trainer
         self.num_tokens = num_tokens
         self.started = 0.0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.started = time.monotonic()
+        if state.is_world_process_zero:
+            self.folder.write_start(self.trainer.start())
+            self.folder.append_progress(StepReport(step=0, num_steps=state.max_steps))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         if not state.is_world_process_zero or "loss" not in logs:
             return
         num_done = self.num_tokens * state.global_step / state.max_steps
+        seconds = time.monotonic() - self.started
         self.folder.append_progress(
             StepReport(
                 step=state.global_step,
                 num_steps=state.max_steps,
                 loss=float(logs["loss"]),
                 learning_rate=float(logs["learning_rate"]),
-                tokens_per_s=num_done / (time.monotonic() - self.started),
+                grad_norm=float(logs["grad_norm"]) if "grad_norm" in logs else None,
+                epoch=float(logs.get("epoch", 0)),
+                tokens=int(num_done),
+                tokens_per_s=num_done / seconds,
+                peak_memory_bytes=peak_memory_bytes(),
+                seconds=seconds,
             )
         )
+
+
+def peak_memory_bytes() -> int:
+    """Of this rank so far: resident memory."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
