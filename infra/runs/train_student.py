@@ -13,6 +13,7 @@ from typing import Any
 
 from infra.engines import EngineConfig
 from infra.engines.model_files import model_source
+from infra.publishing.student import weights_readme
 from infra.runs.curve import Curve, last_attempt
 from infra.runs.intake import read_held_out
 from infra.runs.plan import RunPlan
@@ -108,7 +109,12 @@ def train_student(
         config, base=model_source(base.model), examples=list(map(_example, rows)),
         output=inside(store.folder, path), on_start=begin, on_progress=advance, go_on=go_on,
     )  # fmt: skip
+    readme = weights_readme(
+        inside(store.folder, path), base=base.model, recipe=plan.recipe, run_id=plan.run_id,
+        model_id=model_id, num_examples=result.num_examples,
+    )  # fmt: skip
     with store.explained():
+        (inside(store.folder, path) / "README.md").write_text(readme, encoding="utf-8")
         sum_folder(inside(store.folder, path))
     store.keep(path)
     row = _model_row(plan.recipe, base, data, path=path, device=device, **_told(result, config))
