@@ -8,12 +8,16 @@ Nothing is trained on that is, or overlaps, a question the run evaluates on.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from infra.engines import EngineConfig
 from infra.engines.model_files import model_source
+from infra.publishing.student import weights_readme
+from infra.runs.curve import Curve, last_attempt
 from infra.runs.intake import read_held_out
 from infra.runs.plan import RunPlan
+from infra.runs.versions import versions
 from infra.runs.weights import WEIGHTS, trained_weights
 from infra.storage import CorpusWriter
 from infra.storage.checksums import sum_folder
@@ -21,7 +25,13 @@ from infra.storage.names import inside
 from infra.storage.store import Store
 from infra.training.config import TrainConfig
 from infra.training.launch import train
-from infra.training.reports import StepReport, TrainingError, TrainingExample
+from infra.training.reports import (
+    StepReport,
+    TrainingError,
+    TrainingExample,
+    TrainResult,
+    TrainStart,
+)
 from sql.database import Database
 from tasks.errors import LitecotError
 from tasks.intake.held_out import HeldOut, Twin
@@ -30,6 +40,7 @@ from tasks.intake.wording import tokens_of
 from tasks.schemas import Model, content_id
 
 STAGE = "train"
+PACKAGES = ("torch", "transformers", "trl", "deepspeed", "ray", "accelerate", "peft")
 MAX_NAMED = 3  # overlapping problems, in a message
 
 
@@ -51,7 +62,8 @@ def train_student(
     base: EngineConfig,
     held_out: Sequence[str] = (),
     hygiene: HygieneConfig | None = None,
-    on_progress: Callable[[StepReport], None] | None = None,
+    on_start: Callable[[TrainStart], None] = lambda _: None,
+    on_progress: Callable[[StepReport], None] = lambda _: None,
     go_on: Callable[[], None] = lambda: None,
 ) -> bool:
     """Train unless it was done; whether it was done now.
@@ -76,25 +88,49 @@ def train_student(
     if trained_weights(database, store, data_fingerprint=data) is not None:
         return False
     path = f"{WEIGHTS}/{model_id}"
+    stamp: dict[str, Any] = {"stage_fingerprint": fingerprint, "run_id": plan.run_id}
+    curve = Curve(
+        writer, model_id=model_id, base=base.model,
+        last_attempt=last_attempt(database, model_id), stamp=stamp,
+    )  # fmt: skip
+
+    device: str = config.device
+
+    def begin(start: TrainStart) -> None:
+        nonlocal device
+        device = start.device
+        on_start(start)
+
+    def advance(report: StepReport) -> None:
+        curve.add(report)
+        on_progress(report)
+
     result = train(
         config, base=model_source(base.model), examples=list(map(_example, rows)),
-        output=inside(store.folder, path), on_progress=on_progress, go_on=go_on,
+        output=inside(store.folder, path), on_start=begin, on_progress=advance, go_on=go_on,
+    )  # fmt: skip
+    readme = weights_readme(
+        inside(store.folder, path), base=base.model, recipe=plan.recipe, run_id=plan.run_id,
+        model_id=model_id, num_examples=result.num_examples,
     )  # fmt: skip
     with store.explained():
+        (inside(store.folder, path) / "README.md").write_text(readme, encoding="utf-8")
         sum_folder(inside(store.folder, path))
     store.keep(path)
-    row = _model_row(
-        plan.recipe, base, data,
-        path=path,
-        num_parameters=result.num_parameters, num_examples=result.num_examples,
-        num_too_long=result.num_too_long,
-        num_steps=result.num_steps, train_tokens=result.train_tokens,
-        train_loss=result.train_loss, train_seconds=result.train_seconds,
-        world_size=result.world_size,
-    )  # fmt: skip
-    writer.finish(data, [row], stage_fingerprint=fingerprint, run_id=plan.run_id)
+    row = _model_row(plan.recipe, base, data, path=path, device=device, **_told(result, config))
+    writer.finish(data, [row], **stamp)
     writer.flush()
     return True
+
+
+def _told(result: TrainResult, config: TrainConfig) -> dict[str, Any]:
+    """Columns of a `models` row."""
+    return {
+        **asdict(result),
+        "settings": config.model_dump_json(),
+        "versions": versions(*PACKAGES),
+        "device_hours": result.world_size * result.train_seconds / 3600,
+    }
 
 
 def _example(row: dict[str, Any]) -> TrainingExample:

@@ -29,6 +29,8 @@ RUNTIME_SETTINGS = (
     *("num_ranks", "device", "zero", "per_rank_batch_size", "gradient_accumulation"),
     *("checkpoint_every_s", "checkpoint_every_steps", "keep_checkpoints"),
 )
+# They decide through `batch_size` and `how_batched` alone.
+BATCH_SETTINGS = ("global_batch_size", "batching")
 
 
 class LoraSettings(BaseModel):

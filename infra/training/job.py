@@ -1,7 +1,8 @@
 """The files through which the launcher and the ranks speak: all in one staging folder.
 
 Invariant: the launcher writes `job.json` and `examples.jsonl` before any rank starts; rank 0 alone
-appends to `progress.jsonl` and writes `result.json` last, once the weights are complete.
+writes `start.json` once the ranks have met, appends to `progress.jsonl`, and writes `result.json`
+last, once the weights are complete.
 
 A sample line of progress.jsonl: {"step": 3, "num_steps": 96, "loss": 2.1, "learning_rate": 3e-05,
 "tokens_per_s": 11830.5}
@@ -10,6 +11,7 @@ A sample line of progress.jsonl: {"step": 3, "num_steps": 96, "loss": 2.1, "lear
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -19,7 +21,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from infra.training.config import TrainConfig
-from infra.training.reports import StepReport, TrainingExample, TrainResult
+from infra.training.reports import StepReport, TrainingExample, TrainResult, TrainStart
 
 LIFELINE_ENV = "LITECOT_TRAIN_LIFELINE"  # set: the ranks leave when their stdin closes
 TORCHRUN_REPORT = re.compile(r"[EW]\d{4} .*torch/distributed/elastic")
@@ -44,6 +46,7 @@ class JobFolder:
         self.progress = path / "progress.jsonl"
         self._job = path / "job.json"
         self._examples = path / "examples.jsonl"
+        self._start = path / "start.json"
         self._result = path / "result.json"
         self._error = path / "error.txt"
 
@@ -61,6 +64,18 @@ class JobFolder:
         """The examples, in order."""
         with self._examples.open() as lines:
             return [TrainingExample(**json.loads(line)) for line in lines]
+
+    def write_start(self, start: TrainStart) -> None:
+        """Rank 0's first act; whole or not there."""
+        unfinished = self._start.with_suffix(".writing")
+        unfinished.write_text(json.dumps(asdict(start)))
+        os.replace(unfinished, self._start)
+
+    def read_start(self) -> TrainStart | None:
+        """None where the ranks are still on their way."""
+        if not self._start.exists():
+            return None
+        return TrainStart(**json.loads(self._start.read_text()))
 
     def append_progress(self, progress: StepReport) -> None:
         """One line, in one write."""

@@ -27,7 +27,13 @@ from pathlib import Path
 from infra.environment import child_environment, hub_tokens
 from infra.training.config import TrainConfig
 from infra.training.job import LIFELINE_ENV, JobFolder, TrainJob
-from infra.training.reports import StepReport, TrainingError, TrainingExample, TrainResult
+from infra.training.reports import (
+    StepReport,
+    TrainingError,
+    TrainingExample,
+    TrainResult,
+    TrainStart,
+)
 
 POLL_S = 0.2
 STOP_S = 10.0  # ranks have this long to leave after they were asked to
@@ -55,13 +61,15 @@ def train(
     base: Path | str,
     examples: Sequence[TrainingExample],
     output: Path,
-    on_progress: Callable[[StepReport], None] | None = None,
+    on_start: Callable[[TrainStart], None] = lambda _: None,
+    on_progress: Callable[[StepReport], None] = lambda _: None,
     go_on: Callable[[], None] = lambda: None,
 ) -> TrainResult:
     """Fine-tune `base` (a local folder or a hub id) on `examples` into the folder `output`.
 
-    `on_progress` is called in this thread after each optimizer step, `go_on` every POLL_S seconds;
-    what either raises ends the ranks. An `output` that exists is replaced at the end.
+    In this thread `on_start` is called once the ranks have met, `on_progress` after each optimizer
+    step, `go_on` every POLL_S seconds; what any of them raises ends the ranks. An `output`
+    that exists is replaced at the end.
     Raises TrainingError (message: one line, then the end of the log).
     """
     started = time.monotonic()
@@ -70,8 +78,9 @@ def train(
         folder.write_job(TrainJob(config=config, base=str(base)), examples)
         environment = rank_environment(config, base)
         status = _run_ranks(
-            folder, config, environment=environment, on_progress=on_progress, go_on=go_on
-        )
+            folder, config, environment=environment,
+            on_start=on_start, on_progress=on_progress, go_on=go_on,
+        )  # fmt: skip
         result = folder.read_result()
         if status != 0 or result is None:
             raise _failure(folder, output, status=status)
@@ -145,7 +154,8 @@ def _run_ranks(
     config: TrainConfig,
     *,
     environment: Mapping[str, str],
-    on_progress: Callable[[StepReport], None] | None,
+    on_start: Callable[[TrainStart], None],
+    on_progress: Callable[[StepReport], None],
     go_on: Callable[[], None],
 ) -> int:
     """Exit status of the launcher of the ranks; progress handed on while they run."""
@@ -158,7 +168,7 @@ def _run_ranks(
             start_new_session=True,
         )  # fmt: skip
     try:
-        return _follow(process, folder, on_progress=on_progress or (lambda _: None), go_on=go_on)
+        return _follow(process, folder, on_start=on_start, on_progress=on_progress, go_on=go_on)
     finally:
         _stop(process)
 
@@ -167,15 +177,20 @@ def _follow(
     process: subprocess.Popen[bytes],
     folder: JobFolder,
     *,
+    on_start: Callable[[TrainStart], None],
     on_progress: Callable[[StepReport], None],
     go_on: Callable[[], None],
 ) -> int:
     offset, status = 0, None
+    told: TrainStart | None = None
     while status is None:
         with suppress(subprocess.TimeoutExpired):
             status = process.wait(timeout=POLL_S)
         go_on()
         steps, offset = folder.read_progress(offset)
+        if (start := folder.read_start()) not in (None, told):
+            told = start
+            on_start(start)
         for step in steps:
             on_progress(step)
     return status

@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from infra.training.reports import StepReport, TrainingExample
+from infra.training.reports import StepReport, TrainingExample, TrainStart
 
 MODEL = "model"  # the checkpoint that is the finished student; the others are named step-<n>
 RESULT_FILE = "train_result.json"  # in it: a TrainResult
@@ -38,6 +38,10 @@ class RankLink(Protocol):
 
     def examples(self) -> Sequence[TrainingExample]:
         """All examples, in order, on every rank."""
+        ...
+
+    def start(self, start: TrainStart) -> None:
+        """Say, before the first step, who trains with what (rank 0 only)."""
         ...
 
     def tell(self, reports: Sequence[StepReport]) -> Wish:

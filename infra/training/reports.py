@@ -1,5 +1,7 @@
 """What training takes and what it tells, as plain values; importing it loads no torch.
 
+In the order told: a TrainStart, a StepReport for the base (step 0), one a step, a TrainResult.
+
 A sample step: StepReport(step=3, num_steps=96, attempt=1, epoch=0.2, loss=2.1, learning_rate=3e-05,
 grad_norm=0.9, tokens=5120, tokens_per_s=1830.5, peak_memory_bytes=812_000_000, seconds=2.8)
 """
@@ -25,6 +27,34 @@ class TrainingExample:
     completion: str
     condition: Condition = "original"
     group: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainStart:
+    """The ranks have met and are about to take the first step; told by rank 0, once an attempt."""
+
+    engine: str  # what wraps the model: "DeepSpeedEngine"
+    zero_stage: int  # as DeepSpeed says
+    optimizer: str  # class name of DeepSpeed's
+    world_size: int
+    device: str  # gpu | cpu
+    num_steps: int
+    batch_size: int  # examples (packed: bins) a step, all ranks
+    batching: str  # packed | grouped | random
+    num_examples: int  # to train on
+    num_held_out: int
+    num_too_long: int
+    attempt: int = 1
+
+    @property
+    def line(self) -> str:
+        """In words, for a person."""
+        ranks = "1 rank" if self.world_size == 1 else f"{self.world_size} ranks"
+        of = f"{'bins' if self.batching == 'packed' else 'examples'}, {self.batching}"
+        return (
+            f"{ranks}, DeepSpeed ZeRO-{self.zero_stage} on {self.device} ({self.engine}),"
+            f" {self.num_steps} steps of {self.batch_size} {of}, {self.num_held_out} held out"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

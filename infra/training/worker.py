@@ -70,8 +70,9 @@ def run_rank(folder: JobFolder) -> None:
     if not items:
         raise ValueError(f"all examples are longer than max_length = {job.config.max_length}")
     trainer = StudentTrainer(
-        model, arguments, items=items, tokenizer=tokenizer, config=job.config, folder=folder
-    )
+        model, arguments, items=items, tokenizer=tokenizer, config=job.config, folder=folder,
+        num_too_long=len(encoded) - len(items),
+    )  # fmt: skip
     trainer.train()
     state = trainer.accelerator.get_state_dict(trainer.model_wrapped)  # a collective under ZeRO-3
     if trainer.is_world_process_zero():
@@ -80,7 +81,10 @@ def run_rank(folder: JobFolder) -> None:
         if num_too_long:
             limit = f"longer than max_length ({job.config.max_length})"
             print(f"{num_too_long} of {len(encoded)} examples {limit} left out", flush=True)
-        result = _result(trainer, items, num_too_long=num_too_long, num_parameters=num_parameters)
+        result = _result(
+            trainer, items, num_too_long=num_too_long, num_parameters=num_parameters,
+            tokens_too_long=sum(len(one["input_ids"]) for one in encoded) - sum(trainer.lengths),
+        )  # fmt: skip
         folder.write_result(result)
     trainer.accelerator.wait_for_everyone()
 
@@ -112,11 +116,15 @@ def _result(
     items: Sequence[dict[str, list[int]]],
     *,
     num_too_long: int,
+    tokens_too_long: int,
     num_parameters: int,
 ) -> TrainResult:
+    from infra.training.trainer import peak_memory_bytes
+
     epochs = int(trainer.args.num_train_epochs)
     losses = [log["loss"] for log in trainer.state.log_history if "loss" in log]
     last_epoch = losses[-max(1, len(losses) // epochs) :]
+    start = trainer.start()
     return TrainResult(
         num_steps=trainer.state.global_step,
         num_examples=len(items),
@@ -126,6 +134,18 @@ def _result(
         train_seconds=0.0,  # the launcher's to measure
         num_parameters=num_parameters,
         world_size=trainer.args.world_size,
+        num_held_out=0,
+        learnt_tokens=epochs * sum(label >= 0 for item in items for label in item["labels"]),
+        tokens_too_long=tokens_too_long,
+        tokens_held_out=0,
+        held_out_loss=None,
+        engine=start.engine,
+        zero_stage=start.zero_stage,
+        optimizer=start.optimizer,
+        batching=start.batching,
+        kept_step=trainer.state.global_step,
+        num_attempts=1,
+        peak_memory_bytes=peak_memory_bytes(),
     )
 
 

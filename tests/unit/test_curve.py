@@ -1,0 +1,71 @@
+"""The loss curve is stored step by step, once each, and resumed attempts are told apart."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from infra.runs.curve import Curve, last_attempt
+from infra.storage import Corpus, CorpusWriter
+from infra.training.reports import StepReport
+from sql.database import Database, connect
+
+STAMP = {"stage_fingerprint": "fp-train", "run_id": "r1"}
+
+
+def take(folder: Path, steps: list[int], *, attempt: int = 1, model: str = "m1") -> None:
+    """Another process: it knows of earlier ones only what the corpus says."""
+    with CorpusWriter(folder) as writer:
+        curve = Curve(
+            writer, model_id=model, base="b", stamp=STAMP,
+            last_attempt=last_attempt(read(folder), model),
+        )  # fmt: skip
+        for step in steps:
+            curve.add(StepReport(step=step, num_steps=4, attempt=attempt, loss=float(step)))
+
+
+def read(folder: Path) -> Database:
+    return connect(Corpus(folder).parts()) if Corpus(folder).exists else connect({})
+
+
+def curve_of(folder: Path, columns: str = "step, attempt") -> list[tuple[Any, ...]]:
+    return read(folder).run(f"select {columns} from training_curve").rows
+
+
+def test_a_step_told_twice_is_stored_once(tmp_path: Path) -> None:
+    take(tmp_path, [0, 1, 1, 2, 2])
+    assert curve_of(tmp_path) == [(0, 1), (1, 1), (2, 1)]
+
+
+def test_what_was_told_before_a_kill_is_kept(tmp_path: Path) -> None:
+    writer = CorpusWriter(tmp_path / "a")
+    curve = Curve(writer, model_id="m1", base="b", last_attempt=0, stamp=STAMP)
+    curve.add(StepReport(step=1, num_steps=4, loss=2.5))
+    # As the disk is at a kill -9: nothing closed, nothing folded.
+    copied = shutil.copytree(tmp_path / "a", tmp_path / "b")
+    writer.close()
+    CorpusWriter(copied).close()
+    assert curve_of(copied, "step, loss, share_done") == [(1, 2.5, 0.25)]
+
+
+def test_a_new_process_makes_another_attempt_whatever_it_counts(tmp_path: Path) -> None:
+    take(tmp_path, [0, 1, 2, 3])
+    take(tmp_path, [2, 3], attempt=1)  # a launcher that counts from 1 each time
+    take(tmp_path, [3, 4], attempt=3)  # one that knows of the others
+    assert curve_of(tmp_path) == [(0, 1), (1, 1), (2, 2), (3, 3), (4, 3)]
+    assert read(tmp_path).run("select count(*) from raw_training_steps").rows == [(8,)]
+
+
+def test_steps_that_a_resumed_run_has_yet_to_take_again_are_no_part_of_the_curve(
+    tmp_path: Path,
+) -> None:
+    take(tmp_path, [0, 1, 2, 3, 4])
+    take(tmp_path, [2])
+    assert curve_of(tmp_path) == [(0, 1), (1, 1), (2, 2)]
+
+
+def test_models_compare(tmp_path: Path) -> None:
+    take(tmp_path, [1, 2])
+    take(tmp_path, [1, 2], model="m2")
+    assert curve_of(tmp_path, "model_id, attempt") == [("m1", 1)] * 2 + [("m2", 1)] * 2
