@@ -256,8 +256,8 @@ def _check_training(stages: Sequence[StageDemand], nodes: Sequence[Node]) -> Non
     if wanted > there:
         remedy = f"train.num_ranks = {there}" if there else "train.device = 'cpu'"
         raise PlacementError(
-            f"training wants {wanted} GPUs (train.num_ranks) and there are {there} on "
-            f"{len(nodes)} node{'s' * (len(nodes) != 1)}: set {remedy}, or leave 'train' out of stages"
+            f"training wants {wanted} GPUs (train.num_ranks) and the nodes have {there}: "
+            f"set {remedy}, or leave 'train' out of stages"
         )
 
 

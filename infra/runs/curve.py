@@ -36,10 +36,16 @@ class Curve:
         self._stamp = dict(stamp)
         self._earlier: int | None = None  # attempts of processes before this one, not counted by it
 
+    def begin(self, attempt: int) -> None:
+        """The first attempt of this process has begun, by its launcher's count; what it tells
+        first may be of the attempts before, told again."""
+        if self._earlier is None:
+            self._earlier = max(0, self._last_attempt + 1 - attempt)
+
     def add(self, report: StepReport) -> None:
         """Store it. Raises CorpusError."""
-        if self._earlier is None:
-            self._earlier = max(0, self._last_attempt + 1 - report.attempt)
+        self.begin(report.attempt)
+        assert self._earlier is not None
         told = asdict(report)
         told["attempt"] += self._earlier
         row = TrainingStep(model_id=self._model_id, base=self._base, **told)

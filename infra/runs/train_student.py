@@ -1,7 +1,8 @@
 """Trains the student on the run's examples and keeps the weights in the corpus.
 
 Invariant: a model is identified by its base, its training settings and the ids of its examples, so
-the same examples are never trained on twice; the `models` row is written after the weights are.
+the same examples are never trained on twice; the `models` row is written after the weights are, and
+the checkpoints that a training goes on from are removed after the row is written.
 Nothing is trained on that is, or overlaps, a question the run evaluates on.
 """
 
@@ -12,17 +13,19 @@ from dataclasses import asdict
 from typing import Any
 
 from infra.engines import EngineConfig
-from infra.engines.model_files import model_source
+from infra.engines.model_files import model_source, weights_fingerprint
+from infra.hosting.nodes import running_ray
 from infra.publishing.student import weights_readme
 from infra.runs.curve import Curve, last_attempt
 from infra.runs.intake import read_held_out
 from infra.runs.plan import RunPlan
 from infra.runs.versions import versions
-from infra.runs.weights import WEIGHTS, trained_weights
+from infra.runs.weights import UNFINISHED, WEIGHTS, trained_weights
 from infra.storage import CorpusWriter
 from infra.storage.checksums import sum_folder
 from infra.storage.names import inside
 from infra.storage.store import Store
+from infra.training.checkpoints import training_key
 from infra.training.config import TrainConfig
 from infra.training.launch import train
 from infra.training.reports import (
@@ -88,6 +91,8 @@ def train_student(
     if trained_weights(database, store, data_fingerprint=data) is not None:
         return False
     path = f"{WEIGHTS}/{model_id}"
+    key = training_key(config, weights_fingerprint(base), data)
+    unfinished = f"{WEIGHTS}/{UNFINISHED}/{key}"
     stamp: dict[str, Any] = {"stage_fingerprint": fingerprint, "run_id": plan.run_id}
     curve = Curve(
         writer, model_id=model_id, base=base.model,
@@ -99,6 +104,7 @@ def train_student(
     def begin(start: TrainStart) -> None:
         nonlocal device
         device = start.device
+        curve.begin(start.attempt)
         on_start(start)
 
     def advance(report: StepReport) -> None:
@@ -107,7 +113,8 @@ def train_student(
 
     result = train(
         config, base=model_source(base.model), examples=list(map(_example, rows)),
-        output=inside(store.folder, path), on_start=begin, on_progress=advance, go_on=go_on,
+        output=inside(store.folder, path), checkpoints=store.place(unfinished),
+        cluster=running_ray(), on_start=begin, on_progress=advance, go_on=go_on,
     )  # fmt: skip
     readme = weights_readme(
         inside(store.folder, path), base=base.model, recipe=plan.recipe, run_id=plan.run_id,
@@ -120,6 +127,7 @@ def train_student(
     row = _model_row(plan.recipe, base, data, path=path, device=device, **_told(result, config))
     writer.finish(data, [row], **stamp)
     writer.flush()
+    store.remove(unfinished)
     return True
 
 

@@ -1,8 +1,8 @@
 """Where a training run's checkpoints lie, as Arrow (and so Ray Train) reads and writes them.
 
 Role: a Place is a folder of this machine (or of all, where it is shared) or a prefix of a bucket.
-Invariant: keys of a bucket go from the driver to its ranks inside a filesystem object, never through
-an environment or a file.
+Invariant: keys of a bucket go from the driver to its ranks inside a filesystem object, never
+through an environment or a file.
 
 A sample: `Place(path="corpora/maths/weights/.training/3f0c")`, in it `step-16.1`, `step-24.1`, ...
 """

@@ -24,13 +24,15 @@ from typing import Any, NoReturn
 import ray
 from ray.train import CheckpointConfig, FailureConfig, Result, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.util.placement_group import placement_group_table
 
 from infra.storage.store import Place
 from infra.training.checkpoints import Checkpoints, Record
 from infra.training.job import STOP, JobFolder, Launch, TrainJob, reason_of
 from infra.training.link import MODEL, RESULT_FILE
-from infra.training.ray_link import NAME, SCORE, Monitor, News, TellLosses, Told, work
+from infra.training.monitor import Monitor, News
+from infra.training.ray_link import NAME, SCORE, TellLosses, Told, work
 from infra.training.reports import TrainingError, TrainResult
 from infra.training.room import Demand, RayNode
 
@@ -113,13 +115,13 @@ class Driver:
             found["GLOO_SOCKET_IFNAME"] = "lo"
         return found
 
-    def _trainer(self, nodes: list[RayNode]) -> TorchTrainer:
+    def _trainer(self, nodes: list[RayNode]) -> _Trainer:
         config, checkpoints = self.job.config, self.checkpoints
         told = Told(
             job=self.job, key=checkpoints.name, monitor=self.monitor,
             examples=[ray.put(self.folder.examples())],
         )  # fmt: skip
-        return TorchTrainer(
+        return _Trainer(
             work,
             train_loop_config=dict(told.__dict__),
             torch_config=TorchConfig(backend="gloo" if config.device == "cpu" else None),
@@ -128,7 +130,7 @@ class Driver:
                 use_gpu=config.device == "gpu",
                 resources_per_worker=dict(self.demand.each),
             ),
-            run_config=RunConfig(
+            run_config=RunConfig(  # type: ignore[call-arg]  # V2's, which mypy does not see
                 name=checkpoints.name,
                 storage_path=checkpoints.parent,
                 storage_filesystem=checkpoints.filesystem,
@@ -139,11 +141,11 @@ class Driver:
                     checkpoint_score_attribute=SCORE,
                     checkpoint_score_order="min",
                 ),
-                callbacks=[TellLosses(self.monitor)],
+                callbacks=[TellLosses(self.monitor)],  # type: ignore[list-item]
             ),
         )
 
-    def _fit(self, trainer: TorchTrainer) -> None:
+    def _fit(self, trainer: _Trainer) -> None:
         try:
             self._result = trainer.fit()
         except BaseException as error:  # handed to the thread that looks
@@ -239,17 +241,26 @@ class Driver:
         self.folder.write_result(replace(told, train_seconds=self.before.seconds))
 
 
+class _Trainer(TorchTrainer):
+    """Without the detached actor that removes the placement group of a controller that died: Ray
+    does so when the driver ends, and where it has no dashboard that actor never learns of it."""
+
+    def _create_default_callbacks(self) -> list[Any]:
+        callbacks: list[Any] = super()._create_default_callbacks()  # type: ignore[misc]
+        return [one for one in callbacks if not isinstance(one, PlacementGroupCleanerCallback)]
+
+
 def ray_nodes() -> list[RayNode]:
     """Those that live, with what is free."""
     from ray._private.state import available_resources_per_node
 
-    free: dict[str, dict[str, float]] = available_resources_per_node()
+    free: dict[str, dict[str, float]] = available_resources_per_node()  # type: ignore[no-untyped-call]
     return [
         RayNode(
             name=node["NodeManagerHostname"], address=node["NodeManagerAddress"],
             has=node["Resources"], free=free.get(node["NodeID"], {}),
         )
-        for node in ray.nodes()
+        for node in ray.nodes()  # type: ignore[no-untyped-call]
         if node["Alive"]
     ]  # fmt: skip
 
@@ -272,6 +283,8 @@ def _train_settings() -> dict[str, str]:
         "RAY_TRAIN_ENABLE_WORKER_STRUCTURED_LOGGING": "0",  # else all libraries log at INFO
         "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
         "RAY_TRAIN_METRICS_ENABLED": "0",
+        # It could only say that a node will be taken away, and we keep checkpoints anyway.
+        "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     }
 
 
@@ -284,7 +297,7 @@ def _mind_stdin(is_stopping: threading.Event) -> None:
 
 
 def main() -> None:
-    """Run the driver; on failure say why in one line (for the launcher) and in full (in the log)."""
+    """Run the driver; on failure say why in a line (for the launcher) and in full (in the log)."""
     folder = JobFolder(Path(sys.argv[1]))
     keys = json.loads(sys.stdin.buffer.readline())
     try:

@@ -1,8 +1,9 @@
-"""A rank inside a worker of Ray Train: its link, and the actor through which it speaks.
+"""A rank inside a worker of Ray Train, and its link.
 
 Role: what of the launcher runs on the cluster's nodes. Invariants: a rank never waits for its
-driver; a fault that another attempt may mend (a lost peer, a store that is away) is raised, so that
-Ray Train begins again from the last checkpoint; any other is told to the driver, which ends the run.
+driver; a fault that another attempt may mend (a lost peer, a store that is away) is raised, so
+that Ray Train begins again from the last checkpoint; any other is told to the driver, which ends
+the run.
 
 A sample: `TorchTrainer(work, train_loop_config=Told(...).__dict__, ...).fit()` in ray_driver.py
 """
@@ -11,13 +12,14 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import shutil
 import tempfile
 import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,68 +39,6 @@ KEEP_TRIES = 3
 KEEP_PAUSE_S = 5.0
 ENDS_IN_S = 60.0  # a rank that told a fault waits so long to be ended
 RETRIED = (RuntimeError, ConnectionError, TimeoutError, EOFError, ray.exceptions.RayError)
-
-
-class Monitor:
-    """What the ranks told and what their driver wishes; an actor on the driver's node."""
-
-    def __init__(self, attempts: int) -> None:
-        self._attempts = attempts
-        self._is_stopping = False
-        self._news = News(attempts=attempts)
-
-    # --- of ranks
-
-    def begin(self) -> int:
-        """Rank 0 of a new attempt is there; its number."""
-        self._attempts += 1
-        self._news.began = True
-        self._news.attempts = self._attempts
-        return self._attempts
-
-    def start(self, start: TrainStart) -> None:
-        """See RankLink."""
-        self._news.start = start
-
-    def tell(self, reports: list[StepReport]) -> Wish:
-        """See RankLink."""
-        self._news.reports += reports
-        self._news.heard = self._news.heard or self._is_stopping
-        return Wish.STOP if self._is_stopping else Wish.GO_ON
-
-    def failed(self, reason: str, trace: str) -> None:
-        """A fault that no other attempt would mend. The first is heard."""
-        self._news.fault = self._news.fault or (reason, trace)
-
-    # --- of Ray Train's controller
-
-    def lost(self, words: list[str]) -> None:
-        """Workers are gone or raised what another attempt may mend."""
-        self._news.lost += words
-
-    # --- of the driver
-
-    def stop(self) -> None:
-        """The next who tells hears it."""
-        self._is_stopping = True
-
-    def take(self) -> News:
-        """What is new since it was last asked."""
-        news, self._news = self._news, News(attempts=self._attempts)
-        return news
-
-
-@dataclass(kw_only=True)
-class News:
-    """Since the driver last asked."""
-
-    attempts: int = 0  # of all runs so far
-    began: bool = False
-    heard: bool = False  # a rank has heard the wish to stop
-    start: TrainStart | None = None
-    reports: list[StepReport] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
-    fault: tuple[str, str] | None = None  # reason, traceback
 
 
 class TellLosses(UserCallback):
@@ -261,7 +201,7 @@ def _assert_storage_is_shared() -> None:
     seen = storage.storage_filesystem.get_file_info(storage.experiment_fs_path)
     if seen.type == FileType.NotFound:
         raise TrainingError(
-            f"{_where(storage)} is not on node {ray.util.get_node_ip_address()}: with ranks on"
+            f"{_where(storage)} is not on node {platform.node()}: with ranks on"
             " several nodes the corpus has to be in a folder that all share, or on S3"
         )
 

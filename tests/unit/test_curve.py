@@ -57,6 +57,16 @@ def test_a_new_process_makes_another_attempt_whatever_it_counts(tmp_path: Path) 
     assert read(tmp_path).run("select count(*) from raw_training_steps").rows == [(8,)]
 
 
+def test_steps_told_again_by_the_attempt_after_are_stored_once(tmp_path: Path) -> None:
+    take(tmp_path, [0, 1, 2, 3])
+    with CorpusWriter(tmp_path) as writer:
+        curve = Curve(writer, model_id="m1", base="b", last_attempt=1, stamp=STAMP)
+        curve.begin(2)
+        for step, attempt in [(0, 1), (1, 1), (2, 1), (3, 2), (4, 2)]:
+            curve.add(StepReport(step=step, num_steps=4, attempt=attempt, loss=float(step)))
+    assert curve_of(tmp_path) == [(0, 1), (1, 1), (2, 1), (3, 2), (4, 2)]
+
+
 def test_steps_that_a_resumed_run_has_yet_to_take_again_are_no_part_of_the_curve(
     tmp_path: Path,
 ) -> None:
