@@ -64,6 +64,7 @@ class JobFolder:
 
     def write_job(self, job: TrainJob, examples: Sequence[TrainingExample], launch: Launch) -> None:
         """Everything the driver needs."""
+        self.progress.touch()  # a student that was finished before is told nothing of
         self._job.write_text(job.model_dump_json())
         self._launch.write_text(launch.model_dump_json())
         lines = (json.dumps(asdict(example)) + "\n" for example in examples)
