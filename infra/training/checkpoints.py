@@ -78,6 +78,15 @@ class Checkpoints:
             if name not in kept:
                 self.filesystem.delete_dir(f"{self.path}/{name}")
 
+    def remove_if_empty(self) -> None:
+        """After a failure: leave nothing where nothing was kept."""
+        if self._folders():
+            return
+        with suppress(FileNotFoundError):
+            self.filesystem.delete_dir(self.path)
+        with suppress(OSError):  # others are in it, or it is in a bucket
+            os.rmdir(self.parent)
+
     def fetch(self, path: str, folder: Path) -> None:
         """Copy a checkpoint into the new local `folder`; on one disk without copying bytes."""
         from pyarrow.fs import LocalFileSystem, copy_files

@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -300,8 +301,8 @@ def main() -> None:
     """Run the driver; on failure say why in a line (for the launcher) and in full (in the log)."""
     folder = JobFolder(Path(sys.argv[1]))
     keys = json.loads(sys.stdin.buffer.readline())
+    checkpoints = Checkpoints(Place(path=folder.read_launch().checkpoints, s3=keys))
     try:
-        checkpoints = Checkpoints(Place(path=folder.read_launch().checkpoints, s3=keys))
         driver = Driver(folder, checkpoints)
         threading.Thread(target=_mind_stdin, args=[driver.is_stopping], daemon=True).start()
         driver.run()
@@ -309,6 +310,8 @@ def main() -> None:
         if not isinstance(error, TrainingError):
             traceback.print_exc()
         folder.write_error(reason_of(error))
+        with suppress(OSError):
+            checkpoints.remove_if_empty()
         _leave(1)
     _leave(0)
 
