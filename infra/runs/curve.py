@@ -3,7 +3,7 @@
 Invariant: each report is one finished record, durable before the next is read, so a run that is
 killed leaves its curve so far; a step told again under the same attempt is stored once.
 
-A sample: Curve(writer, model_id="9f0c", base="nano:student", stamp={...}).add(report)
+A sample: Curve(writer, model_id="9f0c", base="nano:student", ..., stamp={...}).add(report)
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from dataclasses import asdict
 from typing import Any
 
 from infra.storage import CorpusWriter
-from infra.training.reports import StepReport
+from infra.training.reports import StepReport, TrainStart
 from sql.database import Database
 from tasks.schemas import TrainingStep
 
 
 class Curve:
-    """One model's. `last_attempt`: the last of which steps are stored; `stamp`: see finish."""
+    """One model's. `last_attempt`: the last of which steps are stored; `stamp`: see finish.
+
+    `device`: what is to train it, and once the ranks have met what does.
+    """
 
     def __init__(
         self,
@@ -27,14 +30,20 @@ class Curve:
         *,
         model_id: str,
         base: str,
+        device: str,
         last_attempt: int,
         stamp: Mapping[str, Any],
     ) -> None:
+        self.device = device
         self._writer = writer
         self._model_id, self._base = model_id, base
         self._last_attempt = last_attempt
         self._stamp = dict(stamp)
         self._earlier: int | None = None  # attempts of processes before this one, not counted by it
+
+    def begin(self, start: TrainStart) -> None:
+        """The ranks have met."""
+        self.device = start.device
 
     def add(self, report: StepReport) -> None:
         """Store it. Raises CorpusError."""

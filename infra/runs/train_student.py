@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from infra.engines import EngineConfig
 from infra.engines.model_files import model_source
@@ -17,7 +17,7 @@ from infra.publishing.student import weights_readme
 from infra.runs.curve import Curve, last_attempt
 from infra.runs.intake import read_held_out
 from infra.runs.plan import RunPlan
-from infra.runs.versions import versions
+from infra.runs.versions import TRAINING, versions
 from infra.runs.weights import WEIGHTS, trained_weights
 from infra.storage import CorpusWriter
 from infra.storage.checksums import sum_folder
@@ -39,8 +39,8 @@ from tasks.intake.hygiene import HygieneConfig
 from tasks.intake.wording import tokens_of
 from tasks.schemas import Model, content_id
 
+ToldT = TypeVar("ToldT")
 STAGE = "train"
-PACKAGES = ("torch", "transformers", "trl", "deepspeed", "ray", "accelerate", "peft")
 MAX_NAMED = 3  # overlapping problems, in a message
 
 
@@ -90,45 +90,49 @@ def train_student(
     path = f"{WEIGHTS}/{model_id}"
     stamp: dict[str, Any] = {"stage_fingerprint": fingerprint, "run_id": plan.run_id}
     curve = Curve(
-        writer, model_id=model_id, base=base.model,
+        writer, model_id=model_id, base=base.model, device=config.device,
         last_attempt=last_attempt(database, model_id), stamp=stamp,
     )  # fmt: skip
-
-    device: str = config.device
-
-    def begin(start: TrainStart) -> None:
-        nonlocal device
-        device = start.device
-        on_start(start)
-
-    def advance(report: StepReport) -> None:
-        curve.add(report)
-        on_progress(report)
-
     result = train(
         config, base=model_source(base.model), examples=list(map(_example, rows)),
-        output=inside(store.folder, path), on_start=begin, on_progress=advance, go_on=go_on,
+        output=inside(store.folder, path), go_on=go_on,
+        on_start=_each(curve.begin, on_start), on_progress=_each(curve.add, on_progress),
     )  # fmt: skip
-    readme = weights_readme(
-        inside(store.folder, path), base=base.model, recipe=plan.recipe, run_id=plan.run_id,
-        model_id=model_id, num_examples=result.num_examples,
-    )  # fmt: skip
-    with store.explained():
-        (inside(store.folder, path) / "README.md").write_text(readme, encoding="utf-8")
-        sum_folder(inside(store.folder, path))
-    store.keep(path)
-    row = _model_row(plan.recipe, base, data, path=path, device=device, **_told(result, config))
-    writer.finish(data, [row], **stamp)
+    _keep(store, path, plan=plan, base=base, num_examples=result.num_examples)
+    told = _told(result, config, device=curve.device)
+    writer.finish(data, [_model_row(plan.recipe, base, data, path=path, **told)], **stamp)
     writer.flush()
     return True
 
 
-def _told(result: TrainResult, config: TrainConfig) -> dict[str, Any]:
+def _each(*calls: Callable[[ToldT], None]) -> Callable[[ToldT], None]:
+    def call(told: ToldT) -> None:
+        for one in calls:
+            one(told)
+
+    return call
+
+
+def _keep(store: Store, path: str, *, plan: RunPlan, base: EngineConfig, num_examples: int) -> None:
+    """The weights with a README, summed, where the corpus has them."""
+    folder = inside(store.folder, path)
+    readme = weights_readme(
+        folder, base=base.model, recipe=plan.recipe, run_id=plan.run_id, model_id=folder.name,
+        num_examples=num_examples,
+    )  # fmt: skip
+    with store.explained():
+        (folder / "README.md").write_text(readme, encoding="utf-8")
+        sum_folder(folder)
+    store.keep(path)
+
+
+def _told(result: TrainResult, config: TrainConfig, *, device: str) -> dict[str, Any]:
     """Columns of a `models` row."""
     return {
         **asdict(result),
         "settings": config.model_dump_json(),
-        "versions": versions(*PACKAGES),
+        "versions": versions(*TRAINING),
+        "device": device,
         "device_hours": result.world_size * result.train_seconds / 3600,
     }
 

@@ -338,7 +338,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pushed") / "corpus"
     sample.write_sample(folder)
     weights = save_tiny_model(folder / "weights" / "m")
-    (weights / "training.log").write_text("/home/somebody")
+    (weights / "training.log").write_text("of this machine")
     (weights / "README.md").write_text("not this one")
     sum_folder(weights)
     return folder
