@@ -249,11 +249,11 @@ def student_lines(report: Report) -> list[str]:
     fits = report.question is not None and len(report.question) <= MAX_QUESTION
     asked = report.question if fits and report.question else QUESTION_OF_OURS
     code = python_lines(report.student, asked, chat=is_chat(Path(report.student)))
-    publish = f"{command_name()} publish-model FOLDER{_corpus_option(report)}"
+    readme = "its README says how <compress> is placed"
     return [
-        f"the student is in {report.student}; its README says how <compress> is placed,"
-        f" `{publish}` makes a folder to share; in Python:",
+        f"the student is in {report.student} ({readme}); in Python:",
         *(f"  {line}" for line in code),
+        f"to share it: {command_name()} publish-model FOLDER{_corpus_option(report)}",
     ]
 
 

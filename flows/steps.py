@@ -186,7 +186,7 @@ async def _keep_telling(
     log = get_run_logger()
     while True:
         await asyncio.sleep(0.5)
-        opened.terminal.advance("train", *count.totals, text=words.text)
+        opened.terminal.advance("train", *count.totals, text=words.beside_bar)
         for line in words.lines():
             log.info("%s", line)
             opened.terminal.say_where_no_bars_are(f"  train: {line}")

@@ -17,6 +17,8 @@ from flows.progress.text import plain
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+BAR_WIDTH = 24
+
 
 @dataclass
 class StageCount:
@@ -93,10 +95,12 @@ def _progress(console: Console) -> Progress:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.table import Column
 
+    rest = Column(no_wrap=True, overflow="ellipsis", ratio=1)  # what the other columns leave
     return Progress(
-        TextColumn("  {task.description:<16}", markup=False), BarColumn(), MofNCompleteColumn(),
-        TimeElapsedColumn(), TextColumn("{task.fields[text]}", markup=False, table_column=Column(
-            no_wrap=True, overflow="ellipsis")), console=console,
+        TextColumn("  {task.description:<16}", markup=False), BarColumn(bar_width=BAR_WIDTH),
+        MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("{task.fields[text]}", markup=False, table_column=rest),
+        console=console, expand=True,
     )  # fmt: skip
 
 

@@ -65,6 +65,11 @@ class TrainingWords:
             parts.append(f"{duration(left)} left")
         return ", ".join(parts)
 
+    @property
+    def beside_bar(self) -> str:
+        """The same beside a bar, which counts the steps."""
+        return self.text if self._last is None else self.text.partition(", ")[2]
+
     def _seconds_left(self) -> float | None:
         """At the pace of this attempt."""
         first, last = self._first, self._last

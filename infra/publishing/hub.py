@@ -37,9 +37,10 @@ def push_folder(folder: Path, repository: str, *, kind: Kind = "dataset") -> str
         api.create_repo(repository, repo_type=kind, private=True, exist_ok=True)
         done = api.upload_folder(repo_id=repository, repo_type=kind, folder_path=folder)
     except (HTTPError, OSError) as error:
+        what = "snapshot" if kind == "dataset" else "student"
         line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise PublishError(
-            f"{repository}: {line}; what is in {folder} is whole, upload it again with "
+            f"{repository}: {line}; the {what} in {folder} is whole, upload it again with "
             f"`hf upload {repository} {folder} --repo-type {kind}`"
         ) from error
     return str(done.commit_url)

@@ -3,7 +3,7 @@
 Invariant: each report is one finished record, durable before the next is read, so a run that is
 killed leaves its curve so far; a step told again under the same attempt is stored once.
 
-A sample: Curve(writer, model_id="9f0c", base="nano:student", stamp={...}).add(report)
+A sample: Curve(writer, model_id="9f0c", base="nano:student", ..., stamp={...}).add(report)
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from dataclasses import asdict
 from typing import Any
 
 from infra.storage import CorpusWriter
-from infra.training.reports import StepReport
+from infra.training.reports import StepReport, TrainStart
 from sql.database import Database
 from tasks.schemas import TrainingStep
 
 
 class Curve:
-    """One model's. `last_attempt`: the last of which steps are stored; `stamp`: see finish."""
+    """One model's. `last_attempt`: the last of which steps are stored; `stamp`: see finish.
+
+    `device`: what is to train it, and once the ranks have met what does.
+    """
 
     def __init__(
         self,
@@ -27,24 +30,29 @@ class Curve:
         *,
         model_id: str,
         base: str,
+        device: str,
         last_attempt: int,
         stamp: Mapping[str, Any],
     ) -> None:
+        self.device = device
         self._writer = writer
         self._model_id, self._base = model_id, base
         self._last_attempt = last_attempt
         self._stamp = dict(stamp)
         self._earlier: int | None = None  # attempts of processes before this one, not counted by it
 
-    def begin(self, attempt: int) -> None:
-        """The first attempt of this process has begun, by its launcher's count; what it tells
-        first may be of the attempts before, told again."""
+    def begin(self, start: TrainStart) -> None:
+        """The ranks have met; what they tell first may be of the attempts before, told again."""
+        self.device = start.device
+        self._count_from(start.attempt)
+
+    def _count_from(self, attempt: int) -> None:
         if self._earlier is None:
             self._earlier = max(0, self._last_attempt + 1 - attempt)
 
     def add(self, report: StepReport) -> None:
         """Store it. Raises CorpusError."""
-        self.begin(report.attempt)
+        self._count_from(report.attempt)
         assert self._earlier is not None
         told = asdict(report)
         told["attempt"] += self._earlier

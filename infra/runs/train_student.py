@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from infra.engines import EngineConfig
 from infra.engines.model_files import model_source, weights_fingerprint
@@ -19,8 +19,11 @@ from infra.publishing.student import weights_readme
 from infra.runs.curve import Curve, last_attempt
 from infra.runs.intake import read_held_out
 from infra.runs.plan import RunPlan
-from infra.runs.versions import versions
-from infra.runs.weights import UNFINISHED, WEIGHTS, trained_weights
+    result = train(
+        config, base=model_source(base.model), examples=list(map(_example, rows)),
+        output=inside(store.folder, path), checkpoints=store.place(unfinished),
+        cluster=running_ray(), go_on=go_on,
+        on_start=_each(curve.begin, on_start), on_progress=_each(curve.add, on_progress),
 from infra.storage import CorpusWriter
 from infra.storage.checksums import sum_folder
 from infra.storage.names import inside
@@ -42,8 +45,8 @@ from tasks.intake.hygiene import HygieneConfig
 from tasks.intake.wording import tokens_of
 from tasks.schemas import Model, content_id
 
+ToldT = TypeVar("ToldT")
 STAGE = "train"
-PACKAGES = ("torch", "transformers", "trl", "deepspeed", "ray", "accelerate", "peft")
 MAX_NAMED = 3  # overlapping problems, in a message
 
 
@@ -77,11 +80,6 @@ def train_student(
     Raises NothingToTrainError, EvaluationOverlapError, TrainingError.
     """
     rows = _examples(database)
-    if not rows:
-        raise NothingToTrainError(
-            "no example was selected, so there is nothing to train on: `litecot sql 'select * from "
-            "selection_by_filter'` shows what dropped them"
-        )
     hygiene = hygiene or HygieneConfig()
     assert_separate(database, read_held_out(held_out, hygiene, ids={}))
     go_on()
@@ -91,13 +89,13 @@ def train_student(
     if trained_weights(database, store, data_fingerprint=data) is not None:
         return False
     path = f"{WEIGHTS}/{model_id}"
-    key = training_key(config, weights_fingerprint(base), data)
-    unfinished = f"{WEIGHTS}/{UNFINISHED}/{key}"
+    unfinished = _unfinished(config, base, data)
     stamp: dict[str, Any] = {"stage_fingerprint": fingerprint, "run_id": plan.run_id}
     curve = Curve(
-        writer, model_id=model_id, base=base.model,
+        writer, model_id=model_id, base=base.model, device=config.device,
         last_attempt=last_attempt(database, model_id), stamp=stamp,
     )  # fmt: skip
+<<<<<<< HEAD
 
     device: str = config.device
 
@@ -115,28 +113,54 @@ def train_student(
         config, base=model_source(base.model), examples=list(map(_example, rows)),
         output=inside(store.folder, path), checkpoints=store.place(unfinished),
         cluster=running_ray(), on_start=begin, on_progress=advance, go_on=go_on,
+=======
+    result = train(
+        config, base=model_source(base.model), examples=list(map(_example, rows)),
+        output=inside(store.folder, path), go_on=go_on,
+        on_start=_each(curve.begin, on_start), on_progress=_each(curve.add, on_progress),
+>>>>>>> curve
     )  # fmt: skip
-    readme = weights_readme(
-        inside(store.folder, path), base=base.model, recipe=plan.recipe, run_id=plan.run_id,
-        model_id=model_id, num_examples=result.num_examples,
-    )  # fmt: skip
-    with store.explained():
-        (inside(store.folder, path) / "README.md").write_text(readme, encoding="utf-8")
-        sum_folder(inside(store.folder, path))
-    store.keep(path)
-    row = _model_row(plan.recipe, base, data, path=path, device=device, **_told(result, config))
-    writer.finish(data, [row], **stamp)
+    _keep(store, path, plan=plan, base=base, num_examples=result.num_examples)
+    told = _told(result, config, device=curve.device)
+    writer.finish(data, [_model_row(plan.recipe, base, data, path=path, **told)], **stamp)
     writer.flush()
     store.remove(unfinished)
     return True
 
 
-def _told(result: TrainResult, config: TrainConfig) -> dict[str, Any]:
+def _unfinished(config: TrainConfig, base: EngineConfig, data: str) -> str:
+    """Where the checkpoints of this training lie."""
+    return f"{WEIGHTS}/{UNFINISHED}/{training_key(config, weights_fingerprint(base), data)}"
+
+
+def _each(*calls: Callable[[ToldT], None]) -> Callable[[ToldT], None]:
+    def call(told: ToldT) -> None:
+        for one in calls:
+            one(told)
+
+    return call
+
+
+def _keep(store: Store, path: str, *, plan: RunPlan, base: EngineConfig, num_examples: int) -> None:
+    """The weights with a README, summed, where the corpus has them."""
+    folder = inside(store.folder, path)
+    readme = weights_readme(
+        folder, base=base.model, recipe=plan.recipe, run_id=plan.run_id, model_id=folder.name,
+        num_examples=num_examples,
+    )  # fmt: skip
+    with store.explained():
+        (folder / "README.md").write_text(readme, encoding="utf-8")
+        sum_folder(folder)
+    store.keep(path)
+
+
+def _told(result: TrainResult, config: TrainConfig, *, device: str) -> dict[str, Any]:
     """Columns of a `models` row."""
     return {
         **asdict(result),
         "settings": config.model_dump_json(),
-        "versions": versions(*PACKAGES),
+        "versions": versions(*TRAINING),
+        "device": device,
         "device_hours": result.world_size * result.train_seconds / 3600,
     }
 
@@ -182,7 +206,13 @@ def _overlap_message(found: Sequence[tuple[dict[str, Any], Twin]]) -> str:
 
 
 def _examples(database: Database) -> list[dict[str, Any]]:
-    return database.run_file("inputs", "train").records()
+    rows = database.run_file("inputs", "train").records()
+    if not rows:
+        raise NothingToTrainError(
+            "no example was selected, so there is nothing to train on: `litecot sql 'select * from "
+            "selection_by_filter'` shows what dropped them"
+        )
+    return rows
 
 
 def _model_row(recipe: str, base: EngineConfig, data_fingerprint: str, **measured: Any) -> Model:

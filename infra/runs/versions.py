@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib.metadata
 import json
 
+TRAINING = ("torch", "transformers", "trl", "deepspeed", "ray", "accelerate", "peft")
+
 
 def versions(*packages: str) -> str:
     """Package -> version, JSON; loads none of them."""

@@ -175,6 +175,7 @@ GOLDEN: dict[str, list[tuple[Any, ...]]] = {
     "held_out_questions": [("sample", None, "What is 3 + 1?")],
     "trained_questions": [(sample.P0, "sample", None, "What is 0 + 1?")],
     "problem_to_show": [(sample.P0,)],
+    "prompt_to_show": [("What is 0 + 1?",)],
     "paid": [
         ("fp-compress", 1, 2, 20, 200),
         ("fp-difficulty", 1, 2, 40, 8),

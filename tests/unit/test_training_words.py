@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import re
+
+import pytest
+
+from flows.progress.consoles import console
+from flows.progress.terminal import Terminal
 from flows.progress.training import TrainingWords, duration, left_out, rounded
 from infra.training.reports import StepReport, TrainStart
 
@@ -102,3 +109,19 @@ def test_numbers_and_times_are_short() -> None:
     assert [duration(s) for s in (40, 720, 7_500, 273_600)] == [
         "40 s", "12 min", "2 h 5 min", "3 d 4 h",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_bar_has_the_words_that_fit_and_cuts_no_name(width: int) -> None:
+    words = TrainingWords()
+    words.advance(step(120, loss=0.512, held_out_loss=0.61, tokens_per_s=18_300.0))
+    stream = io.StringIO()
+    terminal = Terminal(console(file=stream, force_terminal=True, width=width))
+    with terminal.live():
+        terminal.advance("evaluate-trained", 3, 40)
+        terminal.advance("train", 120, 960, text=words.beside_bar)
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue())
+    assert "evaluate-trained" in shown.splitlines()[-2]
+    assert "120/960" in shown.splitlines()[-1]
+    assert "loss 0.512" in shown.splitlines()[-1]
+    assert ("18 300 tokens/s" in shown) == (width == 120)
