@@ -19,11 +19,8 @@ from infra.publishing.student import weights_readme
 from infra.runs.curve import Curve, last_attempt
 from infra.runs.intake import read_held_out
 from infra.runs.plan import RunPlan
-    result = train(
-        config, base=model_source(base.model), examples=list(map(_example, rows)),
-        output=inside(store.folder, path), checkpoints=store.place(unfinished),
-        cluster=running_ray(), go_on=go_on,
-        on_start=_each(curve.begin, on_start), on_progress=_each(curve.add, on_progress),
+from infra.runs.versions import TRAINING, versions
+from infra.runs.weights import UNFINISHED, WEIGHTS, trained_weights
 from infra.storage import CorpusWriter
 from infra.storage.checksums import sum_folder
 from infra.storage.names import inside
@@ -88,37 +85,17 @@ def train_student(
     model_id = _model_row(plan.recipe, base, data).content_id(fingerprint)
     if trained_weights(database, store, data_fingerprint=data) is not None:
         return False
-    path = f"{WEIGHTS}/{model_id}"
-    unfinished = _unfinished(config, base, data)
+    path, unfinished = f"{WEIGHTS}/{model_id}", _unfinished(config, base, data)
     stamp: dict[str, Any] = {"stage_fingerprint": fingerprint, "run_id": plan.run_id}
     curve = Curve(
         writer, model_id=model_id, base=base.model, device=config.device,
         last_attempt=last_attempt(database, model_id), stamp=stamp,
     )  # fmt: skip
-<<<<<<< HEAD
-
-    device: str = config.device
-
-    def begin(start: TrainStart) -> None:
-        nonlocal device
-        device = start.device
-        curve.begin(start.attempt)
-        on_start(start)
-
-    def advance(report: StepReport) -> None:
-        curve.add(report)
-        on_progress(report)
-
     result = train(
         config, base=model_source(base.model), examples=list(map(_example, rows)),
         output=inside(store.folder, path), checkpoints=store.place(unfinished),
-        cluster=running_ray(), on_start=begin, on_progress=advance, go_on=go_on,
-=======
-    result = train(
-        config, base=model_source(base.model), examples=list(map(_example, rows)),
-        output=inside(store.folder, path), go_on=go_on,
+        cluster=running_ray(), go_on=go_on,
         on_start=_each(curve.begin, on_start), on_progress=_each(curve.add, on_progress),
->>>>>>> curve
     )  # fmt: skip
     _keep(store, path, plan=plan, base=base, num_examples=result.num_examples)
     told = _told(result, config, device=curve.device)

@@ -22,7 +22,7 @@ FORBIDDEN = {
     "infra/settings.py": ("prefect", "prefect is imported in flows only"),
     "infra/hosting/pool.py": (
         "ray",
-        "ray is imported in infra.hosting.ray_* and infra.training.ray_* only",
+        "ray is imported in ray_* of infra.hosting and infra.training only",
     ),
     "flows/report.py": ("duckdb", "duckdb is imported in sql.database and sql.untrusted only"),
     "flows/progress/text.py": ("flows.session", "layers of flows"),
