@@ -12,7 +12,7 @@ export DO_NOT_TRACK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo ui test test-fast test-gpu lint type bench nano clean
+.PHONY: help install demo ui test test-fast test-gpu lint type docs bench nano clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,9 @@ lint: .venv/dev ## ruff, and the rules of imports
 
 type: .venv/dev ## mypy, strict
 	@$(BIN)/mypy
+
+docs: .venv/dev ## write the tables of settings in docs/training.md anew
+	$(BIN)/python -m flows.recipes.documented
 
 bench: .venv/dev ## measurements, as ratios (docs/benchmarks.md)
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/bench -s

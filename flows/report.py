@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.progress.text import shown
+from flows.progress.training import left_out
 from flows.recipes.extensions import own_prompts, plugins_in_use
 from infra.runs.plan import TRAIN
 from tasks.compress_methods import STOP_REASONS
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sql.database import Database
 
 Records = list[dict[str, Any]]
+MAX_QUESTION = 300  # characters of a prompt that is shown
 TRAINED = {"base": "before training", "trained": "after training"}
 
 
@@ -48,6 +50,8 @@ class Report(BaseModel):
     rejections: Records
     evaluation: Records
     training: Records = []
+    student: str | None = None  # folder of its weights
+    question: str | None = None  # a prompt it was trained on
     max_length: int = 0  # tokens an example may have, its prompt included
     usage: Records
     disagreements: int
@@ -75,6 +79,7 @@ def make_report(opened: Session) -> Report:
     opened.run.writer.flush()
     database = opened.run.database()
     now = invocation(opened)
+    training = _mart(database, "training_summary") if TRAIN in opened.recipe.stages else []
     return Report(
         recipe=opened.recipe.name,
         corpus=opened.order.corpus,
@@ -87,7 +92,9 @@ def make_report(opened: Session) -> Report:
         selection=_mart(database, "selection_by_filter"),
         rejections=_mart(database, "rejections_by_reason"),
         evaluation=_mart(database, "evaluation_summary"),
-        training=_mart(database, "training_summary") if TRAIN in opened.recipe.stages else [],
+        training=training,
+        student=str(opened.run.corpus.store.folder / training[0]["path"]) if training else None,
+        question=_first(database, "prompt_to_show"),
         max_length=opened.recipe.train.max_length,
         usage=_mart(database, "usage_by_model"),
         disagreements=len(_mart(database, "verdict_disagreements")),
@@ -96,7 +103,7 @@ def make_report(opened: Session) -> Report:
         num_requests=now.num_requests,
         num_repeated=now.num_repeated,
         total_seconds=opened.elapsed_s(),
-        example_id=_example(database),
+        example_id=_first(database, "problem_to_show"),
     )
 
 
@@ -104,8 +111,8 @@ def _mart(database: Database, name: str) -> Records:
     return database.rows_of(name).records()
 
 
-def _example(database: Database) -> str | None:
-    rows = database.run_file("runs", "problem_to_show").rows
+def _first(database: Database, name: str) -> str | None:
+    rows = database.run_file("runs", name).rows
     return str(rows[0][0]) if rows else None
 
 
@@ -197,8 +204,25 @@ def _trained(report: Report) -> list[Line]:
     if not report.training:
         return []
     trained, too_long = _fitting(report)
-    value = f"{trained} of {trained + too_long} examples" if too_long else f"{trained} examples"
-    return [Line(name="trained on", value=value)]
+    held_out = report.training[0].get("num_held_out") or 0
+    of = trained + held_out + too_long
+    value = f"{trained} of {of} examples" if of > trained else f"{trained} examples"
+    notes = [f"{held_out} held out"] if held_out else []
+    notes += [f"{too_long} too long"] if too_long else []
+    return [Line(name="trained on", value=value, note=", ".join(notes)), *_training(report)]
+
+
+def _training(report: Report) -> list[Line]:
+    """With what it was trained; rows of older versions do not say."""
+    latest = report.training[0]
+    if not latest.get("engine"):
+        return []
+    ranks = "1 rank" if latest["world_size"] == 1 else f"{latest['world_size']} ranks"
+    value = f"{latest['engine']}, ZeRO-{latest['zero_stage']}, {ranks} on {latest['device']}"
+    notes = [f"loss {latest['train_loss']:.3f}"]
+    notes += [] if latest["held_out_loss"] is None else [f"held-out {latest['held_out_loss']:.3f}"]
+    notes += [f"{latest['num_attempts']} attempts"] if latest["num_attempts"] > 1 else []
+    return [Line(name="training", value=value, note=", ".join(notes))]
 
 
 def _fitting(report: Report) -> tuple[int, int]:
@@ -212,8 +236,25 @@ def _left_out(report: Report) -> str:
     trained, too_long = _fitting(report) if report.training else (0, 0)
     if not too_long:
         return ""
-    of = f"{too_long} of {trained + too_long} examples"
-    return f"{of} longer than max_length ({report.max_length}) left out"
+    of = trained + too_long + (report.training[0].get("num_held_out") or 0)
+    return f"{left_out(too_long, of)} (it is {report.max_length} tokens)"
+
+
+def student_lines(report: Report) -> list[str]:
+    """Where the student is, and Python that asks it; none where it cannot be told."""
+    if report.student is None or not (Path(report.student) / "tokenizer_config.json").is_file():
+        return []
+    from infra.publishing.usage import QUESTION_OF_OURS, is_chat, python_lines
+
+    fits = report.question is not None and len(report.question) <= MAX_QUESTION
+    asked = report.question if fits and report.question else QUESTION_OF_OURS
+    code = python_lines(report.student, asked, chat=is_chat(Path(report.student)))
+    readme = "its README says how <compress> is placed"
+    return [
+        f"the student is in {report.student} ({readme}); in Python:",
+        *(f"  {line}" for line in code),
+        f"to share it: {command_name()} publish-model FOLDER{_corpus_option(report)}",
+    ]
 
 
 def render(report: Report) -> Group:
@@ -317,6 +358,8 @@ def _footer(report: Report) -> Text:
 def print_report(report: Report, console: Console) -> None:
     """To a terminal, or a pipe, without markup in what models or files wrote."""
     console.print(render(report))
+    for line in student_lines(report):  # whole lines, to be pasted
+        console.print(shown(line), soft_wrap=True)
 
 
 def markdown(report: Report) -> str:

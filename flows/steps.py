@@ -17,11 +17,12 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.progress.artifacts import StageProgress
 from flows.progress.terminal import StageCount
+from flows.progress.training import TrainingWords
 from flows.session import Order, Session, session
 from infra.runs.intake import Intake, IntakeReport, take_in
 from infra.runs.runner import StageFailedError, StageReport, run_stage
 from infra.runs.train_student import train_student
-from infra.training.config import TrainProgress
+from infra.training.reports import StepReport
 
 ResultT = TypeVar("ResultT")
 TASK: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
@@ -146,15 +147,12 @@ async def _show(count: StageCount, progress: StageProgress, *, is_last: bool = F
 async def train(order: Order) -> bool:
     """DeepSpeed training on the run's examples; whether it was done now."""
     opened = session(order)
-    run = opened.run
+    run, words = opened.run, TrainingWords()
     count, progress = _count(order, "train")
-    changed = asyncio.Event()
-    loop = asyncio.get_running_loop()
 
-    def advance(step: TrainProgress) -> None:
-        count.update(None, step.step, step.num_steps)
-        opened.terminal.advance("train", step.step, step.num_steps)
-        loop.call_soon_threadsafe(changed.set)
+    def advance(report: StepReport) -> None:
+        count.update(None, report.step, report.num_steps)
+        words.advance(report)
 
     def work(go_on: Callable[[], None]) -> bool:
         with run.database() as database:
@@ -162,19 +160,34 @@ async def train(order: Order) -> bool:
                 database, run.writer, store=run.corpus.store, plan=run.plan,
                 config=opened.recipe.train, base=opened.recipe.models.student,
                 held_out=opened.recipe.held_out(), hygiene=opened.recipe.hygiene,
-                on_progress=advance, go_on=go_on,
+                on_start=words.begin, on_progress=advance, go_on=go_on,
             )  # fmt: skip
 
     opened.timings.start("train")
-    shown = asyncio.create_task(_keep_showing(count, progress, changed))
+    telling = asyncio.create_task(_keep_telling(opened, words, count, progress))
     try:
         is_new = await _in_thread(work)
     finally:
-        shown.cancel()
+        telling.cancel()
     opened.timings.end("train", int(is_new))
-    await progress.show(1.0, "done", is_last=True)
+    said = words.text.replace(", saving", "") if is_new else "nothing left to do"
+    await progress.show(1.0, said, is_last=True)
     opened.terminal.finished(
         "train", shard=None, num_rows=int(is_new), num_rejected=0,
         seconds=opened.timings.seconds()["train"],
     )  # fmt: skip
     return is_new
+
+
+async def _keep_telling(
+    opened: Session, words: TrainingWords, count: StageCount, progress: StageProgress
+) -> None:
+    """The bar or lines, Prefect's progress and its log."""
+    log = get_run_logger()
+    while True:
+        await asyncio.sleep(0.5)
+        opened.terminal.advance("train", *count.totals, text=words.beside_bar)
+        for line in words.lines():
+            log.info("%s", line)
+            opened.terminal.say_where_no_bars_are(f"  train: {line}")
+        await progress.show(count.share if count.pending else 0.0, words.text)

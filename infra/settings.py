@@ -45,6 +45,12 @@ class Settings(BaseSettings):
         ge=0,
         description="idle time that engines outlive their run by, in a Ray cluster that stands",
     )
+    train_wait_s: float = Field(
+        default=600, gt=0, description="wait of training ranks for room in a Ray cluster"
+    )
+    train_failures: int = Field(
+        default=3, ge=0, description="losses of a worker or node that one training goes on after"
+    )
     grader_processes: int = Field(default=1, ge=1, description="processes that verify answers")
     sql_memory_gib: float = Field(
         default=4, gt=0, description="memory of one `litecot sql`; ten times as much on disk"

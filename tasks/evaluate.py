@@ -26,13 +26,19 @@ CONDITIONS = 2  # without and with <compress>
 class EvaluateConfig(StageConfig):
     """Sampling of the evaluation: LiteCoT repository's values (METHODS 1.7)."""
 
-    problems: tuple[str, ...] = ()
-    limit: int | None = Field(default=None, ge=1)
-    models: tuple[Evaluated, ...] = ("base", "trained")
-    num_samples: int = Field(default=1, ge=1)
-    temperature: float = Field(default=0.6, ge=0)
-    top_p: float = Field(default=0.95, gt=0, le=1)
-    max_tokens: int = Field(default=32_768, ge=1)
+    problems: tuple[str, ...] = Field(
+        default=(), description="sets of held-out problems: files, hub ids; never trained on"
+    )
+    limit: int | None = Field(default=None, ge=1, description="only the first of them; unset: all")
+    models: tuple[Evaluated, ...] = Field(
+        default=("base", "trained"), description="who is asked: the base, the trained student"
+    )
+    num_samples: int = Field(default=1, ge=1, description="answers a problem and prompt")
+    temperature: float = Field(default=0.6, ge=0, description="of sampling; 0 is greedy")
+    top_p: float = Field(default=0.95, gt=0, le=1, description="nucleus of sampling")
+    max_tokens: int = Field(
+        default=32_768, ge=1, description="tokens of an answer; more and it is cut off"
+    )
 
     def wants(self, stage: str, tables: Collection[str]) -> bool:
         """The models listed; a trained one only where the recipe trains it."""

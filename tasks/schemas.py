@@ -41,12 +41,14 @@ class Row:
     """Base of all tables. `table` is its name, `key` its id column, `identity` what the id hashes.
 
     `of_stage` False: the row is the same whichever stage met it (a problem, a membership).
+    `is_made_again` False: it tells what once happened; a part of such rows that is lost stays lost.
     """
 
     table: ClassVar[str] = ""
     key: ClassVar[str] = ""
     identity: ClassVar[tuple[str, ...]] = ()
     of_stage: ClassVar[bool] = True
+    is_made_again: ClassVar[bool] = True
 
     def content_id(self, stage_fingerprint: str = "") -> str:
         """The row's id within the stage `stage_fingerprint`."""
@@ -334,6 +336,53 @@ class Model(Row):
     train_loss: float = column("mean loss over the last epoch, nats a token")
     train_seconds: float = column("wall time of training, seconds")
     world_size: int = column("training ranks")
+    settings: str | None = column("the [train] table, every default filled in, JSON", default=None)
+    versions: str | None = column("package name -> version, JSON", default=None)
+    engine: str | None = column("what wrapped the model: DeepSpeedEngine", default=None)
+    zero_stage: int | None = column("ZeRO stage, as DeepSpeed says", default=None)
+    optimizer: str | None = column("class of the optimizer", default=None)
+    batching: str | None = column("packed | grouped | random", default=None)
+    num_held_out: int | None = column("examples kept out to measure the loss on", default=None)
+    held_out_loss: float | None = column(
+        "loss on them of the weights that were kept, nats a learnt token", default=None
+    )
+    tokens_held_out: int | None = column("tokens of the examples kept out", default=None)
+    tokens_too_long: int | None = column("tokens of the examples left out", default=None)
+    learnt_tokens: int | None = column("of train_tokens, those with a label", default=None)
+    kept_step: int | None = column("step whose weights became the student", default=None)
+    num_attempts: int | None = column("1, and one more a loss of worker or driver", default=None)
+    peak_memory_bytes: int | None = column(
+        "of the fullest rank: GPU memory, on CPU resident memory", default=None
+    )
+    device: str | None = column("gpu | cpu", default=None)
+    device_hours: float | None = column("ranks times wall time, hours", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingStep(Row):
+    """One optimizer step, stored while training runs; done again after a loss, it is another."""
+
+    table: ClassVar[str] = "training_steps"
+    key: ClassVar[str] = "training_step_id"
+    identity: ClassVar[tuple[str, ...]] = ("model_id", "attempt", "step")
+    is_made_again: ClassVar[bool] = False
+
+    model_id: str = column("the models.model_id it leads to")
+    base: str = column("the model training started from")
+    step: int = column("optimizer step, from 1; 0 is the base, before the first")
+    num_steps: int = column("steps of the whole training")
+    attempt: int = column("1, and one more after each loss of a worker, driver or node")
+    epoch: float = column("epochs done, with fraction")
+    loss: float | None = column("over the step's tokens, nats a learnt token", default=None)
+    learning_rate: float | None = column("of the step", default=None)
+    grad_norm: float | None = column("length of the gradient before clipping", default=None)
+    held_out_loss: float | None = column(
+        "on the examples kept out, nats a learnt token; null where not measured", default=None
+    )
+    tokens: int = column("seen so far by all ranks, padding excluded")
+    tokens_per_s: float = column("of this step, all ranks")
+    peak_memory_bytes: int = column("of the fullest rank so far")
+    seconds: float = column("of training so far, this attempt")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -363,6 +412,7 @@ class Invocation(Row):
     table: ClassVar[str] = "invocations"
     key: ClassVar[str] = "invocation_id"
     identity: ClassVar[tuple[str, ...]] = ("started_at",)
+    is_made_again: ClassVar[bool] = False
 
     started_at: str = column("UTC, ISO 8601")
     finished_at: str = column("UTC, ISO 8601")
@@ -377,7 +427,7 @@ TABLES: dict[str, type[Row]] = {
     cls.table: cls
     for cls in (
         Problem, Membership, Candidate, Rationale, Difficulty, Score, Selection, Example,
-        Rejection, Evaluation, Model, Run, Invocation,
+        Rejection, Evaluation, Model, TrainingStep, Run, Invocation,
     )
 }  # fmt: skip
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator,
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Self, TypedDict, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.costs import Expectation
 from tasks.ports import Completion, Ports, Role
@@ -35,7 +35,7 @@ class StageConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    prompt: str = "default"
+    prompt: str = Field(default="default", description="variant that ships, or a file of yours")
 
     def asked(self, roles: tuple[Role, ...]) -> tuple[Role, ...]:
         """Of a stage's roles those that these settings have it ask."""

@@ -42,7 +42,7 @@ def check_corpus(location: str) -> int:
     faults = [*_lines(corpus, damaged), *filter(None, [corpus.journal_fault()])]
     faults += [
         f"{fault}; delete its folder, and a rerun trains it again"
-        for folder in sorted((corpus.store.folder / WEIGHTS).glob("*/"))
+        for folder in sorted((corpus.store.folder / WEIGHTS).glob("[!.]*/"))
         for fault in folder_faults(folder) or filter(None, [cut_off_weights(folder)])
     ]
     for fault in faults:

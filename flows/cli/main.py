@@ -276,6 +276,33 @@ def publish(
         publish_run(corpus, folder, licences=licences or [], push=push, run_id=run_id)
 
 
+@app.command("publish-model")
+def publish_model(
+    folder: Annotated[Path, typer.Argument(help="Folder to make; it must not be there yet.")],
+    corpus: CorpusOption = DEFAULT_CORPUS,
+    model: Annotated[
+        str | None, typer.Option(help="A student's id or its start; default: the run's latest.")
+    ] = None,
+    licences: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--licence", help="Of the base: apache-2.0; of a source: gsm8k.jsonl=MIT; repeatable."
+        ),
+    ] = None,
+    push: Annotated[
+        str | None, typer.Option(help="Also upload to this model repository (HF_TOKEN).")
+    ] = None,
+    run_id: RunOption = None,
+) -> None:
+    """A trained student with its model card: weights, tokenizer, data, curve, evaluation."""
+    from flows.cli.publish import publish_student
+
+    with clear_errors(corpus), cleaning_up():
+        publish_student(
+            corpus, folder, model=model, licences=licences or [], push=push, run_id=run_id
+        )
+
+
 @app.command()
 def show(
     record_id: Annotated[

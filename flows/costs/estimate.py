@@ -116,7 +116,7 @@ def _cost(
     config = recipe.model_of(role)
     assert config is not None
     count = parameters(config) if config.engine_type.is_hosted else None
-    is_here = on_gpu(config) and (stage != TRAIN or recipe.train.zero != "zero2-cpu")
+    is_here = on_gpu(config) and (stage != TRAIN or recipe.train.device == "gpu")
     done = book.observed.done.get(stage, 0)
     price = recipe.estimate.price.get(role)
     return StageCost(

@@ -17,6 +17,8 @@ from flows.progress.text import plain
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+BAR_WIDTH = 24
+
 
 @dataclass
 class StageCount:
@@ -66,13 +68,18 @@ class Terminal:
         if self._console is not None:
             self._console.print(plain(line), markup=False, highlight=False, soft_wrap=True)
 
-    def advance(self, stage: str, done: int, pending: int) -> None:
-        """`done` of `pending` records of `stage`, over all shards begun."""
+    def say_where_no_bars_are(self, line: str) -> None:
+        """For what a bar shows all the time."""
+        if self._bars is None:
+            self.say(line)
+
+    def advance(self, stage: str, done: int, pending: int, *, text: str = "") -> None:
+        """`done` of `pending` records of `stage`, over all shards begun; `text` beside the bar."""
         if self._bars is None or not pending:
             return
         if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(plain(stage), total=pending)
-        self._bars.update(self._tasks[stage], completed=done, total=pending)
+            self._tasks[stage] = self._bars.add_task(plain(stage), total=pending, text="")
+        self._bars.update(self._tasks[stage], completed=done, total=pending, text=plain(text))
 
     def finished(self, stage: str, *, shard: int | None, num_rows: int, num_rejected: int,
                  seconds: float) -> None:  # fmt: skip
@@ -86,10 +93,14 @@ class Terminal:
 
 def _progress(console: Console) -> Progress:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.table import Column
 
+    rest = Column(no_wrap=True, overflow="ellipsis", ratio=1)  # what the other columns leave
     return Progress(
-        TextColumn("  {task.description:<16}", markup=False), BarColumn(), MofNCompleteColumn(),
-        TimeElapsedColumn(), console=console,
+        TextColumn("  {task.description:<16}", markup=False), BarColumn(bar_width=BAR_WIDTH),
+        MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("{task.fields[text]}", markup=False, table_column=rest),
+        console=console, expand=True,
     )  # fmt: skip
 
 

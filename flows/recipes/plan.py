@@ -20,7 +20,8 @@ from flows.recipes.templates import prompt_faults, prompt_notes
 from infra.engines import EngineConfig, check_model, engine_identity, model_fingerprint
 from infra.nano.files import PREFIX, resolve_nano
 from infra.runs.fingerprints import decisive_settings, stage_fingerprint
-from infra.runs.plan import TRAIN, RunPlan, StageRun
+from infra.runs.plan import TRAIN, TRAIN_REVISION, RunPlan, StageRun
+from infra.training.config import BATCH_SETTINGS, RUNTIME_SETTINGS
 from tasks import difficulty
 from tasks.catalog import STAGES, stages_of
 from tasks.intake.sources import file_sha, is_saved_dataset
@@ -122,7 +123,7 @@ def draft_plan(recipe: Recipe) -> RunPlan:
         stages=stages,
         counter=recipe.models.student,
         seed=recipe.seed,
-        train_gpus=0 if recipe.train.zero == "zero2-cpu" else recipe.train.num_ranks,
+        train_gpus=0 if recipe.train.device == "cpu" else recipe.train.num_ranks,
     )
 
 
@@ -247,9 +248,13 @@ def _identities(models: Mapping[str, EngineConfig]) -> dict[str, str]:
 
 
 def _train_fingerprint(recipe: Recipe, done: Mapping[str, str]) -> str:
+    """The same however many ranks, of whatever device, share a batch."""
     return stage_fingerprint(
         TRAIN,
         recipe.train,
+        without=(*RUNTIME_SETTINGS, *BATCH_SETTINGS),
+        instead={"batch_size": recipe.train.batch_size, "batching": recipe.train.how_batched},
+        revision=TRAIN_REVISION,
         models={"student": model_fingerprint(recipe.models.student)},
         upstream=[done["mix"]] if "mix" in done else [],
     )

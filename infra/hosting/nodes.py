@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from infra.placement.machine import this_machine
 from infra.placement.nodes import Node
@@ -15,3 +16,12 @@ def nodes() -> list[Node]:
     from infra.hosting.ray_cluster import cluster_nodes
 
     return cluster_nodes()
+
+
+def running_ray() -> str | None:
+    """Address of the Ray that this process has started or joined; None: it has not, so far."""
+    if "infra.hosting.ray_cluster" not in sys.modules:
+        return None
+    from infra.hosting.ray_cluster import ray_address
+
+    return ray_address()

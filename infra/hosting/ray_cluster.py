@@ -129,6 +129,11 @@ def stop_ray() -> None:
         ray.shutdown()
 
 
+def ray_address() -> str | None:
+    """Where other processes join the cluster of this one; None before it has one."""
+    return str(ray.get_runtime_context().gcs_address) if ray.is_initialized() else None
+
+
 def cluster_nodes() -> list[Node]:
     """The nodes of the cluster at RAY_ADDRESS, which this driver joins. Raises TransientError."""
     start_ray()

@@ -41,7 +41,7 @@ class StageDemand:
 
     name: str
     models: Mapping[str, EngineConfig] = field(default_factory=dict)  # role -> engine
-    num_gpus: int = 0  # of training, on one machine
+    num_gpus: int = 0  # of training, on all nodes
     is_alone: bool = False
 
 
@@ -251,13 +251,13 @@ def _phases(
 
 
 def _check_training(stages: Sequence[StageDemand], nodes: Sequence[Node]) -> None:
-    most = max((node.num_gpus for node in nodes), default=0)
+    there = sum(node.num_gpus for node in nodes)
     wanted = max((stage.num_gpus for stage in stages), default=0)
-    if wanted > most:
-        remedy = f"train.num_ranks = {most}" if most else "train.zero = 'zero2-cpu'"
+    if wanted > there:
+        remedy = f"train.num_ranks = {there}" if there else "train.device = 'cpu'"
         raise PlacementError(
-            f"training wants {wanted} GPUs on one machine (train.num_ranks) and the largest has "
-            f"{most}: set {remedy}, or leave 'train' out of stages"
+            f"training wants {wanted} GPUs (train.num_ranks) and the nodes have {there}: "
+            f"set {remedy}, or leave 'train' out of stages"
         )
 
 

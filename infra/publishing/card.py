@@ -88,21 +88,23 @@ def card_text(database: Database, licences: Mapping[str, str], *, content: str) 
     prompts = json.loads(run["prompts"] or "{}")
     names = PublicNames(recipe, licences)
     environment.filters |= {
-        "cell": _cell, "words": _words, "model": names.model, "source": names.source,
+        "cell": cell, "words": _words, "model": names.model, "source": names.source,
     }  # fmt: skip
     return environment.get_template("card.md.jinja").render(
         **facts,
         run_id=run["run_id"],
         content=content,
-        recipe=_cell(run["recipe"]),
+        recipe=cell(run["recipe"]),
         columns=COLUMNS,
         scorers={name: SCORERS[name] for name in SCORERS},
-        student=_cell(model_name(recipe, "student")),
+        student=cell(model_name(recipe, "student")),
         licences=dict(licences),
         license=identifier(licences),
-        methods=_and(methods(prompts=facts["prompts"], filters=facts["filters"], recipe=recipe)),
+        methods=told_together(
+            methods(prompts=facts["prompts"], filters=facts["filters"], recipe=recipe)
+        ),
         filter_settings=filter_settings(recipe.get("select", {})),
-        prompt_names={**{sha: _cell(key) for key, sha in prompts.items()}, **_prompt_names()},
+        prompt_names={**{sha: cell(key) for key, sha in prompts.items()}, **_prompt_names()},
         origins=ORIGINS,
         other_prompts=other_prompts(recipe, prompts),
         prompt_hashes=prompts,
@@ -122,7 +124,8 @@ def _prompt_names() -> dict[str, str]:
     return {prompt_sha(step, variant): f"{step}__{variant}" for step, variant in names}
 
 
-def _and(parts: list[str]) -> str:
+def told_together(parts: list[str]) -> str:
+    """ "a, b and c"."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
@@ -130,6 +133,6 @@ def _size(count: int) -> str:
     return next((name for below, name in SIZES if count < below), "1M<n<10M")
 
 
-def _cell(text: Any) -> str:
+def cell(text: Any) -> str:
     """One Markdown table cell: no line break, no column border."""
     return " ".join(str(text).split()).replace("|", "\\|").replace("<", "&lt;")

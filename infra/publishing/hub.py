@@ -1,4 +1,4 @@
-"""Uploading a snapshot to a dataset hub.
+"""Uploading a snapshot or a student to a hub.
 
 Invariant: nothing is uploaded without a token in the environment, and a token is in no message.
 """
@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Literal
 
 from infra.publishing.snapshot import PublishError
 
+Kind = Literal["dataset", "model"]
 TOKEN = "HF_TOKEN"
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -25,19 +27,20 @@ def check_push(repository: str) -> None:
         raise PublishError("--push: HF_HUB_OFFLINE is set; unset it")
 
 
-def push_snapshot(folder: Path, repository: str) -> str:
+def push_folder(folder: Path, repository: str, *, kind: Kind = "dataset") -> str:
     """Upload `folder` as one commit of a private repository; its address. Raises PublishError."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # its HTTP client's
 
     api = HfApi(token=os.environ[TOKEN])
     try:
-        api.create_repo(repository, repo_type="dataset", private=True, exist_ok=True)
-        done = api.upload_folder(repo_id=repository, repo_type="dataset", folder_path=folder)
+        api.create_repo(repository, repo_type=kind, private=True, exist_ok=True)
+        done = api.upload_folder(repo_id=repository, repo_type=kind, folder_path=folder)
     except (HTTPError, OSError) as error:
+        what = "snapshot" if kind == "dataset" else "student"
         line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise PublishError(
-            f"{repository}: {line}; the snapshot in {folder} is whole, upload it again with "
-            f"`hf upload {repository} {folder} --repo-type dataset`"
+            f"{repository}: {line}; the {what} in {folder} is whole, upload it again with "
+            f"`hf upload {repository} {folder} --repo-type {kind}`"
         ) from error
     return str(done.commit_url)

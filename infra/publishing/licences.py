@@ -42,17 +42,24 @@ def identifier(licences: Mapping[str, str]) -> str:
     return first if not others and _IDENTIFIER.fullmatch(first) else "other"
 
 
-def _hub_licence(source: str) -> str | None:
-    """As the data set's card states it; None for a file, offline, or where it says nothing."""
-    is_file = any(source.removesuffix(".gz").endswith(suffix) for suffix in KINDS)
-    if is_file or not _HUB_ID.fullmatch(source) or os.environ.get("HF_HUB_OFFLINE") == "1":
+def base_licence(base: str, stated: str | None) -> str:
+    """Of the model that training started from."""
+    own = NANO if base.startswith(PREFIX) else None
+    return stated or own or _hub_licence(base, repo_type="model") or UNKNOWN
+
+
+def _hub_licence(name: str, *, repo_type: str = "dataset") -> str | None:
+    """As the hub's card states it; None for a file, offline, or where it says nothing."""
+    is_file = any(name.removesuffix(".gz").endswith(suffix) for suffix in KINDS)
+    if is_file or not _HUB_ID.fullmatch(name) or os.environ.get("HF_HUB_OFFLINE") == "1":
         return None
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # its HTTP client's
 
     try:
-        card = HfApi().dataset_info(parse_hub_id(source)[0], timeout=ASK_S).card_data
+        found = HfApi().repo_info(parse_hub_id(name)[0], repo_type=repo_type, timeout=ASK_S)
     except (HTTPError, OSError, ValueError):
         return None
+    card = getattr(found, "card_data", None)
     licence = card.get("license") if card else None
     return " ".join(licence) if isinstance(licence, list) else licence

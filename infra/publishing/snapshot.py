@@ -71,14 +71,9 @@ def write_snapshot(database: Database, folder: Path, *, licences: Mapping[str, s
     total = int(database.run_file("analyses", "published_size").records()[0]["num_examples"])
     if not total:
         raise PublishError("the run has no training examples: run the stages select and mix first")
-    if "://" in str(folder) or str(folder).startswith("s3:"):
-        raise PublishError(f"{folder}: a snapshot is a folder of this machine; --push uploads it")
-    if folder.exists():
-        raise PublishError(f"{folder} is there already: snapshots never change; name another one")
-    if corpus := next((p for p in folder.absolute().parents if Corpus(p).exists), None):
-        raise PublishError(f"{folder} would be inside the corpus {corpus}: name another folder")
-    _check_sources(database, licences)
-    known = _licences(database, licences)
+    check_folder(folder)
+    check_sources(database, licences)
+    known = source_licences(database, licences)
     growing = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
     try:
         files = _write_files(database, growing / "data", total, _names(database, known))
@@ -96,23 +91,35 @@ def write_snapshot(database: Database, folder: Path, *, licences: Mapping[str, s
     return Snapshot(folder=folder, num_examples=total, num_files=len(files), unlicensed=unlicensed)
 
 
-def _check_sources(database: Database, licences: Mapping[str, str]) -> None:
+def check_folder(folder: Path) -> None:
+    """Whether a snapshot could be made there. Raises PublishError."""
+    if "://" in str(folder) or str(folder).startswith("s3:"):
+        raise PublishError(f"{folder}: a snapshot is a folder of this machine; --push uploads it")
+    if folder.exists():
+        raise PublishError(f"{folder} is there already: snapshots never change; name another one")
+    if corpus := next((p for p in folder.absolute().parents if Corpus(p).exists), None):
+        raise PublishError(f"{folder} would be inside the corpus {corpus}: name another folder")
+
+
+def check_sources(database: Database, licences: Mapping[str, str]) -> None:
+    """Whether each source a licence is stated of is one of the corpus'. Raises PublishError."""
     known = {row[0] for row in database.run_file("analyses", "problem_sources").rows}
     if unknown := sorted(licences.keys() - known):
         have = ", ".join(sorted(known))
         raise PublishError(f"no problem comes from {unknown[0]!r}; the sources are {have}")
 
 
-def _licences(database: Database, stated: Mapping[str, str]) -> dict[str, str]:
+def source_licences(database: Database, stated: Mapping[str, str]) -> dict[str, str]:
+    """Of each source that examples come from."""
     sources = [row[0] for row in database.run_file("analyses", "published_sources").rows]
-    return licences_of(sources, stated, inputs=_recipe(database).get("problems", ()))
+    return licences_of(sources, stated, inputs=stored_recipe(database).get("problems", ()))
 
 
 def _names(database: Database, sources: Iterable[str]) -> PublicNames:
-    return PublicNames(_recipe(database), sources)
+    return PublicNames(stored_recipe(database), sources)
 
 
-def _recipe(database: Database) -> dict[str, Any]:
+def stored_recipe(database: Database) -> dict[str, Any]:
     """As the run stored it."""
     run = database.run_file("analyses", "published_run").records()[0]
     recipe: dict[str, Any] = json.loads(run["resolved"] or "{}").get("recipe", {})
@@ -176,7 +183,12 @@ def example_schema() -> pa.Schema:
 
 
 def _provenance(database: Database, files: Mapping[str, str]) -> str:
+    return json.dumps({**public_run(database), "files": files}, indent=1, sort_keys=True) + "\n"
+
+
+def public_run(database: Database) -> dict[str, Any]:
+    """The selected run without paths of this machine."""
     run = database.run_file("analyses", "published_run").records()[0]
     for name in ("resolved", "fingerprints", "versions", "prompts"):
         run[name] = public_settings(json.loads(run[name] or "{}"))
-    return json.dumps({**run, "files": files}, indent=1, sort_keys=True) + "\n"
+    return run

@@ -36,17 +36,22 @@ def stage_fingerprint(
     inputs: str = "",
     revision: int = 0,
     sources: Sequence[str] = (),
+    instead: Mapping[str, object] | None = None,
+    without: Sequence[str] = (),
 ) -> str:
     """16 hex characters.
 
     `table`: the recipe's table that `config` is; `models`: role -> model identity; `prompts`:
     setting -> what it names, in the stage's order; `inputs`: hash of the problems a global stage
-    looks across; `sources`: hashes of the plug-ins it uses.
+    looks across; `sources`: hashes of the plug-ins it uses; `without`: settings that decide no row,
+    or only through what is hashed `instead`.
     """
     prompts = prompts or {}
+    settings = _settings(config, table or name, prompts)
+    kept = {name: value for name, value in settings.items() if name not in without}
     return content_id(
         name,
-        _settings(config, table or name, prompts),
+        {**kept, **(instead or {})},
         sorted(models.items()),
         [prompt.sha for prompt in prompts.values()],
         sorted(upstream),

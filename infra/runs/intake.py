@@ -8,7 +8,6 @@ own row is written last, so finding it means ingest is complete.
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from itertools import islice
 
 from infra.nano.files import resolve_nano
 from infra.runs.run import Run
+from infra.runs.versions import versions
 from tasks.intake.columns import Resolved
 from tasks.intake.held_out import HeldOut
 from tasks.intake.hygiene import HygieneConfig, NearDuplicates, held_out_questions, screen
@@ -298,14 +298,7 @@ def _run_row(run: Run, num_problems: int, num_candidates: int = 0) -> RunRow:
         resolved=run.plan.resolved,
         settings=run.plan.settings,
         fingerprints=json.dumps(dict(run.plan.fingerprints), sort_keys=True),
-        versions=json.dumps({name: _version(name) for name in PACKAGES}),
+        versions=versions(*PACKAGES),
         prompts=json.dumps(run.plan.prompts(), sort_keys=True),
         prompt_texts=json.dumps(run.plan.prompt_texts(), sort_keys=True),
     )
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"

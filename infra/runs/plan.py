@@ -17,6 +17,7 @@ from tasks.prompts import PromptFile
 from tasks.stage import Stage
 
 TRAIN = "train"  # no Stage: its records are not rows
+TRAIN_REVISION = 1  # raised where the same settings give other weights
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,26 +1,40 @@
 """Trains the student on the run's examples and keeps the weights in the corpus.
 
 Invariant: a model is identified by its base, its training settings and the ids of its examples, so
-the same examples are never trained on twice; the `models` row is written after the weights are.
+the same examples are never trained on twice; the `models` row is written after the weights are, and
+the checkpoints that a training goes on from are removed after the row is written.
 Nothing is trained on that is, or overlaps, a question the run evaluates on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import asdict
+from typing import Any, TypeVar
 
 from infra.engines import EngineConfig
-from infra.engines.model_files import model_source
+from infra.engines.model_files import model_source, weights_fingerprint
+from infra.hosting.nodes import running_ray
+from infra.publishing.student import weights_readme
+from infra.runs.curve import Curve, last_attempt
 from infra.runs.intake import read_held_out
 from infra.runs.plan import RunPlan
-from infra.runs.weights import WEIGHTS, trained_weights
+from infra.runs.versions import TRAINING, versions
+from infra.runs.weights import UNFINISHED, WEIGHTS, trained_weights
 from infra.storage import CorpusWriter
 from infra.storage.checksums import sum_folder
 from infra.storage.names import inside
 from infra.storage.store import Store
-from infra.training.config import TrainConfig, TrainingError, TrainingExample, TrainProgress
+from infra.training.checkpoints import training_key
+from infra.training.config import TrainConfig
 from infra.training.launch import train
+from infra.training.reports import (
+    StepReport,
+    TrainingError,
+    TrainingExample,
+    TrainResult,
+    TrainStart,
+)
 from sql.database import Database
 from tasks.errors import LitecotError
 from tasks.intake.held_out import HeldOut, Twin
@@ -28,6 +42,7 @@ from tasks.intake.hygiene import HygieneConfig
 from tasks.intake.wording import tokens_of
 from tasks.schemas import Model, content_id
 
+ToldT = TypeVar("ToldT")
 STAGE = "train"
 MAX_NAMED = 3  # overlapping problems, in a message
 
@@ -50,7 +65,8 @@ def train_student(
     base: EngineConfig,
     held_out: Sequence[str] = (),
     hygiene: HygieneConfig | None = None,
-    on_progress: Callable[[TrainProgress], None] | None = None,
+    on_start: Callable[[TrainStart], None] = lambda _: None,
+    on_progress: Callable[[StepReport], None] = lambda _: None,
     go_on: Callable[[], None] = lambda: None,
 ) -> bool:
     """Train unless it was done; whether it was done now.
@@ -61,11 +77,6 @@ def train_student(
     Raises NothingToTrainError, EvaluationOverlapError, TrainingError.
     """
     rows = _examples(database)
-    if not rows:
-        raise NothingToTrainError(
-            "no example was selected, so there is nothing to train on: `litecot sql 'select * from "
-            "selection_by_filter'` shows what dropped them"
-        )
     hygiene = hygiene or HygieneConfig()
     assert_separate(database, read_held_out(held_out, hygiene, ids={}))
     go_on()
@@ -74,26 +85,61 @@ def train_student(
     model_id = _model_row(plan.recipe, base, data).content_id(fingerprint)
     if trained_weights(database, store, data_fingerprint=data) is not None:
         return False
-    path = f"{WEIGHTS}/{model_id}"
+    path, unfinished = f"{WEIGHTS}/{model_id}", _unfinished(config, base, data)
+    stamp: dict[str, Any] = {"stage_fingerprint": fingerprint, "run_id": plan.run_id}
+    curve = Curve(
+        writer, model_id=model_id, base=base.model, device=config.device,
+        last_attempt=last_attempt(database, model_id), stamp=stamp,
+    )  # fmt: skip
     result = train(
         config, base=model_source(base.model), examples=list(map(_example, rows)),
-        output=inside(store.folder, path), on_progress=on_progress, go_on=go_on,
+        output=inside(store.folder, path), checkpoints=store.place(unfinished),
+        cluster=running_ray(), go_on=go_on,
+        on_start=_each(curve.begin, on_start), on_progress=_each(curve.add, on_progress),
+    )  # fmt: skip
+    _keep(store, path, plan=plan, base=base, num_examples=result.num_examples)
+    told = _told(result, config, device=curve.device)
+    writer.finish(data, [_model_row(plan.recipe, base, data, path=path, **told)], **stamp)
+    writer.flush()
+    store.remove(unfinished)
+    return True
+
+
+def _unfinished(config: TrainConfig, base: EngineConfig, data: str) -> str:
+    """Where the checkpoints of this training lie."""
+    return f"{WEIGHTS}/{UNFINISHED}/{training_key(config, weights_fingerprint(base), data)}"
+
+
+def _each(*calls: Callable[[ToldT], None]) -> Callable[[ToldT], None]:
+    def call(told: ToldT) -> None:
+        for one in calls:
+            one(told)
+
+    return call
+
+
+def _keep(store: Store, path: str, *, plan: RunPlan, base: EngineConfig, num_examples: int) -> None:
+    """The weights with a README, summed, where the corpus has them."""
+    folder = inside(store.folder, path)
+    readme = weights_readme(
+        folder, base=base.model, recipe=plan.recipe, run_id=plan.run_id, model_id=folder.name,
+        num_examples=num_examples,
     )  # fmt: skip
     with store.explained():
-        sum_folder(inside(store.folder, path))
+        (folder / "README.md").write_text(readme, encoding="utf-8")
+        sum_folder(folder)
     store.keep(path)
-    row = _model_row(
-        plan.recipe, base, data,
-        path=path,
-        num_parameters=result.num_parameters, num_examples=result.num_examples,
-        num_too_long=result.num_too_long,
-        num_steps=result.num_steps, train_tokens=result.train_tokens,
-        train_loss=result.train_loss, train_seconds=result.train_seconds,
-        world_size=result.world_size,
-    )  # fmt: skip
-    writer.finish(data, [row], stage_fingerprint=fingerprint, run_id=plan.run_id)
-    writer.flush()
-    return True
+
+
+def _told(result: TrainResult, config: TrainConfig, *, device: str) -> dict[str, Any]:
+    """Columns of a `models` row."""
+    return {
+        **asdict(result),
+        "settings": config.model_dump_json(),
+        "versions": versions(*TRAINING),
+        "device": device,
+        "device_hours": result.world_size * result.train_seconds / 3600,
+    }
 
 
 def _example(row: dict[str, Any]) -> TrainingExample:
@@ -137,7 +183,13 @@ def _overlap_message(found: Sequence[tuple[dict[str, Any], Twin]]) -> str:
 
 
 def _examples(database: Database) -> list[dict[str, Any]]:
-    return database.run_file("inputs", "train").records()
+    rows = database.run_file("inputs", "train").records()
+    if not rows:
+        raise NothingToTrainError(
+            "no example was selected, so there is nothing to train on: `litecot sql 'select * from "
+            "selection_by_filter'` shows what dropped them"
+        )
+    return rows
 
 
 def _model_row(recipe: str, base: EngineConfig, data_fingerprint: str, **measured: Any) -> Model:

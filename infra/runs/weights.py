@@ -12,6 +12,7 @@ from infra.storage.store import Store
 from sql.database import Database
 
 WEIGHTS = "weights"  # folder of the corpus
+UNFINISHED = ".training"  # in it: checkpoints of trainings that have not come to their end
 
 
 def trained_weights(

@@ -9,6 +9,7 @@ of the folder. Other writers are kept out by the folder's flock (infra/storage/l
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -17,7 +18,7 @@ from pathlib import Path
 from infra.storage.checksums import checksum_of_file
 from infra.storage.errors import explained
 from infra.storage.names import inside
-from infra.storage.store import MANIFEST, FileState
+from infra.storage.store import MANIFEST, FileState, Place
 
 SETTLED_NS = 2_000_000_000  # two writes may share a tick of the clock; so far apart they do not
 
@@ -110,6 +111,12 @@ class LocalStore:
 
     def fetch(self, name: str) -> bool:
         return inside(self.folder, name).is_dir()
+
+    def place(self, name: str) -> Place:
+        return Place(path=str(inside(self.folder.resolve(), name)))
+
+    def remove(self, name: str) -> None:
+        shutil.rmtree(inside(self.folder, name), ignore_errors=True)
 
 
 def _tag(seen: os.stat_result) -> str:

@@ -128,9 +128,15 @@ def _quarantine(
             store.set_aside(name, aside(name))
         warnings.append(
             f"{store.where(name)}: {one.fault}; {'set aside, ' if one.is_there else ''}its "
-            f"{one.part.rows} rows are made again by the recipe that made them"
+            f"{one.part.rows} rows {_fate(one.table)}"
         )
     return manifest, warnings
+
+
+def _fate(table: str) -> str:
+    if table in TABLES and not TABLES[table].is_made_again:
+        return "told what once happened, and are lost"
+    return "are made again by the recipe that made them"
 
 
 def _all_ids(store: Store, manifest: Manifest) -> Iterator[int]:

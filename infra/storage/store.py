@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import RawIOBase
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,6 +32,17 @@ class FileState:
 
     size: int  # bytes
     tag: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A folder as Arrow's filesystems name it, for programs that write it themselves.
+
+    `s3`: arguments of `pyarrow.fs.S3FileSystem`, keys among them; None: a folder of this machine.
+    """
+
+    path: str
+    s3: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 class Store(Protocol):
@@ -129,4 +140,12 @@ class Store(Protocol):
 
     def fetch(self, name: str) -> bool:
         """Have the folder `name` of the corpus in `folder`; whether it is there."""
+        ...
+
+    def place(self, name: str) -> Place:
+        """Where others may write the folder `name` of the corpus by themselves."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Delete the folder `name`, here and in the corpus; harmless where there is none."""
         ...

@@ -1,7 +1,8 @@
-"""Examples as tensors: encoded chats, batches of like length, padding to the longest.
+"""Examples as token ids: encoded chats, what is left out, what is held out, and their order.
 
-Invariant: the encoding is the engines' own (infra/engines/chat.py), so the student is trained on
-exactly the tokens it is later prompted with; only the assistant's tokens carry a label.
+Invariants: the encoding is the engines' own (infra/engines/chat.py), so the student is trained on
+exactly the tokens it is later prompted with, and only the assistant's tokens carry a label. No
+token is cut off: an example is trained on whole, held out whole, or left out whole, and counted.
 
 A sample item: {"input_ids": [1, 87, ...], "labels": [-100, -100, ..., 412, 2]}
 """
@@ -10,19 +11,73 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch.utils.data import Sampler
 
 from infra.engines.chat import IGNORED_LABEL, encode_example
-from infra.training.config import TrainingExample
+from infra.training.config import TrainConfig
+from infra.training.reports import TrainingError, TrainingExample
 from tasks.ports import Prompt
 
 Item = dict[str, list[int]]
+HELD_OUT_SHARE = 10  # at most one in so many
+FILLER: Item = {"input_ids": [0], "labels": [IGNORED_LABEL]}  # one token, nothing to learn
+CPU_BIN = 512  # tokens: the mask of a bin grows with its square there
 
 
-def encode_examples(tokenizer: Any, examples: Sequence[TrainingExample]) -> list[Item]:
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """Every example of a run, in one of three places."""
+
+    train: list[Item]
+    held_out: list[Item]
+    too_long: list[Item]
+
+    @staticmethod
+    def tokens(items: Sequence[Item]) -> int:
+        """Prompt and completion, padding excluded."""
+        return sum(len(item["input_ids"]) for item in items)
+
+    @staticmethod
+    def learnt_tokens(items: Sequence[Item]) -> int:
+        """Those that carry a label."""
+        return sum(len(item["labels"]) - item["labels"].count(IGNORED_LABEL) for item in items)
+
+    def bin_length(self, config: TrainConfig) -> int:
+        """Tokens a packed bin: as set, but no example is cut for it.
+
+        Unset: max_length on GPUs, whose attention costs what the examples cost; short on CPU.
+        """
+        longest = max(len(item["input_ids"]) for item in self.train)
+        unset = config.max_length if config.device == "gpu" else min(CPU_BIN, config.max_length)
+        return max(longest, config.bin_length or unset)
+
+
+def prepare_data(
+    tokenizer: Any, examples: Sequence[TrainingExample], config: TrainConfig
+) -> TrainingData:
+    """Encode, leave out, hold out. Raises TrainingError where nothing is left to train on."""
+    items = encode_examples(tokenizer, examples, config)
+    fits = [len(item["input_ids"]) <= config.max_length for item in items]
+    fitting = [number for number, does_fit in enumerate(fits) if does_fit]
+    if not fitting:
+        raise TrainingError(
+            f"all {len(items)} examples are longer than train.max_length = {config.max_length}"
+            f" tokens (the shortest has {min(len(item['input_ids']) for item in items)}): raise it"
+        )
+    held = _held_out([examples[number].group or str(number) for number in fitting], config)
+    return TrainingData(
+        train=[items[n] for n, is_held in zip(fitting, held, strict=True) if not is_held],
+        held_out=[items[n] for n, is_held in zip(fitting, held, strict=True) if is_held],
+        too_long=[item for item, does_fit in zip(items, fits, strict=True) if not does_fit],
+    )
+
+
+def encode_examples(
+    tokenizer: Any, examples: Sequence[TrainingExample], config: TrainConfig
+) -> list[Item]:
     """Token ids and labels of each example, untruncated."""
     return [_encode(tokenizer, example) for example in examples]
 
@@ -33,42 +88,45 @@ def _encode(tokenizer: Any, example: TrainingExample) -> Item:
     return {"input_ids": encoded.input_ids, "labels": encoded.labels}
 
 
-def collate(items: Sequence[Item], *, pad_id: int) -> dict[str, torch.Tensor]:
-    """Right-pad to the longest: input_ids, attention_mask and labels, each (batch, longest)."""
-    longest = max(len(item["input_ids"]) for item in items)
-
-    def padded(name: str, fill: int) -> torch.Tensor:
-        rows = [item[name] + [fill] * (longest - len(item[name])) for item in items]
-        return torch.tensor(rows, dtype=torch.long)
-
-    lengths = torch.tensor([len(item["input_ids"]) for item in items])
-    mask = (torch.arange(longest)[None, :] < lengths[:, None]).long()
-    return {
-        "input_ids": padded("input_ids", pad_id),
-        "attention_mask": mask,
-        "labels": padded("labels", IGNORED_LABEL),
-    }
+def _held_out(groups: Sequence[str], config: TrainConfig) -> list[bool]:
+    """Whole groups, drawn by the seed, as long as they fit into what may be held out."""
+    room = min(config.held_out_examples, len(groups) // HELD_OUT_SHARE)
+    sizes: dict[str, int] = {}
+    for group in groups:
+        sizes[group] = sizes.get(group, 0) + 1
+    names = sorted(sizes)
+    random.Random(f"held out {config.seed}").shuffle(names)
+    chosen = set()
+    for name in names:
+        if sizes[name] <= room:
+            chosen.add(name)
+            room -= sizes[name]
+    return [group in chosen for group in groups]
 
 
 class ExampleOrder(Sampler[int]):
-    """The order of examples in each epoch: the same on every rank, from (seed, epoch) alone.
+    """The order of examples (or bins) in each epoch: the same on every rank, from (seed, epoch).
 
-    Grouped by length, each run of `batch_size` indices (one global step) has neighbours in length
-    and the runs are in random order; transformers' LengthGroupedSampler instead puts long steps
-    before short ones and draws from the global generator.
+    Grouped by length, each run of `batch_size` indices (one step) has neighbours in length and the
+    runs are in random order; transformers' LengthGroupedSampler instead puts long steps before
+    short ones and draws from the global generator. At the end the index of a filler (one past the
+    last) stands as often as it takes for every rank to have as many: accelerate would have trained
+    on the first examples once more.
     """
 
     def __init__(
-        self, lengths: Sequence[int], batch_size: int, *, seed: int, group_by_length: bool
-    ) -> None:
+        self, lengths: Sequence[int], batch_size: int, *, seed: int, group_by_length: bool,
+        multiple: int = 1,
+    ) -> None:  # fmt: skip
         self.lengths = lengths
         self.batch_size = batch_size
+        self.num_fillers = -len(lengths) % multiple
         self.seed = seed
         self.group_by_length = group_by_length
         self.epoch = 0
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self.lengths) + self.num_fillers
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the data loader before each epoch."""
@@ -80,7 +138,7 @@ class ExampleOrder(Sampler[int]):
         rng.shuffle(order)
         if self.group_by_length:
             order = self._grouped(order, rng)
-        return iter(order)
+        return iter(order + [len(self.lengths)] * self.num_fillers)
 
     def _grouped(self, order: list[int], rng: random.Random) -> list[int]:
         size = self.batch_size

@@ -1,7 +1,8 @@
-"""The files through which the launcher and the ranks speak: all in one staging folder.
+"""The files through which the launcher and its driver speak: all in one staging folder.
 
-Invariant: the launcher writes `job.json` and `examples.jsonl` before any rank starts; rank 0 alone
-appends to `progress.jsonl` and writes `result.json` last, once the weights are complete.
+Invariant: the launcher writes `job.json`, `launch.json` and `examples.jsonl` before the driver
+starts; the driver writes `start.json` once the ranks have met, appends to `progress.jsonl`, and
+writes `result.json` last, once the weights are complete. No file holds a key.
 
 A sample line of progress.jsonl: {"step": 3, "num_steps": 96, "loss": 2.1, "learning_rate": 3e-05,
 "tokens_per_s": 11830.5}
@@ -10,18 +11,18 @@ A sample line of progress.jsonl: {"step": 3, "num_steps": 96, "loss": 2.1, "lear
 from __future__ import annotations
 
 import json
-import re
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
-from itertools import takewhile
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from infra.training.config import TrainConfig, TrainingExample, TrainProgress, TrainResult
+from infra.training.config import TrainConfig
+from infra.training.reports import StepReport, TrainingExample, TrainResult, TrainStart
+from tasks.errors import LitecotError
 
-LIFELINE_ENV = "LITECOT_TRAIN_LIFELINE"  # set: the ranks leave when their stdin closes
-TORCHRUN_REPORT = re.compile(r"[EW]\d{4} .*torch/distributed/elastic")
+STOP = b"stop\n"  # on the driver's stdin: keep a checkpoint and end
 
 
 class TrainJob(BaseModel):
@@ -33,6 +34,19 @@ class TrainJob(BaseModel):
     base: str  # local folder or hub id
 
 
+class Launch(BaseModel):
+    """What the driver is told beside: where the ranks run, and where their checkpoints lie."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    checkpoints: str  # path of a Place; keys of its bucket come by stdin
+    address: str | None = None  # of a Ray to join; None: RAY_ADDRESS, or one of its own
+    is_local: bool = True  # that Ray stands for this run alone
+    environment: dict[str, str] = {}  # of the ranks, beside what their node gives them
+    wait_s: float = 600.0
+    max_failures: int = 3
+
+
 class JobFolder:
     """The staging folder of one run, beside the output it will become."""
 
@@ -42,31 +56,50 @@ class JobFolder:
         self.log = path / "training.log"
         self.progress = path / "progress.jsonl"
         self._job = path / "job.json"
+        self._launch = path / "launch.json"
         self._examples = path / "examples.jsonl"
+        self._start = path / "start.json"
         self._result = path / "result.json"
         self._error = path / "error.txt"
 
-    def write_job(self, job: TrainJob, examples: Sequence[TrainingExample]) -> None:
-        """Everything a rank needs."""
+    def write_job(self, job: TrainJob, examples: Sequence[TrainingExample], launch: Launch) -> None:
+        """Everything the driver needs."""
+        self.progress.touch()  # a student that was finished before is told nothing of
         self._job.write_text(job.model_dump_json())
+        self._launch.write_text(launch.model_dump_json())
         lines = (json.dumps(asdict(example)) + "\n" for example in examples)
         self._examples.write_text("".join(lines))
+
+    def read_launch(self) -> Launch:
+        """What `write_job` wrote."""
+        return Launch.model_validate_json(self._launch.read_text())
 
     def read_job(self) -> TrainJob:
         """What `write_job` wrote."""
         return TrainJob.model_validate_json(self._job.read_text())
 
-    def read_examples(self) -> list[TrainingExample]:
-        """The examples, in order."""
-        with self._examples.open() as lines:
-            return [TrainingExample(**json.loads(line)) for line in lines]
+    def examples(self) -> bytes:
+        """All of them, as `read_examples` takes them."""
+        return self._examples.read_bytes()
 
-    def append_progress(self, progress: TrainProgress) -> None:
+    def write_start(self, start: TrainStart) -> None:
+        """Rank 0's first act; whole or not there."""
+        unfinished = self._start.with_suffix(".writing")
+        unfinished.write_text(json.dumps(asdict(start)))
+        os.replace(unfinished, self._start)
+
+    def read_start(self) -> TrainStart | None:
+        """None where the ranks are still on their way."""
+        if not self._start.exists():
+            return None
+        return TrainStart(**json.loads(self._start.read_text()))
+
+    def append_progress(self, progress: StepReport) -> None:
         """One line, in one write."""
         with self.progress.open("a") as file:
             file.write(json.dumps(asdict(progress)) + "\n")
 
-    def read_progress(self, offset: int) -> tuple[list[TrainProgress], int]:
+    def read_progress(self, offset: int) -> tuple[list[StepReport], int]:
         """The complete lines after byte `offset`, and the offset to go on from."""
         if not self.progress.exists():
             return [], offset
@@ -74,7 +107,7 @@ class JobFolder:
             file.seek(offset)
             text = file.read()
         complete = text[: text.rfind(b"\n") + 1]
-        steps = [TrainProgress(**json.loads(line)) for line in complete.splitlines()]
+        steps = [StepReport(**json.loads(line)) for line in complete.splitlines()]
         return steps, offset + len(complete)
 
     def write_result(self, result: TrainResult) -> None:
@@ -87,18 +120,27 @@ class JobFolder:
             return None
         return TrainResult(**json.loads(self._result.read_text()))
 
-    def write_error(self, error: BaseException) -> None:
-        """Why a rank stopped, one line; the traceback is in the log. The first to fail is heard."""
+    def write_error(self, reason: str) -> None:
+        """Why the run failed, one line; more is in the log. The first is heard."""
         if not self._error.exists():
-            first_line = next(iter(str(error).splitlines()), "")
-            self._error.write_text(f"{type(error).__name__}: {first_line}")
+            self._error.write_text(reason)
 
     def read_error(self) -> str | None:
-        """The line of `write_error`, if a rank had time to write it."""
+        """The line of `write_error`, if the driver had time to write it."""
         return self._error.read_text() if self._error.exists() else None
 
     def log_tail(self, num_lines: int) -> str:
-        """The end of what the ranks printed, without torchrun's own report below it."""
+        """The end of what driver and ranks printed."""
         lines = self.log.read_text(errors="replace").splitlines()
-        said = list(takewhile(lambda line: not TORCHRUN_REPORT.match(line), lines)) or lines
-        return "\n".join(said[-num_lines:])
+        return "\n".join(lines[-num_lines:])
+
+
+def read_examples(content: bytes) -> list[TrainingExample]:
+    """The examples, in order. Not split at what else Unicode takes for the end of a line."""
+    return [TrainingExample(**json.loads(line)) for line in content.split(b"\n") if line]
+
+
+def reason_of(error: BaseException) -> str:
+    """One line; of an error that is not a message of ours, with its type."""
+    line = next(iter(str(error).splitlines()), "")
+    return line if isinstance(error, LitecotError) else f"{type(error).__name__}: {line}"

@@ -17,11 +17,12 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
-from infra.engines.chat import COMPRESS, load_tokenizer
-from infra.training.config import LoraSettings, TrainConfig
+from infra.engines.chat import COMPRESS, chat_encoder, load_tokenizer
+from infra.training.config import TrainConfig
+from infra.training.reports import TrainingError
 
 
-def load_student(base: str, config: TrainConfig) -> tuple[Any, Any]:
+def load_student(base: str, config: TrainConfig, *, attention: str = "sdpa") -> tuple[Any, Any]:
     """The model and its tokenizer, ready to train. Raises OSError, ValueError for a bad base."""
     tokenizer = load_tokenizer(base)
     model_config = AutoConfig.from_pretrained(base, trust_remote_code=False)
@@ -31,13 +32,12 @@ def load_student(base: str, config: TrainConfig) -> tuple[Any, Any]:
         base,
         config=model_config,
         dtype=getattr(torch, config.dtype),
+        attn_implementation=attention,
         trust_remote_code=False,
         use_safetensors=True,
     )
     model.config.use_cache = False
-    added = add_control_token(model, tokenizer)
-    if config.lora is not None:
-        model = _with_adapters(model, config.lora, added=added)
+    add_control_token(model, tokenizer)
     return model, tokenizer
 
 
@@ -49,16 +49,22 @@ def set_rope_theta(model_config: Any, theta: float) -> None:
     model_config.rope_parameters = {**parameters, "rope_theta": theta}
 
 
+def add_token(tokenizer: Any) -> bool:
+    """Teach a tokenizer `<compress>`; whether that was needed."""
+    is_known = COMPRESS in tokenizer.get_added_vocab()
+    tokenizer.add_special_tokens(
+        {"additional_special_tokens": [COMPRESS]}, replace_extra_special_tokens=False
+    )
+    return not is_known
+
+
 def add_control_token(model: Any, tokenizer: Any) -> int | None:
     """Give `<compress>` an id and, as its embedding, the mean of all others.
 
     Returns the new id, or None where the tokenizer has the token already.
     """
-    num_known, is_known = len(tokenizer), COMPRESS in tokenizer.get_added_vocab()
-    tokenizer.add_special_tokens(
-        {"additional_special_tokens": [COMPRESS]}, replace_extra_special_tokens=False
-    )
-    if is_known:
+    num_known = len(tokenizer)
+    if not add_token(tokenizer):
         return None  # what it means to the base stays
     token_id: int = tokenizer.convert_tokens_to_ids(COMPRESS)
     if token_id >= model.get_input_embeddings().num_embeddings:
@@ -86,32 +92,64 @@ def _gathered(weight: torch.Tensor) -> AbstractContextManager[Any]:
     return gathered
 
 
-def _with_adapters(model: Any, settings: LoraSettings, *, added: int | None) -> Any:
+def adapters_of(config: TrainConfig, tokenizer: Any, base: str) -> Any:
+    """peft's settings for `config.lora`, None for full training. A `<compress>` that the base did
+    not know is learnt whole. Raises ValueError without peft."""
+    if config.lora is None:
+        return None
     try:
-        from peft import LoraConfig, get_peft_model
+        from peft import LoraConfig
     except ImportError as error:
         raise ValueError("lora needs the package peft: pip install peft") from error
-    adapters = LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha,
-        lora_dropout=settings.dropout,
+    is_new = COMPRESS not in load_tokenizer(base).get_added_vocab()
+    added = tokenizer.convert_tokens_to_ids(COMPRESS)
+    return LoraConfig(
+        r=config.lora.rank,
+        lora_alpha=config.lora.alpha,
+        lora_dropout=config.lora.dropout,
         target_modules="all-linear",
         task_type="CAUSAL_LM",
-        trainable_token_indices=None if added is None else [added],
+        trainable_token_indices=[added] if is_new else None,
     )
-    return get_peft_model(model, adapters)
 
 
-def save_student(model: Any, state: dict[str, Any], tokenizer: Any, *, folder: Path) -> int:
+def save_student(
+    model: Any, state: dict[str, Any], tokenizer: Any, *, base: str, config: TrainConfig,
+    folder: Path,
+) -> int:  # fmt: skip
     """Write weights (`state`, gathered), config and tokenizer, by one rank only.
 
     Returns the number of parameters.
     """
     if hasattr(model, "merge_and_unload"):
-        model = model.merge_and_unload()
+        model = _merged(model, state, base=base, config=config)
         state = model.state_dict()
     model.config.use_cache = True
-    model.save_pretrained(folder, state_dict=state)
+    model.generation_config.eos_token_id = list(chat_encoder(tokenizer).end_ids)
+    model.save_pretrained(folder, state_dict=_untied(model, state))
     tokenizer.save_pretrained(folder)
     # Under ZeRO-3 a parameter is an empty shell that knows its whole size.
     return sum(getattr(weight, "ds_numel", weight.numel()) for weight in model.parameters())
+
+
+def _merged(trained: Any, state: dict[str, Any], *, base: str, config: TrainConfig) -> Any:
+    """A plain copy of the base with the adapters in it: under ZeRO-3 the trained model is a set of
+    empty shells, so all stages merge alike."""
+    from peft import get_peft_model
+    from transformers.integrations.deepspeed import unset_hf_deepspeed_config
+
+    unset_hf_deepspeed_config()  # type: ignore[no-untyped-call]
+    model, _ = load_student(base, config)
+    model = get_peft_model(model, trained.peft_config["default"], autocast_adapter_dtype=False)
+    found = model.load_state_dict(state, strict=False)
+    if found.unexpected_keys:
+        raise TrainingError(f"adapters that fit nothing: {', '.join(found.unexpected_keys[:3])}")
+    return model.merge_and_unload()
+
+
+def _untied(model: Any, state: dict[str, Any]) -> dict[str, Any]:
+    """Without the second name of tied weights, which a gathered state lists twice."""
+    if not model.config.tie_word_embeddings:
+        return state
+    names = set(getattr(model, "_tied_weights_keys", None) or ())
+    return {name: weight for name, weight in state.items() if name not in names}

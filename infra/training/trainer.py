@@ -1,45 +1,50 @@
-"""HF Trainer with our order of examples, our DeepSpeed files and a progress file.
+"""TRL's SFTTrainer with our order of examples, our held-out loss, our checkpoints and reports.
 
-Invariant: everything the trainer may do on its own account is off: no checkpoints, reports, bars.
+Invariants: everything the trainer may do on its own account is off (hub, reports, bars, cards); the
+loss is the mean over the learnt tokens of a step, over microbatches and ranks alike; a loss or a
+gradient that is no number ends training before it is kept.
 
-A sample of what DeepSpeed is told: infra/deepspeed/zero2-cpu.json, "auto" filled by the trainer.
+A sample: StudentTrainer(model, arguments, data=data, tokenizer=tokenizer, config=config, link=link)
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
-import time
-from collections.abc import Sequence
-from functools import partial
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from transformers import Trainer, TrainerCallback, TrainingArguments
+import torch
+import torch.distributed as dist
+from datasets import Dataset, concatenate_datasets, disable_progress_bars
+from transformers import Trainer
+from trl import SFTConfig, SFTTrainer
 
-from infra.training.config import TrainConfig, TrainProgress
-from infra.training.data import ExampleOrder, Item, collate
-from infra.training.job import JobFolder
+from infra.training.config import TrainConfig
+from infra.training.curve import CurveRecorder, is_finite
+from infra.training.data import FILLER, ExampleOrder, Item, TrainingData
+from infra.training.engine import deepspeed_config, note_maker
+from infra.training.link import RankLink
+from infra.training.reports import StepReport, TrainingError
 
-DEEPSPEED_CONFIGS = Path(__file__).resolve().parents[1] / "deepspeed"
-
-
-def deepspeed_config(config: TrainConfig) -> dict[str, Any]:
-    """The DeepSpeed file of `config.zero`; its "auto" values are the trainer's to fill."""
-    loaded: dict[str, Any] = json.loads((DEEPSPEED_CONFIGS / f"{config.zero}.json").read_text())
-    return loaded
+CURVE_FILE = "curve.jsonl"  # in a checkpoint: its StepReports so far
 
 
 def training_arguments(
-    config: TrainConfig, folder: JobFolder, *, use_cpu: bool
-) -> TrainingArguments:
-    """The trainer's settings. Starts torch.distributed, so ranks first meet here."""
+    config: TrainConfig, data: TrainingData, *, output: Path, joined: dict[str, Any], universal: bool
+) -> SFTConfig:  # fmt: skip
+    """The trainer's settings. Under ZeRO-3 they must stand before the model is loaded."""
     is_cosine = config.lr_scheduler == "cosine"
-    return TrainingArguments(
-        output_dir=str(folder.path / "trainer"),
-        deepspeed=deepspeed_config(config),
-        use_cpu=use_cpu,
+    is_packed = config.how_batched == "packed"
+    return SFTConfig(
+        output_dir=str(output),
+        deepspeed=deepspeed_config(config, universal=universal),
         bf16=config.dtype == "bfloat16",
         num_train_epochs=config.epochs,
+        max_steps=config.max_steps or -1,
         learning_rate=config.learning_rate,
         lr_scheduler_type="cosine_with_min_lr" if is_cosine else config.lr_scheduler,
         lr_scheduler_kwargs={"min_lr_rate": config.min_lr_rate} if is_cosine else {},
@@ -47,73 +52,167 @@ def training_arguments(
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
         per_device_train_batch_size=config.per_rank_batch_size,
-        gradient_accumulation_steps=config.gradient_accumulation,
+        gradient_accumulation_steps=config.accumulation,
         gradient_checkpointing=config.gradient_checkpointing,
         gradient_checkpointing_kwargs={"use_reentrant": False},
+        packing=is_packed,
+        packing_strategy="bfd",
+        max_length=data.bin_length(config) if is_packed else config.max_length,
         seed=config.seed,
+        data_seed=config.seed,
         logging_steps=1,
-        save_strategy="no",
+        logging_nan_inf_filter=False,
+        eval_strategy="steps" if data.held_out else "no",
+        eval_steps=config.held_out_every,  # at most 1: a share of all steps
+        eval_on_start=bool(data.held_out),
+        save_strategy="no",  # the recorder asks for it
+        average_tokens_across_devices=True,
         report_to="none",
         disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=not use_cpu,
+        dataloader_pin_memory=config.device == "gpu",
+        **joined,
     )
 
 
-class StudentTrainer(Trainer):
-    """Trainer over encoded items."""
+def attention_for(config: TrainConfig) -> str:
+    """What attends: packed bins cost what their examples cost only with varlen kernels."""
+    has_flash = config.device == "gpu" and importlib.util.find_spec("flash_attn")
+    return "flash_attention_2" if has_flash else "sdpa"
+
+
+def _with_filler(rows: Dataset) -> Dataset:
+    """One row more, for what ExampleOrder fills up with."""
+    filler = {**FILLER, "seq_lengths": [1]}
+    return concatenate_datasets(
+        [rows, Dataset.from_list([{k: filler[k] for k in rows.column_names}], features=rows.features)]
+    )
+
+
+class StudentTrainer(SFTTrainer):
+    """SFTTrainer over encoded items, speaking through a link."""
 
     def __init__(
         self,
         model: Any,
-        arguments: TrainingArguments,
+        arguments: SFTConfig,
         *,
-        items: Sequence[Item],
+        data: TrainingData,
         tokenizer: Any,
         config: TrainConfig,
-        folder: JobFolder,
+        link: RankLink,
+        adapters: Any = None,
     ) -> None:
-        lengths = [len(item["input_ids"]) for item in items]
-        self.order = ExampleOrder(
-            lengths,
-            config.num_ranks * config.per_rank_batch_size,
-            seed=config.seed,
-            group_by_length=config.group_by_length,
-        )
-        pad_id = 0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id  # masked anyway
+        disable_progress_bars()
+        self.config = config
+        self.link = link
+        self.held_out = data.held_out
+        self.recorder = CurveRecorder(config, link)
         super().__init__(
             model=model,
             args=arguments,
-            train_dataset=items,
-            data_collator=partial(collate, pad_id=pad_id),
-            callbacks=[ReportProgress(folder, num_tokens=config.epochs * sum(lengths))],
+            train_dataset=Dataset.from_list(data.train),
+            eval_dataset=Dataset.from_list(data.held_out) if data.held_out else None,
+            processing_class=tokenizer,
+            callbacks=[self.recorder],
+            peft_config=adapters,
+        )
+        self._assert_whole(data)
+        self.order = self._order_of(self.train_dataset["input_ids"])
+        self.recorder.expect_fillers(self.order.num_fillers)
+        self.train_dataset = _with_filler(self.train_dataset)
+
+    def _assert_whole(self, data: TrainingData) -> None:
+        """Nothing that is to be trained on was cut off on the way."""
+        rows = self.train_dataset["input_ids"]
+        given, kept = data.tokens(data.train), sum(len(row) for row in rows)
+        if kept != given:
+            raise TrainingError(f"{given - kept} of {given} tokens were lost in packing")
+
+    def _order_of(self, rows: Sequence[Sequence[int]]) -> ExampleOrder:
+        config = self.config
+        return ExampleOrder(
+            [len(row) for row in rows],
+            config.batch_size,
+            seed=config.seed,
+            group_by_length=config.how_batched == "grouped",
+            multiple=config.num_ranks * config.per_rank_batch_size,
         )
 
     def _get_train_sampler(self, train_dataset: Any = None) -> ExampleOrder:
         return self.order
 
+    # --- held-out loss
 
-class ReportProgress(TrainerCallback):
-    """One line a step in the progress file, from rank 0."""
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """The loss over all learnt tokens of the held-out examples, nats a token; a collective.
 
-    def __init__(self, folder: JobFolder, *, num_tokens: int) -> None:
-        self.folder = folder
-        self.num_tokens = num_tokens
-        self.started = 0.0
+        The trainer's own is a mean over batches, which weighs short ones too much.
+        """
+        self.model.eval()
+        total = torch.zeros(2, dtype=torch.float64, device=self.args.device)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            for items, weight in self._held_out_batches():
+                inputs = self._prepare_inputs(self.data_collator(items))
+                found = self.model_wrapped(**inputs, use_cache=False, fused_lm_head=True)
+                total[0] -= weight * found.log_probs.double().sum()
+                total[1] += weight * found.label_mask.sum()
+        if dist.is_initialized():
+            dist.all_reduce(total)
+        self.model.train()
+        loss = float(total[0] / total[1])
+        metrics = {"eval_loss": loss}
+        self.recorder.held_out(self.state, self.control, loss)
+        return metrics
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.started = time.monotonic()
+    def _held_out_batches(self) -> Iterator[tuple[list[Item], int]]:
+        """This rank's share in equally many batches on every rank: under ZeRO-3 each forward pass
+        is a collective. What only fills up weighs nothing."""
+        size, world = self.config.per_rank_batch_size, self.args.world_size
+        ordered = sorted(self.held_out, key=lambda item: len(item["input_ids"]))
+        for start in range(0, len(ordered), size * world):
+            share = ordered[start + self.args.process_index * size :][:size]
+            is_ours = self.args.process_index * size < len(ordered[start : start + size * world])
+            yield (share, 1) if is_ours else (ordered[:1], 0)
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        if not state.is_world_process_zero or "loss" not in logs:
-            return
-        num_done = self.num_tokens * state.global_step / state.max_steps
-        self.folder.append_progress(
-            TrainProgress(
-                step=state.global_step,
-                num_steps=state.max_steps,
-                loss=float(logs["loss"]),
-                learning_rate=float(logs["learning_rate"]),
-                tokens_per_s=num_done / (time.monotonic() - self.started),
-            )
+    def finish(self) -> None:
+        """The held-out loss of the last weights, and the last report; a collective."""
+        if self.held_out and not self.recorder.knows_held_out:
+            self.evaluate()
+        self.recorder.flush()
+
+    # --- checkpoints
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """No weights beside DeepSpeed's own checkpoint: they would be a third more to write."""
+        Path(str(output_dir)).mkdir(parents=True, exist_ok=True)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        self.recorder.flush()
+        Trainer._save_checkpoint(self, model, trial)  # TRL's own writes a model card first
+        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        if self.is_world_process_zero():
+            note_maker(folder, self.config, world_size=self.args.world_size)
+            lines = (json.dumps(asdict(report)) + "\n" for report in self.recorder.curve)
+            (folder / CURVE_FILE).write_text("".join(lines))
+        self.link.keep(
+            folder,
+            name=f"step-{self.state.global_step}",
+            held_out_loss=self.recorder.held_out_at(self.state.global_step),
         )
+        shutil.rmtree(folder)
+
+    def go_on_from(self, folder: Path) -> None:
+        """Take over what the attempt before had told; on every rank."""
+        lines = (folder / CURVE_FILE).read_text().splitlines()
+        self.recorder.take_over([StepReport(**json.loads(line)) for line in lines])
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """TRL's, and a line where the run must end."""
+        super().log(logs, start_time)
+        loss, norm = logs.get("loss"), logs.get("grad_norm")
+        if loss is not None and not (is_finite(loss) and is_finite(norm)):
+            what, value = ("loss", loss) if not is_finite(loss) else ("gradient's norm", norm)
+            raise TrainingError(
+                f"the {what} is {value} at step {self.state.global_step}:"
+                " set a lower train.learning_rate or train.max_grad_norm, or look at the examples"
+            )

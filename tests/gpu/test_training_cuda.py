@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.training.config import TrainConfig, TrainingExample, TrainProgress, Zero
+from infra.training.config import TrainConfig, Zero
 from infra.training.launch import train
+from infra.training.reports import StepReport, TrainingExample
 from tests.tiny_models import save_tiny_model
 
 torch = pytest.importorskip("torch")
@@ -24,7 +25,7 @@ EXAMPLES = [
 
 @pytest.mark.parametrize("zero", ["zero2", "zero3"])
 def test_the_loss_falls_on_cuda(zero: Zero, tmp_path: Path) -> None:
-    steps: list[TrainProgress] = []
+    steps: list[StepReport] = []
     config = TrainConfig(
         num_ranks=torch.cuda.device_count(),
         zero=zero,

@@ -97,6 +97,39 @@ def test_trained_student_is_in_the_corpus(made: Made) -> None:
     }
 
 
+def test_the_curve_is_rows_and_told_while_training_goes_on(made: Made, left: Left) -> None:
+    curve = query(made.corpus, "from training_curve order by step")
+    (model,) = query(made.corpus, "from stg_models")
+    assert {row["model_id"] for row in curve} == {model["model_id"]}
+    assert [row["step"] for row in curve] == list(range(model["num_steps"] + 1))
+    assert (curve[0]["share_done"], curve[-1]["share_done"]) == (0.0, 1.0)
+    assert all(row["loss"] > 0 and row["tokens_per_s"] > 0 for row in curve[1:])
+    assert [row["tokens"] for row in curve] == sorted(row["tokens"] for row in curve)
+    assert json.loads(model["settings"])["epochs"] == 2
+    assert json.loads(model["versions"])["torch"]
+    assert model["device_hours"] == pytest.approx(2 * model["train_seconds"] / 3600)
+    first = f"  train: 2 ranks, DeepSpeed ZeRO-{model['zero_stage']} on cpu ({model['engine']})"
+    assert first in made.printed
+    said = of_type(left, "progress")["nano-train"]["description"]
+    assert f"step {model['num_steps']} of {model['num_steps']}, loss " in said
+
+
+def test_the_last_lines_ask_the_student_when_pasted(made: Made, tmp_path: Path) -> None:
+    lines = made.printed.splitlines()
+    (first,) = [n for n, line in enumerate(lines) if line.startswith("the student is in")]
+    code = "\n".join(line.strip() for line in lines[first + 1 : first + 4])
+    said: list[str] = []
+    exec(code.replace("2048", "8"), {"print": said.append})
+    assert said
+    assert said[0].strip()
+    (readme,) = (made.corpus / "weights").glob("*/README.md")
+    assert "<compress>{question}<|im_end|>" in readme.read_text()
+    done = litecot("publish-model", str(tmp_path / "student"), "--corpus", str(made.corpus))
+    assert done.returncode == 0, done.stderr
+    card = (tmp_path / "student" / "README.md").read_text()
+    assert "| after training | eval.jsonl | with `<compress>` | 6 |" in card
+
+
 def test_show_prints_the_lineage_down_to_the_training_example(made: Made) -> None:
     (row,) = query(
         made.corpus, "select problem_id from stg_examples where condition = 'compressed' limit 1"

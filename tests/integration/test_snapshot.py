@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -19,12 +20,17 @@ from datasets import load_dataset
 
 from flows.recipes.loading import load_recipe
 from flows.recipes.plan import draft_plan
+from infra.engines.chat import encode_chat, load_tokenizer
 from infra.publishing.licences import UNKNOWN, identifier, licences_of
 from infra.publishing.methods import filter_settings, methods, other_prompts
 from infra.publishing.snapshot import PublishError, example_schema, write_snapshot
-from infra.storage import CorpusWriter
+from infra.publishing.student import write_student
+from infra.storage import Corpus, CorpusWriter
+from infra.storage.checksums import sum_folder
 from sql.database import Database, connect
+from tasks.ports import Prompt
 from tests.hub_server import Hub, serving_hub
+from tests.tiny_models import save_tiny_model
 from tests.unit import sample_corpus as sample
 
 TOKEN = "hf_good_token"
@@ -153,9 +159,9 @@ def test_a_licence_for_an_unknown_source_is_refused(database: Database, tmp_path
 
 
 def test_a_source_cannot_break_the_table(tmp_path: Path) -> None:
-    from infra.publishing.card import _cell
+    from infra.publishing.card import cell
 
-    assert _cell("a|b\n<script>") == "a\\|b &lt;script>"
+    assert cell("a|b\n<script>") == "a\\|b &lt;script>"
 
 
 def test_a_snapshot_in_a_bucket_is_refused(database: Database, tmp_path: Path) -> None:
@@ -328,18 +334,31 @@ def hub() -> Iterator[Hub]:
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample, and weights where its student has them."""
     folder = tmp_path_factory.mktemp("pushed") / "corpus"
     sample.write_sample(folder)
+    weights = save_tiny_model(folder / "weights" / "m")
+    (weights / "training.log").write_text("of this machine")
+    (weights / "README.md").write_text("not this one")
+    sum_folder(weights)
     return folder
 
 
-def publish(corpus: Path, folder: Path, hub_url: str, token: str = TOKEN) -> tuple[int, str, str]:
-    """`litecot publish --push me/chains`, in a process of its own: hub addresses are read once."""
+def publish(
+    corpus: Path,
+    folder: Path,
+    hub_url: str,
+    token: str = TOKEN,
+    *,
+    command: str = "publish",
+    name: str = "me/chains",
+) -> tuple[int, str, str]:
+    """With --push, in a process of its own: hub addresses are read once."""
     environment = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"}
     environment |= {"HF_ENDPOINT": hub_url, "HF_TOKEN": token, "HF_HUB_DISABLE_TELEMETRY": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli.main", "publish", str(folder), "--corpus", str(corpus),
-         "--push", "me/chains"],
+        [sys.executable, "-m", "flows.cli.main", command, str(folder), "--corpus", str(corpus),
+         "--push", name],
         env=environment, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr
@@ -358,6 +377,92 @@ def test_a_snapshot_is_uploaded_whole_and_private(hub: Hub, corpus: Path, tmp_pa
     }
     assert hub.files["me/chains"] == here
     assert TOKEN not in out + err
+
+
+def test_a_student_is_uploaded_with_its_card(hub: Hub, corpus: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "student"
+    code, out, err = publish(corpus, folder, hub.url, command="publish-model", name="me/student")
+    assert code == 0, err
+    assert "the licence of the base, student, is unknown" in err
+    assert "uploaded to" in out
+    assert set(hub.files["me/student"]) == {path.name for path in folder.iterdir()}
+    assert (
+        hub.files["me/student"]["model.safetensors"]
+        == (corpus / "weights/m/model.safetensors").read_bytes()
+    )
+
+
+# --- a student
+
+
+@pytest.fixture(scope="module")
+def student(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("published") / "student"
+    with connect(Corpus(corpus).parts()) as database:
+        written = write_student(
+            database, Corpus(corpus).store, folder, licence="MIT", licences={"sample": "cc-by-4.0"}
+        )
+    assert (written.model_id, written.base_licence) == (sample.MODEL.id, "MIT")
+    return folder
+
+
+def test_a_student_folder_has_what_was_trained_and_nothing_of_this_machine(student: Path) -> None:
+    assert {path.name for path in student.iterdir()} == {
+        "README.md", "provenance.json", "config.json", "generation_config.json",
+        "model.safetensors", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+    }  # fmt: skip
+    told = json.loads((student / "provenance.json").read_text())
+    assert told["model"]["model_id"] == sample.MODEL.id
+    assert told["run"]["run_id"] == sample.RUN_ID
+    assert told["model"]["settings"] == {"epochs": 1, "learning_rate": 0.003, "seed": 233}
+
+
+def test_the_model_card_has_base_data_curve_evaluation_and_licences(student: Path) -> None:
+    _, front, body = (student / "README.md").read_text().split("---\n", 2)
+    assert yaml.safe_load(front)["license"] == "mit"
+    assert yaml.safe_load(front)["library_name"] == "transformers"
+    for line in (
+        "| before training | sample | plain | 1 | 0.0% | 80 | 0.0% |",
+        "| sample | 2 | cc-by-4.0 |",
+        "| 0 | 0% |  | 5.0000 |  | 0 |",
+        "| 2 | 67% | 2.2500 | 0.7500 | 3.00e-03 | 20 |",
+        "| `learning_rate` | 0.003 |",
+        "The base, `student`, is under MIT; these weights are derived from it.",
+    ):
+        assert line in body.splitlines()
+    for words in (
+        "2 examples were trained on, 1 kept out",
+        "DeepSpeedEngine at ZeRO stage 2", "1 rank on CPU",
+        "torch 2.11", "0.50 rank hours", "2 attempts", "at most 1.0 GiB",
+    ):  # fmt: skip
+        assert words in body
+    assert "after training" not in body  # the sample's answers are another student's
+
+
+def test_the_lines_of_the_card_ask_the_student_as_it_was_trained(student: Path) -> None:
+    """The prompt shown is the one the encoder makes, and the code gives the same tokens."""
+    card = (student / "README.md").read_text()
+    tokenizer = load_tokenizer(str(student))
+    (shown,) = re.findall(r"exactly:\n\n```text\n(.*?)\n```", card, re.S)
+    for question in ("What is 3 + 4?", " two\nlines ", "a <| b"):
+        asked = tokenizer(shown.replace("{question}", question), add_special_tokens=False)
+        ids = encode_chat(tokenizer, Prompt(text=question, compress=True))
+        assert asked["input_ids"] == ids
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.S)
+    said: list[str] = []
+    exec(code.replace("path/to/this/folder", str(student)).replace("2048", "4"),
+         {"print": said.append})  # fmt: skip
+    assert len(said) == 1
+    assert isinstance(said[0], str)
+
+
+def test_a_student_that_is_not_there_is_named(corpus: Path, tmp_path: Path) -> None:
+    with connect(Corpus(corpus).parts()) as database, pytest.raises(PublishError) as error:
+        write_student(database, Corpus(corpus).store, tmp_path / "s", model="zz", licences={})
+    assert f"--model zz is no student of this run; its students are {sample.MODEL.id}" in str(
+        error.value
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_refused_upload_keeps_the_snapshot(hub: Hub, corpus: Path, tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from infra.training.config import TrainingExample
 from infra.training.data import ExampleOrder, collate, encode_examples
+from infra.training.reports import TrainingExample
 from infra.training.student import add_control_token, set_rope_theta
 from tests.tiny_models import tiny_tokenizer
 

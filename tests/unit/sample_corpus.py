@@ -31,6 +31,7 @@ from tasks.schemas import (
     Run,
     Score,
     Selection,
+    TrainingStep,
 )
 
 STAGES = ("ingest", "verify", "generate", "difficulty", "rewrite", "compress", "score", "select",
@@ -164,8 +165,31 @@ MODEL = Made(
     Model(
         base="student", recipe="sample", data_fingerprint="d", path="weights/m", num_parameters=1,
         num_examples=2, num_too_long=1, num_steps=3, train_tokens=4, train_loss=0.5,
-        train_seconds=6.0, world_size=1,
+        train_seconds=6.0, world_size=1, num_held_out=1, held_out_loss=0.75, tokens_held_out=9,
+        engine="DeepSpeedEngine", zero_stage=2, optimizer="DeepSpeedZeroOptimizer",
+        batching="grouped", kept_step=3, num_attempts=2, learnt_tokens=3, tokens_too_long=150,
+        peak_memory_bytes=2**30, device="cpu", device_hours=0.5, versions='{"torch": "2.11"}',
+        settings='{"epochs": 1, "learning_rate": 0.003, "seed": 233}',
     ),
+)  # fmt: skip
+
+
+def training_step(step: int, *, attempt: int = 1, held_out_loss: float | None = None) -> Made:
+    return Made(
+        "train",
+        TrainingStep(
+            model_id=MODEL.id, base="student", step=step, num_steps=3, attempt=attempt,
+            epoch=step / 3, loss=None if step == 0 else 4.0 - step + attempt / 8,
+            learning_rate=None if step == 0 else 0.003, held_out_loss=held_out_loss,
+            tokens=10 * step, tokens_per_s=5.0, peak_memory_bytes=2**30, seconds=2.0 * step,
+        ),
+    )  # fmt: skip
+
+
+# The first attempt was lost after step 3, the second went on from step 1 and took one so far.
+STEPS = (
+    training_step(0, held_out_loss=5.0), *map(training_step, (1, 2, 3)),
+    training_step(2, attempt=2, held_out_loss=0.75),
 )  # fmt: skip
 INVOCATION = Made(
     "run",
@@ -185,6 +209,7 @@ EVERYTHING: tuple[Made, ...] = (
     score(REWRITTEN.id, 0.5), score(ROUND_1.id, 0.75),
     selection(REWRITTEN.id, "original"), selection(ROUND_1.id, "compressed", rd=0.75),
     example(REWRITTEN.id, "original"), example(ROUND_1.id, "compressed"), MODEL,
+    *STEPS,
     EVALUATED,
     evaluation("trained", compress=False, verdict="correct", num_tokens=60),
     evaluation("trained", compress=True, verdict="correct", num_tokens=20),

@@ -12,6 +12,7 @@ import pytest
 from typer.main import get_command
 
 from flows.cli.main import app
+from flows.recipes.documented import PAGE, TABLES, current
 from infra.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -140,3 +141,13 @@ def test_files_and_tests_exist(path: Path) -> None:
         assert not test or any(f"def {test}(" in one for one in texts), f"no test {file}::{test}"
     for link in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (path.parent / link).exists(), f"no file {link}"
+
+
+def test_the_tables_of_settings_are_current() -> None:
+    """`make docs` writes them."""
+    page = PAGE.read_text(encoding="utf-8")
+    assert current(page) == page
+    for table, settings in TABLES.items():
+        shown = page.partition(f"<!-- settings of [{table}] -->")[2].partition("<!-- end -->")[0]
+        keys = re.findall(r"^\| `(\w+)` ", shown, re.M)
+        assert keys == list(settings.model_fields)

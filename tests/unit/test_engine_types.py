@@ -113,7 +113,7 @@ def test_looking_at_the_engines_loads_none_of_them() -> None:
 
 def test_nobody_asks_an_engines_name() -> None:
     """But packages are named: what doctor looks for, whose versions a run notes."""
-    packages = {"flows/cli/doctor.py", "infra/runs/intake.py"}
+    packages = {"flows/cli/doctor.py", "infra/runs/intake.py", "infra/runs/versions.py"}
     own = re.compile(r"infra/engines/(\w+/|config\.py)")
     names = [str(path.relative_to(ROOT)) for f in FOLDERS for path in (ROOT / f).rglob("*.py")]
     asking = [

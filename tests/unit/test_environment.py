@@ -15,7 +15,7 @@ from infra.engines import EngineConfig
 from infra.environment import HUB_TOKENS, KEEP, child_environment
 from infra.hosting.ray_host import _options
 from infra.training.config import TrainConfig
-from infra.training.launch import rank_environment
+from infra.training.launch import driver_environment, rank_environment
 from tests.planted_keys import KEYS, MARK, NEEDED
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -95,8 +95,12 @@ def test_only_what_may_be_gated_gets_the_hubs_token(
     told = _options(config)["runtime_env"]["env_vars"]
     assert told[KEEP] == ",".join(names)
     assert MARK not in str(told)  # names only: Ray shows them
-    ranks = rank_environment(TrainConfig(zero="zero2-cpu"), model)
-    assert {name for name, value in ranks.items() if MARK in value} == {*names}
+    driver = driver_environment(model)
+    assert {name for name, value in driver.items() if MARK in value} == {*names}
+    ranks = rank_environment(TrainConfig(device="cpu"), model)
+    assert ranks[KEEP] == ",".join(names)
+    assert MARK not in str(ranks)
     monkeypatch.setenv(KEEP, "MY_SERVER")
     assert _options(config)["runtime_env"]["env_vars"][KEEP] == ",".join(["MY_SERVER", *names])
-    assert "MY_SERVER" in rank_environment(TrainConfig(zero="zero2-cpu"), model)
+    assert "MY_SERVER" in driver_environment(model)
+    assert rank_environment(TrainConfig(), model)[KEEP] == ",".join(["MY_SERVER", *names])

@@ -90,7 +90,7 @@ def test_always_hashed_is_closed_and_names_settings_that_exist() -> None:
         return found
 
     assert always_hashed() <= keys(Recipe)
-    assert len(always_hashed()) == 233
+    assert len(always_hashed()) == 232
 
 
 def test_revision_models_prompts_and_plug_ins_are_hashed() -> None:
@@ -108,3 +108,17 @@ def test_the_whole_recipe_is_kept_beside_what_identifies_the_run() -> None:
     identity = json.loads(plan.resolved)["recipe"]
     assert settings["generate"] == identity["generate"]
     assert settings.keys() >= identity.keys()
+
+
+def test_the_same_batches_on_other_devices_make_the_same_model() -> None:
+    def trained(*overrides: str) -> str:
+        recipe = load_recipe("liter-7b", overrides=("train.batching='packed'", *overrides))
+        return draft_plan(recipe).fingerprints["train"]
+
+    eight = "train.global_batch_size=8"
+    one = trained(eight, "train.num_ranks=8", "train.per_rank_batch_size=1")
+    assert one == trained(eight, "train.num_ranks=2", "train.per_rank_batch_size=2")
+    assert one == trained(eight, "train.num_ranks=1", "train.zero='zero2'", "train.device='cpu'",
+                          "train.checkpoint_every_s=5")  # fmt: skip
+    assert one != trained("train.global_batch_size=16", "train.num_ranks=8")
+    assert one != trained(eight, "train.num_ranks=8", "train.batching='random'")

@@ -20,7 +20,10 @@ FORBIDDEN = {
     "sql/lineage.py": ("tasks.ports", "sql knows of tasks the schemas and errors only"),
     "tasks/errors.py": ("tasks.registry", "no circles anywhere"),
     "infra/settings.py": ("prefect", "prefect is imported in flows only"),
-    "infra/hosting/pool.py": ("ray", "ray is imported in infra.hosting.ray_* only"),
+    "infra/hosting/pool.py": (
+        "ray",
+        "ray is imported in ray_* of infra.hosting and infra.training only",
+    ),
     "flows/report.py": ("duckdb", "duckdb is imported in sql.database and sql.untrusted only"),
     "flows/progress/text.py": ("flows.session", "layers of flows"),
     "infra/training/config.py": ("infra.runs.plan", "layers of infra"),

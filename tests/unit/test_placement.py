@@ -271,11 +271,16 @@ def test_training_on_cpu_keeps_what_evaluation_asks() -> None:
 
 @pytest.mark.parametrize(
     ("nodes", "remedy"),
-    [(read_nodes("4x2x80"), "train.num_ranks = 2"), (LAPTOP, "train.zero = 'zero2-cpu'")],
+    [(read_nodes("3x2x80"), "train.num_ranks = 6"), (LAPTOP, "train.device = 'cpu'")],
 )
-def test_training_that_wants_more_gpus_than_a_machine_has(nodes: list[Node], remedy: str) -> None:
+def test_training_that_wants_more_gpus_than_the_nodes_have(nodes: list[Node], remedy: str) -> None:
     student = EngineConfig(model="s-1B")
     assert f"set {remedy}" in refusal(nodes, train_gpus=8, student=student)
+
+
+def test_training_may_take_the_gpus_of_several_nodes() -> None:
+    found = placed(read_nodes("4x2x80"), train_gpus=8, student=vllm("s-7B"))
+    assert found.phase_of("train").is_alone
 
 
 # --- refusals

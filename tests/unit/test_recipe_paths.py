@@ -20,8 +20,8 @@ from tests.unit.test_cli_unit import litecot
 from tests.unit.test_recipes import STAGES, save_model
 
 # Of `nano`, before files of one's own were known by what they hold: its rows are to stay.
-# (The run's id is of selection's revision 1.)
-NANO_INGEST, NANO_RUN = "186b318258d3534e", "9517f5b949ffa4b6"
+# (The run's id is of selection's revision 1 and of training's.)
+NANO_INGEST, NANO_RUN = "186b318258d3534e", "5fd269d487d11de9"
 PROBLEM = '{{"question": "{} + 2 = ?", "answer": "4"}}\n'
 RECIPE = """
 name = "mine"

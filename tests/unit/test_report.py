@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 from pathlib import Path
 from typing import Any
@@ -53,15 +54,19 @@ def test_figures_of_the_sample(report: Report) -> None:
         "mean tokens": "118 long -> 60 rewritten -> 30 compressed",
         "compression": "1 kept round 1",
         "kept": "100%",
-        "trained on": "2 of 3 examples",
+        "trained on": "2 of 4 examples",
+        "training": "DeepSpeedEngine, ZeRO-2, 1 rank on cpu",
         "disagreements": "1",
     }
 
 
 def test_examples_that_were_too_long_are_told(report: Report) -> None:
-    told = "1 of 3 examples longer than max_length (140) left out"
+    told = "1 of 4 examples is longer than train.max_length and was left out (it is 140 tokens)"
     assert told in printed(report).splitlines()  # in one line
     assert told in markdown(report).splitlines()
+    notes = {line.name: line.note for line in summary_lines(report)}
+    assert notes["trained on"] == "1 held out, 1 too long"
+    assert notes["training"] == "loss 0.500, held-out 0.750, 2 attempts"
 
 
 @pytest.mark.parametrize("num_too_long", [0, None], ids=["none were", "an older row"])
@@ -104,3 +109,21 @@ def test_markdown_escapes_what_models_wrote(report: Report) -> None:
     hostile = report.model_copy(update={"rejections": [{"stage": "rewrite", "detail": detail}]})
     (row,) = [line for line in markdown(hostile).splitlines() if "script" in line]
     assert row == "| rewrite | &lt;script>x&lt;/script> \\| a b |"
+
+
+def test_the_last_lines_say_where_the_student_is_and_can_be_pasted(
+    report: Report, tmp_path: Path
+) -> None:
+    (tmp_path / "tokenizer_config.json").write_text('{"chat_template": "..."}')
+    page = printed(
+        report.model_copy(update={"student": str(tmp_path), "question": "It's \x1b[2J\nshort?"})
+    )
+    lines = page.splitlines()
+    (first,) = [number for number, line in enumerate(lines) if "the student is in" in line]
+    assert str(tmp_path) in lines[first]
+    code = [line.strip() for line in lines[first + 1 : first + 4]]
+    parsed = ast.parse("\n".join(code))
+    asked = [node.value for node in ast.walk(parsed) if isinstance(node, ast.Constant)]
+    assert "<compress>It's \x1b[2J\nshort?" in asked
+    assert "publish-model" in lines[first + 4]
+    assert "the student is in" not in printed(report)

@@ -31,6 +31,8 @@ READS_RAW = {
     "costs": "what was paid under the same settings counts, whichever run paid it",
     "status": "it shows the corpus, not a run",
 }
+GIB = 2**30
+CURVE_OF = (sample.MODEL.id, "student")
 
 GOLDEN: dict[str, list[tuple[Any, ...]]] = {
     "funnel": [
@@ -74,7 +76,60 @@ GOLDEN: dict[str, list[tuple[Any, ...]]] = {
         ("trained", "trained-student", "sample", False, 1, 1, 1.0, 60.0, 0.25, 0.0, 0.0),
         ("trained", "trained-student", "sample", True, 1, 1, 1.0, 20.0, 0.25, 0.0, 0.0),
     ],
-    "training_summary": [(sample.MODEL.id, "student", 2, 1, 3, 4, 0.5, 6.0)],
+    "training_summary": [
+        (
+            sample.MODEL.id,
+            "student",
+            2,
+            1,
+            3,
+            4,
+            0.5,
+            6.0,
+            1,
+            0.75,
+            "DeepSpeedEngine",
+            2,
+            1,
+            "cpu",
+            0.5,
+            2,
+            2**30,
+            "weights/m",
+        ),
+    ],
+    "training_curve": [
+        ("sample", *CURVE_OF, 0, 3, 0.0, 0.0, None, 5.0, None, None, 0, 5.0, GIB, 0.0, 1),
+        (
+            "sample",
+            *CURVE_OF,
+            1,
+            3,
+            0.3333,
+            0.333,
+            3.125,
+            None,
+            0.003,
+            None,
+            10,
+            5.0,
+            2**30,
+            2.0,
+            1,
+        ),
+        ("sample", *CURVE_OF, 2, 3, 0.6667, 0.667, 2.25, 0.75, 0.003, None, 20, 5.0, GIB, 4.0, 2),
+    ],
+    "last_attempt": [(sample.MODEL.id, 2)],
+    "published_curve": [
+        (sample.MODEL.id, 0, 3, 0.0, None, 5.0, None, 0),
+        (sample.MODEL.id, 1, 3, 0.3333, 3.125, None, 0.003, 10),
+        (sample.MODEL.id, 2, 3, 0.6667, 2.25, 0.75, 0.003, 20),
+    ],
+    "published_evaluation": [
+        ("base", "base-student", "sample", False, 1, 1, 0.0, 80.0, 0.0),
+        ("trained", "trained-student", "sample", False, 1, 1, 1.0, 60.0, 0.0),
+        ("trained", "trained-student", "sample", True, 1, 1, 1.0, 20.0, 0.0),
+    ],
     "verdict_disagreements": [
         (IMPORTED.id, P1, "correct", False, "2", "math", "2", "brought", "1 + 1 = 2")
     ],
@@ -120,6 +175,7 @@ GOLDEN: dict[str, list[tuple[Any, ...]]] = {
     "held_out_questions": [("sample", None, "What is 3 + 1?")],
     "trained_questions": [(sample.P0, "sample", None, "What is 0 + 1?")],
     "problem_to_show": [(sample.P0,)],
+    "prompt_to_show": [("What is 0 + 1?",)],
     "paid": [
         ("fp-compress", 1, 2, 20, 200),
         ("fp-difficulty", 1, 2, 40, 8),
@@ -149,6 +205,7 @@ GOLDEN: dict[str, list[tuple[Any, ...]]] = {
         ("runs", 2),
         ("scores", 2),
         ("selections", 2),
+        ("training_steps", 5),
     ],
     "runs_and_invocations": [
         ("sample", sample.RUN_ID, "2099-01-01T00:00:00", "done", 9, 1),
@@ -164,7 +221,8 @@ NUM_ROWS = {
     "stg_difficulties": 2, "stg_scores": 2, "stg_score_values": 4,
     "stg_selections": 2, "stg_examples": 2,
     "stg_rejections": 2, "stg_evaluations": 3, "stg_models": 1, "stg_runs": 1, "stg_invocations": 1,
-    "stg_stored_ids": 35, "stg_error_history": 0, "usage_events": 12, "lineage": 13,
+    "stg_training_steps": 3, "published_models": 1, "stg_stored_ids": 40,
+    "stg_error_history": 0, "usage_events": 12, "lineage": 13,
     "published_examples": 2, "published_funnel": 9, "published_run": 1,
     "generate": 3, "verify": 1, "difficulty": 3, "rewrite": 2, "compress": 1, "score": 2,
     "select": 1, "texts": 1, "mix": 2, "train": 2, "evaluate": 4,

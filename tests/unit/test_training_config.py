@@ -1,4 +1,4 @@
-"""What training is told: settings, DeepSpeed files, the command that starts the ranks."""
+"""What training is told: settings, DeepSpeed files, what its driver and ranks get."""
 
 from __future__ import annotations
 
@@ -6,21 +6,17 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
 
-from infra.training.config import (
-    LoraSettings,
-    TrainConfig,
-    TrainingError,
-    TrainingExample,
-    TrainProgress,
-    Zero,
-)
-from infra.training.job import LIFELINE_ENV, JobFolder, TrainJob
-from infra.training.launch import rank_command, rank_environment, train
+from infra.training.checkpoints import training_key
+from infra.training.config import TrainConfig, Zero
+from infra.training.job import JobFolder, Launch, TrainJob, read_examples
+from infra.training.launch import driver_environment, rank_environment, train
+from infra.training.reports import StepReport, TrainingError, TrainingExample
+from infra.training.room import Demand, RayNode
 
 DEEPSPEED = Path(__file__).resolve().parents[2] / "infra" / "deepspeed"
 EXAMPLE = TrainingExample(prompt="1 + 1?", completion="2")
@@ -50,7 +46,6 @@ def test_defaults_are_the_published_ones() -> None:
         {"zero": "zero1"},
         {"warmup_ratio": 1.0},
         {"dtype": "float16"},
-        {"zero": "zero3", "lora": LoraSettings()},
     ],
 )
 def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
@@ -76,23 +71,12 @@ def test_deepspeed_files_say_what_their_name_says(zero: str) -> None:
     assert file["optimizer"]["params"].get("torch_adam", False) != zero.endswith("-offload")
 
 
-def test_command_starts_the_worker_on_every_rank(tmp_path: Path) -> None:
-    command = rank_command(TrainConfig(num_ranks=3), tmp_path)
-    assert command[command.index("--nproc-per-node") + 1] == "3"
-    assert command[-2:] == ["infra.training.worker", str(tmp_path)]
-
-
-def test_ranks_share_the_cores_and_report_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_driver_gets_no_outer_rank_and_reports_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "7")
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
-    env = rank_environment(TrainConfig(num_ranks=2, zero="zero2-cpu"))
+    env = driver_environment()
     assert "RANK" not in env
-    assert (env["OMP_NUM_THREADS"], env["DS_ACCELERATOR"], env[LIFELINE_ENV]) == (
-        "4",
-        "cpu",
-        "stdin",
-    )
-    assert env["HF_HUB_DISABLE_TELEMETRY"] == "1"
+    assert (env["HF_HUB_DISABLE_TELEMETRY"], env["RAY_USAGE_STATS_ENABLED"]) == ("1", "0")
+    assert rank_environment(TrainConfig(device="cpu"))["DS_ACCELERATOR"] == "cpu"
     assert "DS_ACCELERATOR" not in rank_environment(TrainConfig(zero="zero3"))
 
 
@@ -102,15 +86,16 @@ def test_job_folder_gives_back_what_it_was_given(tmp_path: Path) -> None:
     odd = TrainingExample(
         prompt="a\nb\u2028c", completion="<|im_end|> \ud800", condition="compressed"
     )
-    folder.write_job(job, [EXAMPLE, odd])
-    assert folder.read_job() == job
-    assert folder.read_examples() == [EXAMPLE, odd]
+    launch = Launch(checkpoints="/c", address="10.0.0.2:6379", is_local=False)
+    folder.write_job(job, [EXAMPLE, odd], launch)
+    assert (folder.read_job(), folder.read_launch()) == (job, launch)
+    assert read_examples(folder.examples()) == [EXAMPLE, odd]
 
 
 def test_progress_is_read_in_whole_lines(tmp_path: Path) -> None:
     folder = JobFolder(tmp_path)
     assert folder.read_progress(0) == ([], 0)
-    step = TrainProgress(step=1, num_steps=2, loss=1.5, learning_rate=0.1, tokens_per_s=10)
+    step = StepReport(step=1, num_steps=2, loss=1.5, learning_rate=0.1, tokens_per_s=10)
     folder.append_progress(step)
     with folder.progress.open("a") as file:
         file.write('{"step": 2, "num_')
@@ -119,14 +104,45 @@ def test_progress_is_read_in_whole_lines(tmp_path: Path) -> None:
     assert folder.read_progress(offset) == ([], offset)
 
 
-def test_log_tail_leaves_out_torchruns_report(tmp_path: Path) -> None:
-    folder = JobFolder(tmp_path)
-    folder.log.write_text(
-        "one\ntwo\nOSError: no weights\n"
-        "E1121 02:05:46.319000 7186 torch/distributed/elastic/multiprocessing/api.py:1002] failed\n"
-        "Root Cause (first observed failure):\n"
+def test_one_training_has_one_key_whatever_it_runs_on() -> None:
+    def key(**settings: Any) -> str:
+        config = TrainConfig(**{"num_ranks": 2, "global_batch_size": 16, **settings})
+        return training_key(config, "base", "data")
+
+    assert key() == key(num_ranks=4) == key(zero="zero2", checkpoint_every_s=60.0)
+    assert key() == key(global_batch_size=None, gradient_accumulation=8)
+    assert len({key(), key(global_batch_size=32), key(seed=1), key(device="cpu")}) == 4
+
+
+NODES = [
+    RayNode(name=name, address=name, has={"CPU": 8.0, "GPU": gpus}, free={"CPU": 8.0, "GPU": 0.0})
+    for name, gpus in [("a", 8.0), ("b", 4.0)]
+]
+
+
+def test_ranks_that_no_cluster_of_this_size_can_hold_are_refused() -> None:
+    assert Demand.of(TrainConfig(num_ranks=12), is_local=False).refusal(NODES) is None
+    assert Demand.of(TrainConfig(num_ranks=16), is_local=False).refusal(NODES) == (
+        "training wants 16 ranks with 1 GPU each (train.num_ranks) and the cluster holds 12"
+        " (a: 8 GPU; b: 4 GPU): set train.num_ranks = 12, or add nodes"
     )
-    assert folder.log_tail(2) == "two\nOSError: no weights"
+
+
+def test_ranks_that_waited_in_vain_say_for_what() -> None:
+    said = Demand.of(TrainConfig(num_ranks=12), is_local=False).still_waiting(NODES, 600.4)
+    assert "found no room in 600 s; free now: a: 0 of 8 GPU, 8 of 8 CPU; b: 0 of 4 GPU" in said
+
+
+def test_ranks_of_a_run_on_its_own_always_fit_beside_engines() -> None:
+    alone = Demand.of(TrainConfig(device="cpu", num_ranks=64), is_local=True)
+    assert alone.refusal([RayNode(name="a", address="a", has={"CPU": 2.0})]) is None
+
+
+@pytest.mark.parametrize(("num_ranks", "threads"), [(1, 16), (2, 8), (8, 2), (16, 2)])
+def test_ranks_share_the_cores_of_a_node(num_ranks: int, threads: int) -> None:
+    nodes = [RayNode(name=n, address=n, has={"CPU": 16.0, "GPU": 8.0}) for n in "ab"]
+    demand = Demand.of(TrainConfig(num_ranks=num_ranks), is_local=False)
+    assert demand.threads(nodes) == threads
 
 
 @pytest.mark.parametrize("base", ["no/such/folder", "/nowhere"])

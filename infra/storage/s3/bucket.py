@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.exceptions as faults
@@ -23,9 +24,11 @@ from botocore.config import Config
 
 from infra.storage.checksums import CHUNK_BYTES, checksum_of_chunks
 from infra.storage.errors import AGAIN, CorpusError, StoreUnavailableError
+from infra.storage.store import Place
 
 ATTEMPTS = 5  # of one request, with doubling pauses: some ten seconds
 CONFIG: dict[str, Any] = {"connect_timeout": 10, "read_timeout": 60, "max_pool_connections": 32}
+OF_A_ROLE = "iam-role"  # botocore's word for keys that a machine is given
 ABSENT = {"NoSuchKey", "404"}
 REPLACED = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409", *ABSENT}
 DENIED = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
@@ -177,6 +180,25 @@ class Bucket:
         with self._explained():
             self._s3.copy_object(**self._key(to), CopySource=self._key(name))
         self.delete(name)
+
+    def place(self, name: str) -> Place:
+        """The folder `name` for Arrow, which is given the keys, endpoint and region of our client.
+
+        Keys of a machine's role it renews itself where it runs; all others are as they are now.
+        """
+        endpoint = urlsplit(self.endpoint)
+        s3: dict[str, Any] = {"scheme": endpoint.scheme, "region": self._s3.meta.region_name}
+        if not str(endpoint.hostname).endswith(".amazonaws.com"):
+            s3["endpoint_override"] = endpoint.netloc
+        with self._explained():
+            keys = boto3.Session().get_credentials()
+            if keys is None:
+                raise faults.NoCredentialsError
+            if keys.method != OF_A_ROLE:
+                now = keys.get_frozen_credentials()
+                s3 |= {"access_key": now.access_key, "secret_key": now.secret_key}
+                s3 |= {"session_token": now.token} if now.token else {}
+        return Place(path=f"{self.name}/{self._prefix}{name}", s3=s3)
 
     def _key(self, name: str) -> dict[str, str]:
         return {"Bucket": self.name, "Key": self._prefix + name}

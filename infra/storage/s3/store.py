@@ -25,7 +25,7 @@ from infra.storage.names import inside
 from infra.storage.s3.bucket import Bucket, Found, Listed, ReplacedError
 from infra.storage.s3.claim import EXPIRES_S, Claim, taken_over
 from infra.storage.s3.part_files import PartFiles
-from infra.storage.store import LOCK, FileState
+from infra.storage.store import LOCK, FileState, Place
 from tasks.schemas import content_id
 
 SCRATCH = "_scratch"
@@ -158,6 +158,14 @@ class S3Store:
             return True
         with self.explained():
             return download(self._bucket, name, folder)
+
+    def place(self, name: str) -> Place:
+        return self._bucket.place(name)
+
+    def remove(self, name: str) -> None:
+        for item in list(self._bucket.listed(f"{name}/")):
+            self._bucket.delete(item.name)
+        shutil.rmtree(inside(self.folder, name), ignore_errors=True)
 
 
 class Downloads(Protocol):

@@ -1,0 +1,76 @@
+"""Between ranks and their driver: what happened, and what is wished. Knows no Ray.
+
+Role: an actor on the driver's node (ray_driver.py); small, so that it starts at once. Invariant:
+nobody waits for anybody: ranks and controller tell, the driver takes.
+
+A sample: `monitor.tell(reports) is Wish.STOP` once the driver called `stop()`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from infra.training.link import Wish
+from infra.training.reports import StepReport, TrainStart
+
+
+@dataclass(kw_only=True)
+class News:
+    """Since the driver last asked."""
+
+    attempts: int = 0  # of all runs so far
+    began: bool = False
+    heard: bool = False  # a rank has heard the wish to stop
+    start: TrainStart | None = None
+    reports: list[StepReport] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    fault: tuple[str, str] | None = None  # reason, traceback
+
+
+class Monitor:
+    """What the ranks told and what their driver wishes; an actor on the driver's node."""
+
+    def __init__(self, attempts: int) -> None:
+        self._attempts = attempts
+        self._is_stopping = False
+        self._news = News(attempts=attempts)
+
+    # --- of ranks
+
+    def begin(self) -> int:
+        """Rank 0 of a new attempt is there; its number."""
+        self._attempts += 1
+        self._news.began = True
+        self._news.attempts = self._attempts
+        return self._attempts
+
+    def start(self, start: TrainStart) -> None:
+        """See RankLink."""
+        self._news.start = start
+
+    def tell(self, reports: list[StepReport]) -> Wish:
+        """See RankLink."""
+        self._news.reports += reports
+        self._news.heard = self._news.heard or self._is_stopping
+        return Wish.STOP if self._is_stopping else Wish.GO_ON
+
+    def failed(self, reason: str, trace: str) -> None:
+        """A fault that no other attempt would mend. The first is heard."""
+        self._news.fault = self._news.fault or (reason, trace)
+
+    # --- of Ray Train's controller
+
+    def lost(self, words: list[str]) -> None:
+        """Workers are gone or raised what another attempt may mend."""
+        self._news.lost += words
+
+    # --- of the driver
+
+    def stop(self) -> None:
+        """The next who tells hears it."""
+        self._is_stopping = True
+
+    def take(self) -> News:
+        """What is new since it was last asked."""
+        news, self._news = self._news, News(attempts=self._attempts)
+        return news
