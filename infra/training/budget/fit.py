@@ -30,7 +30,7 @@ Changes = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """`nodes` machines of `per_node` GPUs (on CPU: 0) of `gib` each. None: not known, not counted."""
+    """Machines, GPUs of each (0: none), GiB of each GPU. None: not known, not counted."""
 
     nodes: int
     per_node: int
