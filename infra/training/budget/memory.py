@@ -95,7 +95,7 @@ def activation_bytes(shape: ModelShape, config: TrainConfig) -> float:
     norms = 2 * (4 + 2 * w) * shape.hidden
     layer = norms + 2 * w * (shape.queries + shape.keys) + 4 * w * shape.intermediate
     going_back = 3 * w * shape.intermediate + 2 * w * shape.hidden
-    kept = shape.layers * layer
+    kept: float = shape.layers * layer
     if config.gradient_checkpointing:
         kept = min(kept, shape.layers * w * shape.hidden + layer)
     return float(tokens * (kept + going_back + norms // 2))
@@ -125,7 +125,7 @@ def _states(
         )  # fmt: skip
         if offloads:
             return float(gpu), 0.0, 0.0, float(host)
-        weights = w * all_of_it if config.zero == "zero2" else w * all_of_it / ranks
+        weights = float(w * all_of_it) / (1 if config.zero == "zero2" else ranks)
         optimizer = MASTER * all_of_it / ranks
         return weights, gpu - weights - optimizer, optimizer, 0.0
     gathered = 2 * w * shape.largest_module if config.zero != "zero2" else 0
