@@ -132,8 +132,8 @@ def _states(
     weights = w * all_of_it if config.zero == "zero2" else w * all_of_it / ranks + gathered
     gradient = GRADIENT + w if config.zero == "zero2" else GRADIENT
     if offloads:
-        host = 1.5 * (w * all_of_it + (MASTER + GRADIENT) * learnt) / nodes
-        return float(gathered), 0.0, 0.0, host
+        of_node = 1.5 * (w * all_of_it + (MASTER + GRADIENT) * learnt) / nodes
+        return float(gathered), 0.0, 0.0, of_node
     return weights, gradient * learnt / ranks, MASTER * learnt / ranks, 0.0
 
 
