@@ -199,6 +199,34 @@ def run(
         launch(order)
 
 
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, or a TOML file.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a setting; repeatable.")
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what it would take, and stop.")] = False,
+    on: Annotated[
+        str | None, typer.Option(help="Plan for another cluster: nodes x GPUs x GiB, e.g. 2x8x80.")
+    ] = None,
+    examples: Annotated[int, typer.Option(min=1, help="Examples to plan for.")] = 100_000,
+    tokens_per_example: Annotated[
+        int, typer.Option(min=1, help="Prompt and completion, tokens, to plan for.")
+    ] = 720,
+) -> None:
+    """What training a recipe's student takes: batch, steps, hours, memory by ZeRO stage."""
+    from flows.cli.train import show_training_plan
+    from flows.session import Order
+
+    with clear_errors():
+        if not plan:
+            raise UsageError("`litecot run` trains, also where all else is done: add --plan here")
+        show_training_plan(
+            Order(recipe=recipe, overrides=tuple(overrides or ())), on=on, examples=examples,
+            tokens_each=tokens_per_example,
+        )  # fmt: skip
+
+
 @app.command(cls=QueryCommand)
 def sql(
     query: Annotated[
