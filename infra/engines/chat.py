@@ -144,6 +144,14 @@ def chat_encoder(tokenizer: Any) -> ChatEncoder:
     return known[1]
 
 
+def end_ids(tokenizer: Any) -> tuple[int, ...]:
+    """Every token that ends the assistant's turn, the one a student is taught first.
+
+    To be saved as `generation_config.eos_token_id`: a base checkpoint names its end of text alone.
+    """
+    return chat_encoder(tokenizer).end_ids
+
+
 def encode_chat(tokenizer: Any, prompt: Prompt, *, completion: str | None = None) -> list[int]:
     """Token ids of the conversation up to the assistant's turn, and of what it has written."""
     encoder = chat_encoder(tokenizer)

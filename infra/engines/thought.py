@@ -23,7 +23,7 @@ _OPENED = re.compile(r"<(think(?:ing)?)>\s*\Z", re.IGNORECASE)
 
 @dataclass(frozen=True, kw_only=True)
 class OpenedThought:
-    """What stands at the end of the prompt: `<think>` as the template writes it, and white space."""
+    """What stands at the end of the prompt: the tag `<think>` and white space."""
 
     name: str
     has_line_break: bool

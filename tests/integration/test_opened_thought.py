@@ -1,4 +1,4 @@
-"""A template that opens the thought: one opening tag in what is asked, trained on, scored and stored.
+"""A template that opens the thought: one opening tag in what is asked, trained, scored and stored.
 
 The trained text of each template is asserted in full.
 """
