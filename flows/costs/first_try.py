@@ -15,7 +15,7 @@ from infra.engines import smollm2
 from tasks.score import score_passes
 
 NANO = "nano:"
-TOKENS_A_SECOND = 300  # that smollm2 reads while it scores, two cores: docs/benchmarks.md
+TOKENS_A_SECOND = 200  # that smollm2 reads while it scores, two cores: docs/benchmarks.md
 
 
 def notes_on_student(recipe: Recipe) -> list[str]:

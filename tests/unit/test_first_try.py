@@ -17,7 +17,7 @@ from infra.engines import smollm2
 def traces(tmp_path: Path) -> str:
     rows = [
         {
-            "question": f"What is {n} + 1, then?".ljust(30),
+            "question": f"What is {n} + 1?",
             "answer": str(n + 1),
             "candidates": ["x" * 300] * 4,
         }
@@ -29,14 +29,19 @@ def traces(tmp_path: Path) -> str:
 
 
 def test_real_rationales_read_by_nano_get_the_command_and_the_time(traces: str) -> None:
-    (note,) = notes_on_student(load_recipe("morsd", problems=[traces]))
+    recipe = load_recipe("morsd", problems=[traces], overrides=['score.scorers=["rd", "ifd"]'])
+    (note,) = notes_on_student(recipe)
     assert "nano:student has never seen such text" in note
     assert "--set models.student.model=smollm2" in note
-    assert "scoring would take about 2 minutes on two cores" in note  # 150 x 200 tokens at 300
+    assert "scoring would take about 3 minutes on two cores" in note  # 150 x 200 tokens at 200
 
 
 def test_a_rationale_is_read_with_and_without_its_question(traces: str) -> None:
-    recipe = load_recipe("morsd", problems=[traces], overrides=["estimate.share_correct=1"])
+    recipe = load_recipe(
+        "morsd",
+        problems=[traces],
+        overrides=["estimate.share_correct=1", 'score.scorers=["rd", "ifd"]'],
+    )
     question = know_inputs(recipe).question_characters or 0
     assert scored_tokens(recipe, know_inputs(recipe)) == pytest.approx(
         50 * (question + 4 * 300 * 2) / 3
