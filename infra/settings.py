@@ -25,7 +25,8 @@ class Settings(BaseSettings):
         default=None, description="where corpora in buckets have their journals; <home>/journals"
     )
     cache: Path = Field(
-        default=Path("~/.cache/litecot"), description="what this machine has checked of corpora"
+        default=Path("~/.cache/litecot"),
+        description="what this machine has checked of corpora, and models it has made",
     )
     ui_port: int = Field(default=4200, ge=1, le=65535, description="port of `make ui`")
     in_flight: int = Field(default=256, ge=1, description="records of one stage and shard at once")

@@ -60,3 +60,58 @@ def save_tiny_model(folder: Path, *, layers: int = 2, width: int = 32, seed: int
     Qwen2ForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+# Markup as the published families have it: special tokens, the base checkpoint's end of text, and
+# the chat template. R1's template opens the thought, and shows no thought of an earlier turn.
+FAMILIES: dict[str, tuple[list[str], str, str]] = {
+    "qwen2": (
+        ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+        "<|endoftext|>",
+        "{%- if messages[0]['role'] != 'system' %}"
+        "{{- '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' }}{%- endif %}"
+        + TEMPLATE,
+    ),
+    "llama": (
+        ["<|end_of_text|>", "<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>",
+         "<|eot_id|>"],
+        "<|end_of_text|>",
+        "{{- '<|begin_of_text|>' }}{%- for m in messages %}"
+        "{{- '<|start_header_id|>' + m.role + '<|end_header_id|>\\n\\n' + m.content | trim"
+        " + '<|eot_id|>' }}{%- endfor %}"
+        "{%- if add_generation_prompt %}"
+        "{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{%- endif %}",
+    ),
+    "r1": (
+        ["<｜end▁of▁sentence｜>", "<｜begin▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>"],
+        "<｜end▁of▁sentence｜>",
+        "{{ '<｜begin▁of▁sentence｜>' }}{% for m in messages %}{% if m.role == 'user' %}"
+        "{{ '<｜User｜>' + m.content }}{% else %}{% set c = m.content.split('</think>')[-1] %}"
+        "{{ '<｜Assistant｜>' + c + '<｜end▁of▁sentence｜>' }}{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<｜Assistant｜><think>\\n' }}{% endif %}",
+    ),
+}  # fmt: skip
+
+
+def family_tokenizer(family: str) -> Any:
+    """A small tokenizer with the markup of a published family; `<think>` is one plain token."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    specials, end_of_text, template = FAMILIES[family]
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=specials,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(TEXTS * 20, trainer)
+    backend.add_tokens([AddedToken(tag, normalized=False) for tag in ("<think>", "</think>")])
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend, eos_token=end_of_text, pad_token=end_of_text
+    )
+    tokenizer.chat_template = template
+    return tokenizer

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.progress.consoles import console
-from infra.engines import ENGINES, EngineConfig, ModelFilesError, check_model
+from infra.engines import ENGINES, EngineConfig, ModelFilesError, check_model, smollm2
 from infra.placement.machine import gpus
 from tasks.registry import BUILT_IN, PluginError
 
@@ -48,6 +48,7 @@ def examine() -> list[Finding]:
         _gpu(),
         _compiler(),
         *(_nano(name) for name in ("teacher", "student")),
+        _smollm2(),
         _disk(),
         _cores(),
     ]
@@ -128,6 +129,15 @@ def _nano(name: str) -> Finding:
     except ModelFilesError as error:
         return Finding(name=f"nano {name}", is_well=False, what="missing", remedy=str(error))
     return Finding(name=f"nano {name}", is_well=True, what="weights are there")
+
+
+def _smollm2() -> Finding:
+    fault = smollm2.fault()
+    here = "made" if smollm2.is_made() else f"is made at its first use ({smollm2.TAKES})"
+    return Finding(
+        name=smollm2.NAME, is_well=fault is None, what="not installed" if fault else here,
+        remedy=smollm2.REMEDY, is_needed=False,
+    )  # fmt: skip
 
 
 def _disk() -> Finding:

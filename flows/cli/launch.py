@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from flows.cli.interruption import run_interruptibly
+from flows.costs.first_try import notes_on_student
 from flows.progress.consoles import console, page
 from flows.progress.slow import shown_if_slow
 from flows.progress.terminal import Terminal
@@ -19,6 +20,7 @@ from flows.recipes.recipe import Recipe
 from flows.server.environment import settle_environment
 from flows.server.temporary import TemporaryServer, find_server
 from flows.session import Order, resolve_recipe, shown_on
+from infra.engines import smollm2
 from infra.placement.plan import Placement
 from infra.settings import Settings, load_settings
 from infra.storage import CorpusWriter
@@ -46,8 +48,11 @@ def launch(order: Order) -> None:
     terminal.say(f"recipe {recipe.name}, corpus {order.corpus}, {_server_line(server)}")
     for line in placement.words:
         terminal.say(f"  {line}")
-    for note in notes_on_prompts(recipe):
+    for note in [*notes_on_prompts(recipe), *notes_on_student(recipe)]:
         terminal.say(note)
+    roles = recipe.roles().values()
+    if any(role.model == smollm2.NAME and role.engine_type.has_checkpoint for role in roles):
+        smollm2.prepare(terminal.say)
     from flows.liter import liter  # imports Prefect while its server starts
 
     if server is not None:

@@ -13,6 +13,7 @@ from functools import cache
 from rich.table import Table
 
 from flows.costs.estimate import Estimate, estimate
+from flows.costs.first_try import notes_on_student
 from flows.costs.observed import Known, know_corpus, know_inputs
 from flows.costs.table import print_estimate
 from flows.progress.consoles import page
@@ -57,7 +58,7 @@ def show_plan(order: Order, *, on: str | None = None) -> None:
     placement, misplaced = place_or_faults(recipe, plan, nodes, load_settings().placement)
     for line in placement.words if placement else ():
         say(line)
-    for note in notes_on_prompts(recipe):
+    for note in [*notes_on_prompts(recipe), *notes_on_student(recipe)]:
         say(note)
     print_estimate(make_estimate(recipe, plan, nodes, order.corpus), recipe.estimate)
     if faults := [*faults, *misplaced]:

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.engines import ENGINES, EngineConfig
-from infra.engines.model_files import model_folder, model_identity
-from infra.nano.files import PREFIX
+from infra.engines.model_files import is_shipped, model_folder, model_identity
 from tasks.intake.sources import is_file_name
 from tasks.prompts import is_own
 
@@ -97,7 +96,7 @@ def store_names(
         Renames(
             data=lambda name: f"{_real(name)}@{hashes[name][:SHOWN + 7]}" if name in hashes
             else name,
-            model=lambda name: name if name.startswith(PREFIX) or model_folder(name) is None
+            model=lambda name: name if is_shipped(name) or model_folder(name) is None
             else f"{_real(name)}@{model_identity(name)}",
             adapter=lambda name: f"{_real(name)}@{model_identity(name)}",
             prompt=lambda key, name: prompts.get(key, _real(name) if is_own(name) else name),

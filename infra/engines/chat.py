@@ -4,7 +4,8 @@ Role: the only place where a conversation is tokenised, for generation, scoring 
 Invariant: control tokens come from the tokenizer's chat template and from `Prompt.compress` alone;
 the text of a prompt or completion is encoded with special tokens read as plain characters. The
 template is rendered once around a sentinel; what lies between the sentinels is encoded apart, so
-a text has the same tokens wherever it stands.
+a text has the same tokens wherever it stands. Where the template opens the assistant's thought
+itself, the model is asked, trained and scored behind that one `<think>`: see infra.engines.thought.
 
 A sample, Qwen2 markup: Prompt(text="1 + 1?", compress=True) ->
     <|im_start|> user \\n <compress> 1 _+ _1 ? <|im_end|> \\n <|im_start|> assistant \\n
@@ -19,6 +20,7 @@ from weakref import WeakKeyDictionary
 
 from tokenizers import Tokenizer
 
+from infra.engines.thought import OpenedThought
 from tasks.ports import PermanentError, Prompt
 
 COMPRESS = "<compress>"
@@ -49,6 +51,8 @@ class ChatEncoder:
         self._eos: int | None = tokenizer.eos_token_id
         pieces = _template_pieces(tokenizer)
         self._before, self._after, self._header, tail = map(self.encode_markup, pieces)
+        self.thought = OpenedThought.at_the_end_of(pieces[1])
+        """What the template opens for the assistant; None: nothing, as most templates do."""
         self.end_ids = self._find_ends(tail)
 
     def _find_ends(self, tail: list[int]) -> tuple[int, ...]:
@@ -93,9 +97,24 @@ class ChatEncoder:
         given = self.encode_prompt(prompt)
         if not self.end_ids:
             raise ValueError("the tokenizer has no end token: set eos_token")
-        learnt = [*self.encode_text(completion), self.end_ids[0]]
+        learnt = [*self.encode_written(completion), self.end_ids[0]]
         labels = [IGNORED_LABEL] * len(given) + learnt
         return EncodedExample(input_ids=given + learnt, labels=labels)
+
+    def encode_written(self, text: str) -> list[int]:
+        """Tokens of what the assistant wrote, behind a prompt of `encode_prompt`."""
+        return [token for part in self.written_parts([text]) for token in self.encode_text(part)]
+
+    def written_parts(self, texts: Sequence[str]) -> list[str]:
+        """The assistant's texts, one behind the other, as they stand behind our prompt.
+
+        One more than there are `texts`: first what goes before them all, mostly nothing.
+        """
+        return self.thought.continued(texts) if self.thought else ["", *texts]
+
+    def reply(self, text: str) -> str:
+        """What the model wrote behind our prompt, as a text of its own: with its opening tag."""
+        return self.thought.whole(text) if self.thought else text
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`, control tokens left out."""
@@ -125,10 +144,18 @@ def chat_encoder(tokenizer: Any) -> ChatEncoder:
     return known[1]
 
 
+def end_ids(tokenizer: Any) -> tuple[int, ...]:
+    """Every token that ends the assistant's turn, the one a student is taught first.
+
+    To be saved as `generation_config.eos_token_id`: a base checkpoint names its end of text alone.
+    """
+    return chat_encoder(tokenizer).end_ids
+
+
 def encode_chat(tokenizer: Any, prompt: Prompt, *, completion: str | None = None) -> list[int]:
     """Token ids of the conversation up to the assistant's turn, and of what it has written."""
     encoder = chat_encoder(tokenizer)
-    written = [] if completion is None else encoder.encode_text(completion)
+    written = [] if completion is None else encoder.encode_written(completion)
     return encoder.encode_prompt(prompt) + written
 
 

@@ -98,7 +98,7 @@ class EngineConfig(BaseModel):
     engine: str = "transformers"
     """One of ENGINES."""
     model: str = Field(min_length=1)
-    """A local folder, a hub id, or nano:teacher / nano:student; a server's name for it."""
+    """A local folder, a hub id, nano:teacher, nano:student or smollm2; a server's name for it."""
     revision: str | None = None
     """Of a hub id. At an endpoint: the name under which its rows are known, whatever its URL."""
     dtype: Dtype = "auto"

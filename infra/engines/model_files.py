@@ -17,6 +17,7 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
+from infra.engines import smollm2
 from infra.engines.config import EngineConfig
 from tasks.errors import UsageError
 
@@ -41,13 +42,22 @@ def model_folder(model: str) -> Path | None:
     """The folder `model` names, whether it exists or not; None for a hub id."""
     if model.startswith(NANO_PREFIX):
         return NANO_WEIGHTS / model.removeprefix(NANO_PREFIX)
+    if model == smollm2.NAME:
+        return smollm2.folder()
     path = Path(model).expanduser()
     looks_local = path.is_absolute() or model.startswith((".", "~")) or path.is_dir()
     return path if looks_local or not _HUB_ID.fullmatch(model) else None
 
 
+def is_shipped(model: str) -> bool:
+    """Whether the name says which weights these are, wherever they lie."""
+    return model.startswith(NANO_PREFIX) or model == smollm2.NAME
+
+
 def model_source(model: str) -> str:
-    """What `from_pretrained` is given."""
+    """What `from_pretrained` is given; `smollm2` is made now where that was not done."""
+    if model == smollm2.NAME:
+        return str(smollm2.made_folder())
     folder = model_folder(model)
     return model if folder is None else str(folder)
 
@@ -60,6 +70,8 @@ def model_identity(folder: str) -> str:
 def weights_fingerprint(config: EngineConfig) -> str:
     """Of a checkpoint: hash of a folder's files, or the hub id and revision."""
     folder = model_folder(config.model)
+    if config.model == smollm2.NAME:
+        return smollm2.IDENTITY
     if folder is None:
         return f"{config.model}@{config.revision or 'main'}"
     _check_folder(config.model, folder)
@@ -96,6 +108,9 @@ def check_checkpoint(config: EngineConfig) -> None:
     folder = model_folder(config.model)
     if folder is None:
         _check_hub_id(config)
+    elif config.model == smollm2.NAME and not smollm2.is_made():
+        if fault := smollm2.fault():
+            raise ModelFilesError(fault)
     else:
         _check_folder(config.model, folder)
         if fault := cut_off_weights(folder):

@@ -14,6 +14,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from infra.engines import smollm2
 from infra.engines.config import EngineConfig
 from infra.engines.engine_type import ModelSize
 from infra.engines.model_files import model_folder
@@ -30,6 +31,8 @@ _EIGHT_BITS = re.compile(r"fp8|int8|w8a|8-?bit", re.IGNORECASE)
 
 def model_size(model: str, *, revision: str | None = None) -> ModelSize | None:
     """Of a local folder or the hub cache, else by the figure in the name; None: not known."""
+    if model == smollm2.NAME:
+        return smollm2.SIZE  # whether or not it is made already
     folder = model_folder(model) or _cached_folder(model, revision)
     from_files = _size_of_files(folder) or _size_of_index(folder) if folder else None
     return from_files or _size_of_name(model)

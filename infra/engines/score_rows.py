@@ -1,7 +1,7 @@
 """What is scored, as token ids: one row a text, with the spans of its targets.
 
-Role: shared by the engines that score. Invariant: each text is tokenised apart, so the split
-between context and target is exact.
+Role: shared by the engines that score. Invariants: each text is tokenised apart, so the split
+between context and target is exact; a row's tokens are those that training gives the same text.
 
 A sample: a prompt of 9 tokens and a target of 4 -> ScoreRow(ids=[...13 ids], targets=[(9, 13)])
 """
@@ -36,10 +36,11 @@ def encode_rows(chat: ChatEncoder, request: ScoreRequest) -> list[ScoreRow]:
     for each in (request, *request.beside):
         prompt = each.prompt
         ids = [*(chat.encode_start() if prompt is None else chat.encode_prompt(prompt))]
-        for text in each.context:
+        first, *texts = chat.written_parts([*each.context, *each.targets])
+        for text in (first, *texts[: len(each.context)]):
             ids += encode(text)
         targets = []
-        for text in each.targets:
+        for text in texts[len(each.context) :]:
             targets.append((len(ids), len(ids) + len(encode(text))))
             ids += encode(text)
         rows.append(ScoreRow(ids=ids, targets=targets))

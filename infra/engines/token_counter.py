@@ -86,8 +86,8 @@ def _is_qwen2(declared: dict[str, Any]) -> bool:
 
 def _tokenizer_file(model: str, revision: str | None) -> Path | None:
     """tokenizer.json of a folder or hub id; None where there is none."""
-    if (folder := model_folder(model)) is not None:
-        file = folder / "tokenizer.json"
+    if model_folder(model) is not None:
+        file = Path(model_source(model)) / "tokenizer.json"
         return file if file.is_file() else None
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError

@@ -93,7 +93,7 @@ def check_mentioned(arguments: list[str]) -> None:
 
 
 def check_target(words: list[str]) -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.M))
     asked = {word for word in words if not word.startswith("-") and "=" not in word}
     assert asked <= targets
 

@@ -75,7 +75,7 @@ class CompletionTicket(Ticket[list[Completion]]):
         text = self._chat.decode(row.written)
         cut = min((at for at in map(text.find, self._stop) if at >= 0), default=None)
         self._done[row] = Completion(
-            text=text[:cut],
+            text=self._chat.reply(text[:cut]),
             finish_reason=row.finish_reason,
             prompt_tokens=len(row.prompt_ids),
             completion_tokens=len(row.written),

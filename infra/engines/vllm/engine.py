@@ -77,7 +77,7 @@ class VllmEngine:
         elapsed_s = time.monotonic() - started
         return [
             Completion(
-                text=self._text(written.token_ids, sampling.stop),
+                text=self._text(written.token_ids, sampling),
                 finish_reason=_finish_reason(written.finish_reason),
                 prompt_tokens=len(ids),
                 completion_tokens=len(written.token_ids),
@@ -199,10 +199,11 @@ class VllmEngine:
         )
         return [output async for output in replies][-1]
 
-    def _text(self, ids: Sequence[int], stop: tuple[str, ...]) -> str:
+    def _text(self, ids: Sequence[int], sampling: Sampling) -> str:
         text = self._chat.decode(ids)
-        cut = min((at for at in map(text.find, stop) if at >= 0), default=None)
-        return text[:cut]
+        cut = min((at for at in map(text.find, sampling.stop) if at >= 0), default=None)
+        held = sampling.json_schema is not None  # from its first token on: no room for a thought
+        return text[:cut] if held else self._chat.reply(text[:cut])
 
     def _check_length(self, num_tokens: int, max_tokens: int) -> None:
         if num_tokens + max_tokens > self._context:
