@@ -1,19 +1,46 @@
-"""Training as a recipe has it on a cluster: shape, memory by ZeRO stage, work, what cannot fit.
+"""Training as a recipe has it on a cluster: what it takes there, why it cannot fit, what would.
 
 Invariant: starts nothing. A student whose shape is not known is not counted, and never refused.
 
-A sample: training_faults(load_recipe("liter-32b"), read_nodes("1x8x80")) == []
+A sample: training_fault(load_recipe("liter-32b"), read_nodes("1x1x24")).reason ==
+"training wants 8 GPUs (train.num_ranks), and there is 1"
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from flows.recipes.recipe import Recipe
 from infra.placement.nodes import Node
-from infra.training.budget.fit import Cluster, fits, memory_on, remedies
+from infra.training.budget.fit import Cluster, Layout, layout_of, remedies
 from infra.training.budget.memory import GIB
 from infra.training.budget.shape import ModelShape, shape_of
+
+CHANGES_LEARNING = {  # settings whose change gives another student
+    "lora": "adapters instead of all weights",
+    "max_length": "longer examples are left out",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingFault:
+    """Why training cannot be, and what would fit, the nearest first."""
+
+    reason: str
+    remedies: tuple[str, ...]
+    is_of_gpus: bool = False  # too few of them, not too small
+
+    @property
+    def line(self) -> str:
+        """All of it."""
+        return f"{self.reason}; this would fit: {'; or '.join(self.remedies)}"
+
+    @property
+    def lines(self) -> str:
+        """The same, a line each."""
+        return "\n  ".join([f"{self.reason}; this would fit:", *self.remedies])
 
 
 def cluster_of(nodes: Sequence[Node]) -> Cluster:
@@ -35,20 +62,64 @@ def student_shape(recipe: Recipe) -> ModelShape | None:
     return shape_of(student.model, revision=student.revision)
 
 
-def training_faults(recipe: Recipe, nodes: Sequence[Node]) -> list[str]:
-    """Why it cannot fit, with what would; empty where it does, or cannot be known."""
+def training_fault(recipe: Recipe, nodes: Sequence[Node]) -> TrainingFault | None:
+    """None where it fits, or cannot be known."""
     shape, config, cluster = student_shape(recipe), recipe.train, cluster_of(nodes)
-    if shape is None or fits(shape, config, cluster):
-        return []
-    found = remedies(shape, config, cluster)
-    would = "; this fits: " + "; or ".join(found) if found else "; nothing tried here fits"
-    if config.device == "gpu" and not cluster.num_gpus:
-        return ["training wants GPUs and there is none: set train.device = 'cpu'"]
-    if config.device == "gpu" and config.num_ranks > cluster.num_gpus:
-        asked = f"training wants {config.num_ranks} GPUs (train.num_ranks)"
-        return [f"{asked} and {cluster.num_gpus} are there{would}"]
-    memory = memory_on(shape, config, cluster)
-    needs = f"{memory.total / GIB:.1f} GiB a rank"
-    if memory.host:
-        needs += f" and {memory.host / GIB:.0f} GiB of each node's memory"
-    return [f"training {recipe.models.student.model} under {config.zero} needs {needs}{would}"]
+    if shape is None:
+        return None
+    own = layout_of(shape, config, cluster)
+    if own.fits:
+        return None
+    found = [remedy_words(one, cluster) for one in remedies(shape, config, cluster)]
+    return TrainingFault(
+        reason=_reason(recipe, own),
+        remedies=tuple(found) or ("a smaller student",),
+        is_of_gpus=bool(own.missing_gpus),
+    )
+
+
+def settings_words(layout: Layout) -> str:
+    """As they are given to `litecot`; a sample: "--set train.num_ranks=16 --set train.zero=zero3"."""
+    flat = {
+        f"{name}.{key}" if key else name: one
+        for name, value in layout.changes.items()
+        for key, one in (value.items() if isinstance(value, dict) else [("", value)])
+    }
+    return " ".join(f"--set train.{name}={_value(one)}" for name, one in flat.items())
+
+
+def remedy_words(layout: Layout, cluster: Cluster) -> str:
+    """What to do, and what comes with it. `cluster`: the one that is there."""
+    where = "" if layout.cluster == cluster else f"on {layout.cluster.name}"
+    settings = settings_words(layout) or "as it is"
+    notes = [why for name, why in CHANGES_LEARNING.items() if name in layout.changes]
+    if layout.host_wanted and layout.cluster.host_gib is None:
+        notes.append(f"with {layout.host_wanted / GIB:.0f} GiB of memory in each machine")
+    told = f" ({', '.join(notes)})" if notes else ""
+    return " ".join(filter(None, [where, settings])) + told
+
+
+def _value(one: object) -> str:
+    return one if isinstance(one, str) else json.dumps(one)
+
+
+def _reason(recipe: Recipe, own: Layout) -> str:
+    config, cluster = own.config, own.cluster
+    if own.missing_gpus:
+        there = f"there {'is' if cluster.num_gpus == 1 else 'are'} {cluster.num_gpus or 'none'}"
+        return f"training wants {_gpus(config.num_ranks)} (train.num_ranks), and {there}"
+    what = f"training {recipe.models.student.model} under {config.zero}"
+    memory = own.memory
+    if config.device == "cpu":
+        needs = f"{config.num_ranks} x {memory.total / GIB:.1f} GiB"
+        return f"{what} on CPU needs {needs} of this machine's {cluster.host_gib:.0f} GiB"
+    if own.free is not None and own.free < 0:
+        return f"{what} needs {memory.total / GIB:.1f} GiB of a GPU's {cluster.gib:g} GiB"
+    return (
+        f"{what} needs {own.host_wanted / GIB:.0f} GiB of memory in each machine, and it has "
+        f"{cluster.host_gib:.0f} GiB"
+    )
+
+
+def _gpus(count: int) -> str:
+    return "1 GPU" if count == 1 else f"{count} GPUs"
