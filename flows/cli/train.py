@@ -15,9 +15,10 @@ from flows.progress.consoles import page
 from flows.progress.text import say, shown
 from flows.recipes.assumptions import Assumptions
 from flows.recipes.plan import draft_plan
-from flows.recipes.recipe import Recipe, RecipeError
+from flows.recipes.recipe import Recipe
 from flows.recipes.training import (
     cluster_of,
+    recipe_that_trains,
     settings_words,
     student_shape,
     training_fault,
@@ -26,7 +27,6 @@ from flows.session import Order, resolve_recipe
 from infra.engines import ModelFilesError
 from infra.hosting.nodes import nodes as nodes_here
 from infra.placement.plan import read_nodes
-from infra.runs.plan import TRAIN
 from infra.training.budget.fit import Cluster, Layout, best, layouts, most_ranks
 from infra.training.budget.memory import CONTEXT, FRAGMENTATION, GIB
 from infra.training.budget.shape import ModelShape
@@ -42,11 +42,11 @@ BY_US = (
     " DeepSpeed's estimators have it, which know only all weights in 16 bits"
 )
 HOW_COUNTED = (
-    "activations, bytes a token and layer: 2 (4 h + 2 w h) of norms + 2 w (q + k) of attention + 4 w i"
-    " of the MLP, w = {width} bytes; with checkpointing w h, and one layer as before (Korthikanti et"
-    " al. 2022, adapted; attention by kernels that keep no scores)",
-    "other: the loss in tiles, buckets, gathered layers, a context of {context:g} GiB, {share:.0%} of"
-    " all for fragmentation [ours]",
+    "activations, bytes a token and layer: 2 (4 h + 2 w h) of norms + 2 w (q + k) of attention"
+    " + 4 w i of the MLP, w = {width} bytes; with checkpointing w h, and one layer as before"
+    " (Korthikanti et al. 2022, adapted; attention by kernels that keep no scores)",
+    "other: the loss in tiles, buckets, gathered layers, a context of {context:g} GiB, {share:.0%}"
+    " of all for fragmentation [ours]",
 )
 
 
@@ -65,7 +65,7 @@ def show_training_plan(
 ) -> None:  # fmt: skip
     """Print it. Raises UsageError where training cannot fit, after all there is to see."""
     nodes = nodes_here() if on is None else read_nodes(on)
-    recipe = recipe_that_trains(order)
+    recipe = recipe_that_trains(resolve_recipe(order))
     cluster, shape = cluster_of(nodes), student_shape(recipe)
     model = recipe.models.student.model
     size = "" if shape is None else f", {_parameters(shape)} parameters,"
@@ -96,16 +96,6 @@ def _parameters(shape: ModelShape) -> str:
     return f"{count / 1e9:.2f}B" if count >= 1e9 else f"{count / 1e6:.1f}M"
 
 
-def recipe_that_trains(order: Order) -> Recipe:
-    """Raises RecipeError where the recipe has no stage for it."""
-    recipe = resolve_recipe(order)
-    if TRAIN not in recipe.stages:
-        raise RecipeError(
-            f"recipe {recipe.name} does not train: its stages are {', '.join(recipe.stages)}"
-        )
-    return recipe
-
-
 def _cluster_words(config: TrainConfig, cluster: Cluster) -> str:
     host = "" if cluster.host_gib is None else f" and {cluster.host_gib:.0f} GiB of memory"
     if config.device == "cpu":
@@ -134,8 +124,7 @@ def _known_data(recipe: Recipe, corpus: str) -> Data:
     try:
         found = known_examples(corpus, draft_plan(recipe), recipe.estimate)
         if found is not None:
-            count, tokens = found
-            return Data(num_examples=count, tokens_each=tokens, whence=f"as {corpus} has them")
+            return Data(num_examples=found[0], tokens_each=found[1], whence=f"as {corpus} has them")
         inputs = know_inputs(recipe)
     except (ModelFilesError, IngestError):  # its files are elsewhere
         inputs = Inputs()

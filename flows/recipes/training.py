@@ -12,8 +12,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flows.recipes.recipe import Recipe
+from flows.recipes.recipe import Recipe, RecipeError
 from infra.placement.nodes import Node
+from infra.runs.plan import TRAIN
 from infra.training.budget.fit import Cluster, Layout, layout_of, remedies
 from infra.training.budget.memory import GIB
 from infra.training.budget.shape import ModelShape, shape_of
@@ -56,10 +57,26 @@ def cluster_of(nodes: Sequence[Node]) -> Cluster:
     )
 
 
+def recipe_that_trains(recipe: Recipe) -> Recipe:
+    """`recipe`. Raises RecipeError where it has no stage for it."""
+    if TRAIN not in recipe.stages:
+        stages = ", ".join(recipe.stages)
+        raise RecipeError(f"recipe {recipe.name} does not train: its stages are {stages}")
+    return recipe
+
+
 def student_shape(recipe: Recipe) -> ModelShape | None:
     """Of what is trained; None: not known here."""
     student = recipe.models.student
     return shape_of(student.model, revision=student.revision)
+
+
+def gpus_fault(recipe: Recipe, nodes: Sequence[Node]) -> str | None:
+    """Too few of them, for training alone; memory is not looked at."""
+    there, wanted = cluster_of(nodes).num_gpus, recipe.train.num_ranks
+    if recipe.train.device == "cpu" or wanted <= there:
+        return None
+    return f"{_too_few(wanted, there)}; `litecot train {recipe.name} --plan` says what would fit"
 
 
 def training_fault(recipe: Recipe, nodes: Sequence[Node]) -> TrainingFault | None:
@@ -79,7 +96,7 @@ def training_fault(recipe: Recipe, nodes: Sequence[Node]) -> TrainingFault | Non
 
 
 def settings_words(layout: Layout) -> str:
-    """As they are given to `litecot`; a sample: "--set train.num_ranks=16 --set train.zero=zero3"."""
+    """As `litecot` takes them, e.g. "--set train.num_ranks=16 --set train.zero=zero3"."""
     flat = {
         f"{name}.{key}" if key else name: one
         for name, value in layout.changes.items()
@@ -106,8 +123,7 @@ def _value(one: object) -> str:
 def _reason(recipe: Recipe, own: Layout) -> str:
     config, cluster = own.config, own.cluster
     if own.missing_gpus:
-        there = f"there {'is' if cluster.num_gpus == 1 else 'are'} {cluster.num_gpus or 'none'}"
-        return f"training wants {_gpus(config.num_ranks)} (train.num_ranks), and {there}"
+        return _too_few(config.num_ranks, cluster.num_gpus)
     what = f"training {recipe.models.student.model} under {config.zero}"
     memory = own.memory
     if config.device == "cpu":
@@ -121,5 +137,7 @@ def _reason(recipe: Recipe, own: Layout) -> str:
     )
 
 
-def _gpus(count: int) -> str:
-    return "1 GPU" if count == 1 else f"{count} GPUs"
+def _too_few(wanted: int, there: int) -> str:
+    gpus = "1 GPU" if wanted == 1 else f"{wanted} GPUs"
+    have = "there is 1" if there == 1 else f"there are {there or 'none'}"
+    return f"training wants {gpus} (train.num_ranks), and {have}"

@@ -76,7 +76,9 @@ class _Trained:
             universal=self.checkpoint is not None and is_universal(self.checkpoint),
         )  # fmt: skip
         arguments.eval_on_start = arguments.eval_on_start and last is None
-        model, self.tokenizer = load_student(job.base, config, attention=attention_for(config))
+        model, self.tokenizer = load_student(
+            job.base, config, attention=attention_for(config)
+        )
         self.trainer = StudentTrainer(
             model, arguments, data=self.data, tokenizer=self.tokenizer, config=config, link=link,
             adapters=adapters_of(config, self.tokenizer, job.base),
@@ -115,10 +117,7 @@ class _Trained:
     def _take_kept_weights(self) -> int:
         """The weights that the config wants, and the step they are of; a collective."""
         curve = self.trainer.recorder.curve
-        last, measured = (
-            curve[-1].step,
-            [r for r in curve if r.held_out_loss is not None and r.step],
-        )
+        last, measured = curve[-1].step, [r for r in curve if r.held_out_loss is not None and r.step]
         if self.job.config.student == "last" or not measured:
             return last
         best = min(measured, key=lambda report: (report.held_out_loss, report.step))

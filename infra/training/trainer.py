@@ -84,10 +84,7 @@ def _with_filler(rows: Dataset) -> Dataset:
     """One row more, for what ExampleOrder fills up with."""
     filler = {**FILLER, "seq_lengths": [1]}
     return concatenate_datasets(
-        [
-            rows,
-            Dataset.from_list([{k: filler[k] for k in rows.column_names}], features=rows.features),
-        ]
+        [rows, Dataset.from_list([{k: filler[k] for k in rows.column_names}], features=rows.features)]
     )
 
 

@@ -32,7 +32,7 @@ Changes = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """Machines, GPUs of each (0: none), GiB of each GPU and machine. None: not known, not counted."""
+    """Machines, GPUs of each (0: none), GiB of a GPU and of a machine. None: not known."""
 
     nodes: int
     per_node: int
@@ -159,8 +159,10 @@ def most_ranks(config: TrainConfig, cluster: Cluster) -> int:
 
 
 def remedies(shape: ModelShape, config: TrainConfig, cluster: Cluster) -> list[Layout]:
-    """What fits, the nearest first: the same batch there, then a shorter length or adapters, then
-    a larger cluster."""
+    """What fits where this does not, the nearest first: the same batch there, then a shorter length
+    or adapters, then a larger cluster."""
+    if layout_of(shape, config, cluster).fits:
+        return []
     same = _first(shape, config, cluster, [{}])
     found = [same] if same else []
     if same is None:

@@ -1,7 +1,7 @@
 """Memory of one rank while it trains: on a GPU, or on the CPU, part by part.
 
 Invariants: pure but for DeepSpeed's estimators (states.py), which are asked for bfloat16 on GPUs
-only; more ranks never need more under ZeRO-3, longer bins never less, offload never more.
+only; more ranks never need more under ZeRO-3, longer bins never less, offload never more of a GPU.
 
 Activations follow Korthikanti et al. 2022 (arXiv 2205.05198, section 4.1: s b h (34 + 5 a s / h)
 bytes a layer) term by term, for another layer: fused attention keeps no scores, so 5 a s / h is
@@ -37,6 +37,7 @@ BUCKET = 500_000_000  # elements: DeepSpeed's reduce_bucket_size where a file na
 LIVE = 1_000_000_000  # elements gathered at a time: DeepSpeed's stage3_max_live_parameters
 # TRL 1.16 scores in tiles and never makes the logits (trl/kernels/chunked_logprob.py).
 TILE_TOKENS, TILE_VOCABULARY = 4096, 32768
+CPU_TILES = 4  # logits, exponentials, gradient and a copy; on GPUs one kernel overwrites its tile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +107,8 @@ def head_bytes(shape: ModelShape, config: TrainConfig) -> float:
     tokens, w = tokens_of_microbatch(config), _width(config)
     tile = min(tokens, TILE_TOKENS) * min(shape.vocabulary, TILE_VOCABULARY)
     of_head = 0 if config.lora else GRADIENT * shape.embedding
-    return float((w + 4) * tile + (w + GRADIENT) * tokens * shape.hidden + of_head)
+    copies = w + 4 if config.device == "gpu" else 4 * CPU_TILES
+    return float(copies * tile + (w + GRADIENT) * tokens * shape.hidden + of_head)
 
 
 def _states(
@@ -131,6 +133,8 @@ def _states(
     gathered = 2 * w * shape.largest_module if config.zero != "zero2" else 0
     weights = w * all_of_it if config.zero == "zero2" else w * all_of_it / ranks + gathered
     gradient = GRADIENT + w if config.zero == "zero2" else GRADIENT
+    if config.zero == "zero3-offload" and config.device == "cpu":
+        weights += w * all_of_it / ranks  # a copy in the same memory: nothing is won by it
     if offloads:
         of_node = 1.5 * (w * all_of_it + (MASTER + GRADIENT) * learnt) / nodes
         return float(gathered), 0.0, 0.0, of_node
