@@ -95,6 +95,23 @@ def training_fault(recipe: Recipe, nodes: Sequence[Node]) -> TrainingFault | Non
     )
 
 
+def training_line(recipe: Recipe, nodes: Sequence[Node]) -> str | None:
+    """Batch and memory in a line; None where the student's shape is not known."""
+    shape, config = student_shape(recipe), recipe.train
+    if shape is None:
+        return None
+    own = layout_of(shape, config, cluster_of(nodes))
+    unit = "bins" if config.how_batched == "packed" else "examples"
+    ranks = "1 rank" if config.num_ranks == 1 else f"{config.num_ranks} ranks"
+    each = "of a GPU" if config.device == "gpu" else "a rank"
+    host = f", {own.host_wanted / GIB:.0f} GiB of a machine's memory" if own.host_wanted else ""
+    return (
+        f"train: {ranks} x {config.per_rank_batch_size} x {config.accumulation} accumulated = "
+        f"{config.batch_size} {unit} a step, {config.zero}, {own.memory.total / GIB:.1f} GiB "
+        f"{each}{host} (`litecot train {recipe.name} --plan` says more)"
+    )
+
+
 def settings_words(layout: Layout) -> str:
     """As `litecot` takes them, e.g. "--set train.num_ranks=16 --set train.zero=zero3"."""
     flat = {

@@ -1,9 +1,8 @@
-"""What training takes and whether it fits: against DeepSpeed, published sizes, and by properties."""
+"""What training takes and whether it fits: against DeepSpeed, published sizes, properties."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -146,8 +145,8 @@ def test_what_fits_and_what_is_refused(name: str, on: str) -> None:
         ("liter-7b", "1x2x80", "training wants 8 GPUs (train.num_ranks), and there are 2",
          "--set train.num_ranks=2 --set train.zero=zero3-offload "
          "(with 213 GiB of memory in each machine)"),
-        ("liter-32b", "1x8x80+512", "training Qwen/Qwen2.5-32B under zero3-offload needs 915 GiB of "
-         "memory in each machine, and it has 512 GiB",
+        ("liter-32b", "1x8x80+512", "training Qwen/Qwen2.5-32B under zero3-offload needs 915 GiB "
+         "of memory in each machine, and it has 512 GiB",
          "--set train.lora.rank=8 (adapters instead of all weights)"),
     ],
 )  # fmt: skip
@@ -261,9 +260,7 @@ def test_more_sharding_and_more_ranks_never_need_more(one: ModelShape, config: T
         assert at["zero3"].states <= at["zero2"].states
     assert at["zero3-offload"].total <= at["zero3"].total
     assert at["zero3-offload"].host > 0 == at["zero3"].host
-    twice = config.model_copy(
-        update={"num_ranks": 2 * config.num_ranks, "global_batch_size": None}
-    )
+    twice = config.model_copy(update={"num_ranks": 2 * config.num_ranks, "global_batch_size": None})
     for zero in ZEROS:
         more = memory_of(one, twice.model_copy(update={"zero": zero}), per_node=8)
         assert more.total <= at[zero].total
