@@ -28,7 +28,7 @@ from infra.engines import ModelFilesError
 from infra.hosting.nodes import nodes as nodes_here
 from infra.placement.plan import read_nodes
 from infra.training.budget.fit import Cluster, Layout, best, layouts, most_ranks
-from infra.training.budget.memory import CONTEXT, FRAGMENTATION, GIB
+from infra.training.budget.memory import CONTEXT, GIB, fragmentation
 from infra.training.budget.shape import ModelShape
 from infra.training.budget.work import hours_of, operations_a_token, work_of
 from infra.training.config import TrainConfig
@@ -86,7 +86,7 @@ def show_training_plan(
 def _say_how_counted(config: TrainConfig) -> None:
     width = 2 if config.dtype == "bfloat16" else 4
     is_estimated = config.device == "gpu" and width == 2 and config.lora is None
-    told = {"width": width, "context": CONTEXT[config.device] / GIB, "share": FRAGMENTATION}
+    told = {"width": width, "context": CONTEXT[config.device] / GIB, "share": fragmentation(config)}
     for line in (BY_DEEPSPEED if is_estimated else BY_US, *HOW_COUNTED):
         say(line.format(**told))
 

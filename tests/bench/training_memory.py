@@ -85,7 +85,6 @@ def measure(size: str, zero: str, *, length: int, checkpointing: bool) -> dict[s
     return {
         "size": size, "zero": zero, "length": length, "checkpointing": checkpointing,
         "parameters": shape.num_parameters, "engine": trained.engine, "stage": trained.zero_stage,
-        "longest": trained.train_tokens / (STEPS * config.batch_size),
         "measured": round(trained.peak_memory_bytes / GIB, 3),
         "counted": round(counted.total / GIB, 3), **parts,
     }  # fmt: skip

@@ -17,7 +17,7 @@ from flows.costs.observed import known_examples
 from flows.recipes.loading import load_recipe
 from flows.recipes.plan import draft_plan
 from flows.recipes.recipe import Recipe
-from flows.session import Order, Session
+from flows.session import Order, Session, resolve_recipe
 from flows.train import assert_examples_whole
 from infra.runs.run import Run
 from infra.settings import load_settings
@@ -136,9 +136,9 @@ def with_examples(recipe: Recipe, corpus: Path) -> None:
 
 
 def test_the_corpus_examples_go_before_an_estimate(tmp_path: Path) -> None:
-    recipe, corpus = load_recipe("nano"), tmp_path / "corpus"
+    recipe, corpus = resolve_recipe(Order()), tmp_path / "corpus"
     with_examples(recipe, corpus)
-    other = load_recipe("nano", overrides=["train.epochs=1"])  # not a stored run, same examples
+    other = resolve_recipe(Order(overrides=("train.epochs=1",)))  # not a stored run, same examples
     for one in (recipe, other):
         assert known_examples(str(corpus), draft_plan(one), one.estimate) == (2, 30 + 30 / 3)
     changed = load_recipe("nano", overrides=["select.max_rd=0.5"])

@@ -32,6 +32,8 @@ DEEPSPEED_CONFIGS = Path(__file__).resolve().parents[2] / "deepspeed"
 GIB = 2**30
 CONTEXT = {"gpu": 2.0 * GIB, "cpu": 0.75 * GIB}  # CUDA, NCCL, libraries; Python and torch [ours]
 FRAGMENTATION = 0.08  # of all other parts [ours]
+# The CPU's allocator keeps more of what ZeRO-3 gathers and frees; measured, docs/benchmarks.md.
+CPU_FRAGMENTATION = 0.2
 MASTER, GRADIENT = 12, 4  # bytes: float32 weights and Adam's two moments; a float32 gradient
 BUCKET = 500_000_000  # elements: DeepSpeed's reduce_bucket_size where a file names none
 LIVE = 1_000_000_000  # elements gathered at a time: DeepSpeed's stage3_max_live_parameters
@@ -77,9 +79,15 @@ def memory_of(shape: ModelShape, config: TrainConfig, *, per_node: int) -> Memor
         activations=activations,
         head=head,
         buffers=buffers,
-        allowance=CONTEXT[config.device] + FRAGMENTATION * used,
+        allowance=CONTEXT[config.device] + fragmentation(config) * used,
         host=host,
     )
+
+
+def fragmentation(config: TrainConfig) -> float:
+    """Share of all other parts."""
+    is_heap = config.device == "cpu" and config.zero != "zero2"
+    return CPU_FRAGMENTATION if is_heap else FRAGMENTATION
 
 
 def tokens_of_microbatch(config: TrainConfig) -> int:
