@@ -225,11 +225,12 @@ def train(
         int | None, typer.Option(min=1, help="Of prompt and completion; by default the corpus'.")
     ] = None,
 ) -> None:
-    """Train a recipe's student on the examples its corpus has; --plan says first what that takes.
+    """Train a recipe's student on the examples its corpus has; --plan says what that takes.
 
-    Give what `litecot run` was given: it finds the student done. With --plan: batch, steps, hours,
-    memory a GPU by ZeRO stage, what fits, what cannot and what would, e.g.
-    `litecot train liter-32b --plan --on 2x8x80`.
+    Give what `litecot run` was given, columns as --set: it then finds the student done.
+
+    With --plan nothing starts: batch, steps, hours, memory of a GPU by ZeRO stage,
+    what fits and what would. A start: `litecot train liter-32b --plan --on 2x8x80`.
     """
     from flows.session import Order
 
