@@ -9,6 +9,7 @@ pair of processes, in turns. Tokens a second count no padding and no start.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -18,62 +19,82 @@ import pytest
 
 from infra.training.reports import TrainingExample
 from tests.rank_runs import Outcome, RankJob, run_jobs
-from tests.real_chains import math500, save_qwen2_model
+from tests.real_chains import VOCABULARY, math500, save_qwen2_tokenizer
 from tests.scoring_reference import PROMPT
+from tests.tiny_models import SPECIALS
 
 ROWS = int(os.environ.get("BENCH_BATCH_ROWS", "8"))
 ROUNDS = int(os.environ.get("BENCH_BATCH_ROUNDS", "1"))
-LONGEST = 2048
 PADDED = {"per_rank_batch_size": 4, "global_batch_size": 8}
 WAYS: dict[str, dict[str, Any]] = {
     "random": {"batching": "random", **PADDED},
     "grouped": {"batching": "grouped", **PADDED},
-} | {
-    f"packed {length}": {"batching": "packed", "bin_length": length, "per_rank_batch_size": 1,
-                         "global_batch_size": 2}
-    for length in (512, 1024, 2048)
-}  # fmt: skip
+    "packed": {"batching": "packed", "per_rank_batch_size": 1, "global_batch_size": 2},
+}
+CORPORA = {"short": (("14b",), 512), "long and short": (("27b_long", "14b"), 2048)}
 
 
-def examples() -> list[dict[str, Any]]:
-    """Every other example is long, as a corpus of both conditions has them."""
+def examples(chains: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Chains of different kinds in turn."""
     found = [
         TrainingExample(
             prompt=PROMPT.format(question=problem.question), completion=problem.chains[who]
         )
-        for problem in math500()[: ROWS // 2]
-        for who in ("27b_long", "14b")
+        for problem in math500()[: ROWS // len(chains)]
+        for who in chains
     ]
     return [asdict(example) for example in found]
 
 
-def seconds_of(outcome: Outcome) -> float:
-    """Of training, start and held-out losses excluded."""
-    return outcome.curve[-1].seconds
+def save_base(folder: Path) -> Path:
+    """Random weights, large enough that arithmetic is most of the work."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    save_qwen2_tokenizer(folder)
+    config = Qwen2Config(
+        vocab_size=VOCABULARY + len(SPECIALS), hidden_size=256, intermediate_size=768,
+        num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2,
+        max_position_embeddings=4096, tie_word_embeddings=True,
+    )  # fmt: skip
+    Qwen2ForCausalLM(config).save_pretrained(folder)
+    return folder
 
 
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(7200)
 def test_ways_to_make_batches(tmp_path: Path) -> None:
-    base = str(save_qwen2_model(tmp_path / "base"))
-    config = {"device": "cpu", "dtype": "float32", "zero": "zero2", "epochs": 1,
-              "max_length": LONGEST, "held_out_examples": 0}  # fmt: skip
+    base = str(save_base(tmp_path / "base"))
+    same = {"device": "cpu", "dtype": "float32", "zero": "zero2", "epochs": 1,
+            "held_out_examples": 0}  # fmt: skip
     jobs = [
-        RankJob(run=f"{way} {turn}", base=base, config=config | settings, examples=examples())
+        RankJob(
+            run=f"{corpus}, {way}, {turn}",
+            base=base,
+            config=same | settings | {"max_length": longest, "bin_length": longest},
+            examples=examples(chains),
+        )
+        for corpus, (chains, longest) in CORPORA.items()
         for turn in range(ROUNDS)
         for way, settings in WAYS.items()
     ]
-    outcomes = dict(zip([job.run for job in jobs], run_jobs(tmp_path / "runs", jobs), strict=True))
-    results = [outcome.result for outcome in outcomes.values()]
-    assert len({(r.train_tokens, r.num_examples, r.num_too_long) for r in results}) == 1
-    first = results[0]
+    runs = zip([job.run for job in jobs], run_jobs(tmp_path / "runs", jobs), strict=True)
+    outcomes = dict(runs)
+    for corpus, (_, longest) in CORPORA.items():
+        show(corpus, longest, outcomes)
+
+
+def show(corpus: str, longest: int, outcomes: Mapping[str, Outcome]) -> None:
+    def results(way: str) -> list[Outcome]:
+        return [outcomes[f"{corpus}, {way}, {turn}"] for turn in range(ROUNDS)]
+
+    first = results("random")[0].result
     print(
-        f"\n{first.num_examples} examples of {first.train_tokens} tokens,"
-        f" {first.num_too_long} longer than {LONGEST} left out ({first.tokens_too_long} tokens)"
+        f"\n{corpus}: {first.num_examples} examples of {first.train_tokens} tokens;"
+        f" {first.num_too_long} longer than {longest} left out ({first.tokens_too_long} tokens)"
     )
-    random_s = median(seconds_of(outcomes[f"random {turn}"]) for turn in range(ROUNDS))
-    for way in WAYS:
-        seconds = median(seconds_of(outcomes[f"{way} {turn}"]) for turn in range(ROUNDS))
+    seconds = {way: median(o.curve[-1].seconds for o in results(way)) for way in WAYS}
+    for way, taken in seconds.items():
+        assert {o.result.train_tokens for o in results(way)} == {first.train_tokens}
         print(
-            f"{way:12} {first.train_tokens / seconds:8.0f} tokens/s, {random_s / seconds:.2f} times"
-            f" random, loss {outcomes[f'{way} 0'].result.train_loss:.3f}"
+            f"{way:8} {first.train_tokens / taken:8.0f} tokens/s,"
+            f" {seconds['random'] / taken:.2f} times random"
         )
