@@ -19,7 +19,7 @@ import pytest
 
 from infra.training.reports import TrainingExample
 from tests.rank_runs import Outcome, RankJob, run_jobs
-from tests.real_chains import VOCABULARY, math500, save_qwen2_tokenizer
+from tests.real_chains import VOCABULARY, math500, read, save_qwen2_tokenizer
 from tests.scoring_reference import PROMPT
 from tests.tiny_models import SPECIALS
 
@@ -31,19 +31,23 @@ WAYS: dict[str, dict[str, Any]] = {
     "grouped": {"batching": "grouped", **PADDED},
     "packed": {"batching": "packed", "per_rank_batch_size": 1, "global_batch_size": 2},
 }
-CORPORA = {"short": (("14b",), 512), "long and short": (("27b_long", "14b"), 2048)}
+LONGEST = {"short": 512, "long and short": 2048}  # tokens; longer ones are left out, and told
 
 
-def examples(chains: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Chains of different kinds in turn."""
-    found = [
-        TrainingExample(
-            prompt=PROMPT.format(question=problem.question), completion=problem.chains[who]
-        )
-        for problem in math500()[: ROWS // len(chains)]
-        for who in chains
+def examples(corpus: str) -> list[dict[str, Any]]:
+    """Solutions of gsm8k; of MATH-500 a long chain and a short one in turn."""
+    if corpus == "short":
+        chains = [(row["question"], row["answer"]) for row in read("gsm8k_train")[:ROWS]]
+    else:
+        chains = [
+            (problem.question, problem.chains[who])
+            for problem in math500()[: ROWS // 2]
+            for who in ("27b_long", "14b")
+        ]
+    return [
+        asdict(TrainingExample(prompt=PROMPT.format(question=question), completion=chain))
+        for question, chain in chains
     ]
-    return [asdict(example) for example in found]
 
 
 def save_base(folder: Path) -> Path:
@@ -70,15 +74,15 @@ def test_ways_to_make_batches(tmp_path: Path) -> None:
             run=f"{corpus}, {way}, {turn}",
             base=base,
             config=same | settings | {"max_length": longest, "bin_length": longest},
-            examples=examples(chains),
+            examples=examples(corpus),
         )
-        for corpus, (chains, longest) in CORPORA.items()
+        for corpus, longest in LONGEST.items()
         for turn in range(ROUNDS)
         for way, settings in WAYS.items()
     ]
     runs = zip([job.run for job in jobs], run_jobs(tmp_path / "runs", jobs), strict=True)
     outcomes = dict(runs)
-    for corpus, (_, longest) in CORPORA.items():
+    for corpus, longest in LONGEST.items():
         show(corpus, longest, outcomes)
 
 
