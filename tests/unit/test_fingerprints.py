@@ -112,7 +112,8 @@ def test_the_whole_recipe_is_kept_beside_what_identifies_the_run() -> None:
 
 def test_the_same_batches_on_other_devices_make_the_same_model() -> None:
     def trained(*overrides: str) -> str:
-        recipe = load_recipe("liter-7b", overrides=("train.batching='packed'", *overrides))
+        same = ("train.batching='packed'", "train.dtype='float32'")
+        recipe = load_recipe("liter-7b", overrides=(*same, *overrides))
         return draft_plan(recipe).fingerprints["train"]
 
     eight = "train.global_batch_size=8"
@@ -120,5 +121,6 @@ def test_the_same_batches_on_other_devices_make_the_same_model() -> None:
     assert one == trained(eight, "train.num_ranks=2", "train.per_rank_batch_size=2")
     assert one == trained(eight, "train.num_ranks=1", "train.zero='zero2'", "train.device='cpu'",
                           "train.checkpoint_every_s=5")  # fmt: skip
-    assert one != trained("train.global_batch_size=16", "train.num_ranks=8")
-    assert one != trained(eight, "train.num_ranks=8", "train.batching='random'")
+    single = ("train.num_ranks=8", "train.per_rank_batch_size=1")
+    assert one != trained("train.global_batch_size=16", *single)
+    assert one != trained(eight, *single, "train.batching='random'")
