@@ -139,7 +139,8 @@ def _known_data(recipe: Recipe, corpus: str) -> Data:
 def _say_work(config: TrainConfig, data: Data) -> None:
     work = work_of(config, num_examples=data.num_examples, tokens_each=data.tokens_each)
     is_packed = config.how_batched == "packed"
-    of = f"bins of {config.bin_length or config.max_length} tokens" if is_packed else "examples"
+    length = config.bin_length or config.unset_bin_length
+    of = f"bins of {length} tokens" if is_packed else "examples"
     about = f"about {work.examples_a_step:,.0f} examples, " if is_packed else ""
     say(f"batch: {_batch_words(config)} = {config.batch_size} {of} a step; {about}"
         f"{_tokens(work.tokens_a_step)} tokens")  # fmt: skip

@@ -94,7 +94,7 @@ def tokens_of_microbatch(config: TrainConfig) -> int:
     """On one rank, padding included, at most."""
     longest = config.max_length
     if config.how_batched == "packed":
-        longest = config.bin_length or longest
+        longest = config.bin_length or config.unset_bin_length
     return config.per_rank_batch_size * longest
 
 
