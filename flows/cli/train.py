@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from flows.costs.expected import Expected, Inputs, Observed
@@ -45,8 +46,8 @@ HOW_COUNTED = (
     "activations, bytes a token and layer: 2 (4 h + 2 w h) of norms + 2 w (q + k) of attention"
     " + 4 w i of the MLP, w = {width} bytes; with checkpointing w h, and one layer as before"
     " (Korthikanti et al. 2022, adapted; attention by kernels that keep no scores)",
-    "other: the loss in tiles, buckets, gathered layers, a context of {context:g} GiB, {share:.0%}"
-    " of all for fragmentation [ours]",
+    "and in all: the loss in tiles, buckets, gathered layers, a context of {context:g} GiB,"
+    " {share:.0%} of all for fragmentation [ours]",
 )
 
 
@@ -77,7 +78,7 @@ def show_training_plan(
         return
     found = layouts(shape, recipe.train, cluster)
     _say_time(recipe, shape, data, found, cluster=cluster)
-    page().print(_layout_table(recipe, shape, data, found))
+    page().print(_layout_table(recipe, found))
     _say_how_counted(recipe.train)
     if fault := training_fault(recipe, nodes):
         raise UsageError(fault.lines)
@@ -203,29 +204,26 @@ def _hours(config: TrainConfig, shape: ModelShape, data: Data, costs: Assumption
     )  # fmt: skip
 
 
-def _layout_table(recipe: Recipe, shape: ModelShape, data: Data, found: list[Layout]) -> Table:
+def _layout_table(recipe: Recipe, found: list[Layout]) -> Table:
     """A row a layout, the recipe's own marked."""
     unit = "bins" if recipe.train.how_batched == "packed" else "examples"
     table = Table(
-        title=f"what reaches {recipe.train.batch_size} {unit} a step; memory in GiB, of a rank",
-        title_justify="left", caption=_caption(found), caption_justify="left",
+        title=f"ranks x {unit} x accumulated that reach {recipe.train.batch_size}; GiB a rank",
+        title_justify="left", caption=_caption(found), caption_justify="left", box=SIMPLE_HEAD,
+        collapse_padding=True, pad_edge=False,
     )  # fmt: skip
-    columns = ("stage", f"ranks x {unit} x acc.", "states", "activations", "other", "all",
-               "machine", "hours", "")  # fmt: skip
-    for name in columns:
-        table.add_column(name, justify="left" if name in ("stage", "") else "right")
+    for name in ("stage", "layout", "states", "activ.", "all", "machine", "fits"):  # 80 columns
+        is_text = name in ("stage", "fits")
+        table.add_column(name, justify="left" if is_text else "right", no_wrap=name != "fits")
     for one in found:
         config, memory = one.config, one.memory
-        other = memory.head + memory.buffers + memory.allowance
         table.add_row(
             shown(config.zero + ("" if one.changes else " *")),
             f"{config.num_ranks} x {config.per_rank_batch_size} x {config.accumulation}",
-            *(f"{part / GIB:.1f}" for part in
-              (memory.states, memory.activations, other, memory.total)),
+            *(f"{part / GIB:.1f}" for part in (memory.states, memory.activations, memory.total)),
             f"{one.host_wanted / GIB:.0f}" if one.host_wanted else "",
-            _hours_cell(config, shape, data, recipe.estimate),
             _verdict(one),
-        )  # fmt: skip
+        )
     return table
 
 
@@ -238,20 +236,14 @@ def _caption(found: list[Layout]) -> str:
     return "\n".join(notes)
 
 
-def _hours_cell(config: TrainConfig, shape: ModelShape, data: Data, costs: Assumptions) -> str:
-    if config.device == "cpu":
-        return "-"
-    return ("> " if _offloads(config) else "") + f"{_hours(config, shape, data, costs):.2g}"
-
-
 def _verdict(one: Layout) -> str:
     if one.missing_gpus:
         return "no GPU here"
     if one.free is not None and one.free < 0:
-        return f"{-one.free / GIB:.1f} too much"
+        return f"no, {-one.free / GIB:.1f} over"
     if one.host_free is not None and one.host_free < 0:
-        return f"machine {-one.host_free / GIB:.0f} too small"
-    return "fits" if one.free is None else f"fits, {one.free / GIB:.1f} free"
+        return f"no, the machine lacks {-one.host_free / GIB:.0f}"
+    return "yes" if one.free is None else f"yes, {one.free / GIB:.1f} free"
 
 
 def _tokens(count: float) -> str:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from rich.console import Console
 
 from flows.cli.launch import check_examples
 from flows.cli.train import show_training_plan
@@ -48,7 +49,7 @@ def test_a_plan_says_how_the_batch_is_reached_and_what_it_takes() -> None:
         "100,000 examples of 720 tokens, prompt included (assumed: --examples",
         "3 epochs of 71.3M tokens, 213.8M in all; 102 steps, the first 11 warm-up",
         "11 GPU hours, at 989 TFLOP/s x 0.35 (estimate.peak_tflops",
-        "zero3 * │ 8 x 4 x 8 │ 18.0 │ 17.8",
+        "zero3 * 8 x 4 x 8 18.0 17.8 46.4 yes, 33.6 free",
         "DeepSpeed's own estimators",
         "Korthikanti et al. 2022",
     ):
@@ -68,11 +69,21 @@ def test_idle_gpus_are_said_with_what_would_use_them() -> None:
 
 def test_a_refusal_comes_after_all_there_is_to_see() -> None:
     said = page("liter-32b", "--on", "1x1x24", code=2)
-    assert said.index("what reaches 256 bins") < said.index("litecot: training wants 8 GPUs")
-    assert "with 915 GiB of memory in each machine" in said
-    assert "915 GiB of memory in each machine, and it has 512 GiB" in page(
-        "liter-32b", "--on", "1x8x80+512", code=2
+    assert said.index("ranks x bins x accumulated that reach 256") < said.index(
+        "litecot: training wants 8 GPUs"
     )
+    assert "with 915 GiB of memory in each machine" in said
+    said = page("liter-32b", "--on", "1x8x80+512", code=2)
+    assert "8 x 1 x 32 2.9 9.2 21.4 915 no, the machine lacks 363" in said
+    assert "915 GiB of memory in each machine, and it has 512 GiB" in said
+
+
+def test_a_narrow_terminal_cuts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.cli.train.page", lambda: Console(width=80))
+    said = page("liter-32b", "--on", "16x8x80")
+    assert "…" not in said
+    assert "zero3-offload 128 x 1 x 2" in said
+    assert "no, 78.2 over" in said
 
 
 def test_what_is_told_of_the_data_goes_before_what_is_assumed() -> None:
