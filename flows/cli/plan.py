@@ -68,13 +68,18 @@ def show_plan(order: Order, *, on: str | None = None) -> None:
 
 def _say_training(recipe: Recipe, nodes: Sequence[Node]) -> list[str]:
     """A line of what training takes; returned why it cannot fit. Too few GPUs are the placement's
-    to say, and an unknown shape is nobody's."""
+    to say, an unknown shape is nobody's; examples may be shorter than counted, bins are full."""
     if TRAIN not in recipe.stages:
         return []
     if line := training_line(recipe, nodes):
         say(line)
     fault = training_fault(recipe, nodes)
-    return [] if fault is None or fault.is_of_gpus else [fault.line]
+    if fault is None or fault.is_of_gpus:
+        return []
+    if recipe.train.how_batched == "packed":
+        return [fault.line]
+    say(f"at worst {fault.line}")
+    return []
 
 
 def make_estimate(recipe: Recipe, plan: RunPlan, nodes: Sequence[Node], corpus: str) -> Estimate:

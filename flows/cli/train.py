@@ -90,6 +90,8 @@ def _say_how_counted(config: TrainConfig) -> None:
     told = {"width": width, "context": CONTEXT[config.device] / GIB, "share": fragmentation(config)}
     for line in (BY_DEEPSPEED if is_estimated else BY_US, *HOW_COUNTED):
         say(line.format(**told))
+    if config.how_batched != "packed":
+        say(f"counted is the worst: examples of {config.max_length} tokens each (train.max_length)")
 
 
 def _parameters(shape: ModelShape) -> str:
@@ -170,7 +172,7 @@ def _say_time(
     hours = _hours(config, shape, data, costs)
     offloads = "; what is offloaded goes over the bus besides" if _offloads(config) else ""
     gpus = "1 GPU" if config.num_ranks == 1 else f"{config.num_ranks} GPUs"
-    say(f"time: {hours:.2g} hours on {gpus}, {hours * config.num_ranks:.2g} GPU hours, at "
+    say(f"time: {_duration(hours)} on {gpus}, {hours * config.num_ranks:.2g} GPU hours, at "
         f"{costs.peak_tflops:g} TFLOP/s x {costs.train_utilization:g} (estimate.peak_tflops, "
         f"estimate.train_utilization){offloads}")  # fmt: skip
     idle = cluster.num_gpus - config.num_ranks
@@ -182,11 +184,17 @@ def _say_time(
         rest = cluster.num_gpus - fastest.config.num_ranks
         left = f"; {rest} stay idle" if rest else ""
         sooner = _hours(fastest.config, shape, data, costs)
-        told += (f"; the same batch on {fastest.config.num_ranks}, {sooner:.2g} hours{left}: "
+        told += (f"; the same batch on {fastest.config.num_ranks}, {_duration(sooner)}{left}: "
                  f"{settings_words(fastest)}")  # fmt: skip
     elif most == config.num_ranks:
         told += f"; no more of them can share a batch of {config.batch_size} evenly"
     say(told)
+
+
+def _duration(hours: float) -> str:
+    if hours >= 1:
+        return f"{hours:.2g} hours"
+    return f"{hours * 60:.0f} minutes" if hours * 60 >= 1.5 else "about a minute, or less,"
 
 
 def _offloads(config: TrainConfig) -> bool:

@@ -108,6 +108,25 @@ def test_a_plan_of_the_whole_line_has_a_line_of_training() -> None:
     assert (code, "needs 915 GiB of memory in each machine" in err) == (2, True)
 
 
+def test_examples_that_may_be_shorter_refuse_no_run() -> None:
+    """On CPU the worst micro-batch is counted; bins on GPUs are always full."""
+    large = ("--set", "train.per_rank_batch_size=4000", "--on", "1x1x8+16")
+    code, out, _ = litecot("run", "nano", "--plan", *large)
+    assert (code, "at worst training nano:student under zero2 on CPU needs 2 x " in out) == (
+        0,
+        True,
+    )
+    assert "counted is the worst: examples of 512 tokens" in page("nano", *large, code=2)
+
+
+def test_a_short_training_is_told_in_minutes() -> None:
+    said = page("liter-1.5b", "--on", "1x8x80")
+    assert "time: 11 minutes on 8 GPUs, 1.4 GPU hours" in said
+    assert "about a minute, or less, on 8 GPUs" in page(
+        "liter-1.5b", "--on", "1x8x80", "--examples", "100"
+    )
+
+
 # --- refused before anything starts
 
 
