@@ -140,8 +140,11 @@ def known_examples(location: str, plan: RunPlan, assumed: Assumptions) -> tuple[
         return None
     with connect(corpus.sound_parts(), through=corpus.store.files) as database:
         database.set_run(plan.run_id, dict(plan.fingerprints))
-        ((count, completion, prompt),) = database.run_file("costs", "examples").rows
-    return (count, completion + prompt / assumed.characters_per_token) if count else None
+        rows = database.run_file("costs", "examples").rows
+    if not rows:
+        return None
+    ((count, completion, prompt),) = rows
+    return count, completion + prompt / assumed.characters_per_token
 
 
 def _usage(

@@ -1,5 +1,6 @@
--- grain: one row: training examples made under the selected run's settings, of the run where it is stored
--- Prompts are counted in characters: their tokens are nowhere.
+-- grain: one row per set of training examples, that of the selected run's settings, if there are any
+-- Only those of the run's own problems, where it is stored. Prompts are counted in characters: their
+-- tokens are nowhere.
 with examples as (
     select problem_id, num_tokens, length(prompt) as num_characters
     from raw_examples
@@ -17,3 +18,4 @@ select
     avg(num_tokens) as completion_tokens,
     avg(num_characters) as prompt_characters
 from of_run
+having count(*) > 0

@@ -191,6 +191,8 @@ GOLDEN: dict[str, list[tuple[Any, ...]]] = {
     ],
     "done": [(f"fp-{stage}", 1) for stage in sorted(sample.STAGES) if stage != "ingest"],
     "members_by_split": [("eval", 1), ("train", 3)],
+    "examples": [(2, 40.0, 14.0)],
+    "stages_present": [(f"fp-{stage}",) for stage in sorted(sample.STAGES)],
     "stored_rows": [
         ("candidates", 1),
         ("difficulties", 2),
