@@ -43,7 +43,7 @@ from tasks.schemas import content_id
 
 POLL_S = 0.2
 LEAVE_S = 10.0
-STOP_S = 330.0  # the driver's own limits (ray_driver.py) come first
+STOP_S = 260.0  # the driver's own limits (ray_driver.py) come first
 LOG_LINES = 12
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 SOURCE_ROOT = Path(__file__).resolve().parents[2]
@@ -238,7 +238,8 @@ def _follow(process: subprocess.Popen[bytes], folder: JobFolder, listeners: List
         with suppress(subprocess.TimeoutExpired):
             status = process.wait(timeout=POLL_S)
         listeners.go_on()
-        start, (steps, offset) = folder.read_start(), folder.read_progress(offset)
+        steps, offset = folder.read_progress(offset)
+        start = folder.read_start()  # behind: what is written first is told first
         if start is not None and start != told:
             told = start
             listeners.on_start(start)
