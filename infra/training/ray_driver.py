@@ -42,6 +42,7 @@ POLL_S = 0.2
 START_S = 180.0  # Python, torch and the ranks' meeting, on a busy machine, once there is room
 KEEP_S = 240.0  # to end its step and keep a checkpoint, once it is to stop
 RECORD_EVERY_S = 30.0
+SAY_AFTER_S, SAY_EVERY_S = 5.0, 10.0  # that there is no room
 LEAVE_S = 10.0
 SLOTS = 8
 OBJECT_STORE_BYTES = 512 * 1024**2
@@ -58,6 +59,7 @@ class Driver:
         self.before = checkpoints.read_record()
         self.started = self.recorded = time.monotonic()
         self.waiting_since: float | None = self.started
+        self._say_at_s = SAY_AFTER_S
         self.is_stopping = threading.Event()
         self.lost: list[str] = []
         self._told: set[tuple[int, int]] = set()
@@ -163,9 +165,13 @@ class Driver:
         if news.lost:
             self.lost += news.lost
             self.waiting_since, self._is_learning = time.monotonic(), False
+            self._say_at_s = SAY_AFTER_S
             print(*news.lost, sep="\n", flush=True)
+            first = next((words for words in news.lost if "Died" in words), news.lost[0])
+            self.folder.write_note(f"{first} All ranks go on from the last checkpoint.")
         if news.began:
             self.waiting_since = None
+            self.folder.write_note("")
             self._write_record()
         if news.start is not None:
             self.folder.write_start(news.start)
@@ -209,6 +215,9 @@ class Driver:
         if self.waiting_since is None:
             return
         waited_s = time.monotonic() - self.waiting_since
+        if waited_s > self._say_at_s and self._is_pending():
+            self._say_at_s = waited_s + SAY_EVERY_S
+            self.folder.write_note(self.demand.waiting(ray_nodes()))
         if waited_s > self.launch.wait_s and self._is_pending():
             raise TrainingError(self.demand.still_waiting(ray_nodes(), waited_s))
         if waited_s > self.launch.wait_s + START_S:

@@ -288,7 +288,11 @@ def test_ranks_wait_for_room_a_while_and_say_what_is_missing(
     free = len(cluster.worker_nodes)
     taken = placement_group([{"CPU": 1}] * (free - 1))
     assert taken.wait(30)
-    monkeypatch.setenv("LITECOT_TRAIN_WAIT_S", "2")
+    monkeypatch.setenv("LITECOT_TRAIN_WAIT_S", "6")
+    notes: list[str] = []
     with pytest.raises(TrainingError, match=r"2 ranks .* found no room in .* 0 of 1 CPU"):
-        train(CONFIG, base=base, examples=EXAMPLES, output=tmp_path / "m1")
+        train(CONFIG, base=base, examples=EXAMPLES, output=tmp_path / "m1", on_note=notes.append)
+    assert [note.partition("; free now: ")[0] for note in notes] == [
+        "training wants 2 ranks with 1 CPU each (train.num_ranks) and waits for room"
+    ]
     remove_placement_group(taken)
