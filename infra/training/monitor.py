@@ -1,7 +1,8 @@
 """Between ranks and their driver: what happened, and what is wished. Knows no Ray.
 
 Role: an actor on the driver's node (ray_driver.py); small, so that it starts at once. Invariant:
-nobody waits for anybody: ranks and controller tell, the driver takes.
+nobody waits for anybody: ranks and controller tell, the driver takes. What one caller tells without
+waiting may be heard in another order.
 
 A sample, of the driver: `ray.get(monitor.take.remote()).reports`
 """

@@ -64,7 +64,7 @@ class Driver:
         self.lost: list[str] = []
         self._told: set[tuple[int, int]] = set()
         self._held: list[StepReport] = []
-        self._is_learning = False  # steps were taken that no checkpoint has
+        self._is_learning = False  # steps were taken since the last start
         self._stop_by: float | None = None
         self._result: Result | None = None
         self._error: BaseException | None = None
@@ -189,7 +189,8 @@ class Driver:
         """Each step of each attempt once: a new attempt tells again what the checkpoint knew, which
         waits until it has begun, so that the first to be read tells the attempt's number."""
         now = [report for report in news.reports if report.attempt == self._attempts]
-        self._is_learning = self._is_learning or any(report.step for report in now)
+        if self.waiting_since is None:
+            self._is_learning = self._is_learning or any(report.step for report in now)
         self._held += news.reports
         if not (now or news.start or self._told):
             return
