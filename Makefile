@@ -60,8 +60,9 @@ lint: .venv/dev ## ruff, and the rules of imports
 type: .venv/dev ## mypy, strict
 	@$(BIN)/mypy
 
-docs: .venv/dev ## write the tables of settings in docs/training.md anew
+docs: .venv/dev ## write the tables of settings and the plans in docs/training.md anew
 	$(BIN)/python -m flows.recipes.documented
+	$(BIN)/python -m flows.cli.documented
 
 bench: .venv/dev ## measurements, as ratios (docs/benchmarks.md)
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/bench -s

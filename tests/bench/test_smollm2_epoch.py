@@ -85,7 +85,8 @@ def test_an_epoch_lowers_the_held_out_loss() -> None:
         )  # fmt: skip
         seconds = time.perf_counter() - started
         print(
-            f"trained in {seconds:.0f} s: {result.train_tokens / seconds:.0f} tokens/s, start included"
+            f"trained in {seconds:.0f} s: {result.train_tokens / seconds:.0f} tokens/s, "
+            "start included"
         )
     after = held_out_loss(student, held_out)
     print(f"loss after {after:.4f}")
