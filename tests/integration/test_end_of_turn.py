@@ -30,7 +30,7 @@ ENDS = {
 }  # fmt: skip
 STAGES = {"qwen2": "zero2", "llama": "zero3", "r1": "zero3-offload", "smollm2": "zero2"}
 LEARNT = {"r1": f"\n</think>\n\n{CHAIN}"}  # behind the opened thought: see test_opened_thought
-NUM_STEPS, FEW_STEPS = 60, 10
+NUM_STEPS, FEW_STEPS = 60, 4
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ def job(family: str, base: Path, num_steps: int) -> RankJob:
     example = {"prompt": ASKED, "completion": CHAIN}
     config = {
         "device": "cpu", "zero": STAGES[family], "dtype": "float32", "max_steps": num_steps,
-        "learning_rate": 1e-4 if family == "smollm2" else 5e-3, "max_length": 128,
+        "learning_rate": 2e-4 if family == "smollm2" else 5e-3, "max_length": 128,
+        "warmup_ratio": 0.0,
     }  # fmt: skip
     return RankJob(run=family, base=str(base), config=config, examples=[example] * 2)
 

@@ -154,10 +154,12 @@ print(smollm2.made_folder(), flush=True)
     killed.stdout.close()
     target = tmp_path / "models" / smollm2.IDENTITY
     assert not target.exists()
+    assert list(target.parent.glob("*.made-*"))
 
     outputs = [process.communicate(timeout=120)[0] for process in (start(1), start(1))]
     assert sorted(outputs) == sorted([f"begun\n{target}\n", f"{target}\n"])
     assert (target / "config.json").read_bytes() == (folder / "config.json").read_bytes()
+    assert not list(target.parent.glob("*.made-*"))
 
 
 STAGES = '["verify", "score", "select", "mix", "train", "evaluate"]'
