@@ -28,8 +28,8 @@ from tests.scoring_reference import PROMPT
 ROWS = int(os.environ.get("BENCH_EPOCH_ROWS", "12"))
 NUM_HELD_OUT = max(1, ROWS // 10)
 CONFIG = TrainConfig(
-    device="cpu", zero="zero2", num_ranks=2, dtype="float32", epochs=1, per_rank_batch_size=4,
-    max_length=640, held_out_examples=NUM_HELD_OUT, held_out_every=1.0,
+    device="cpu", zero="zero2", num_ranks=2, dtype="float32", epochs=1, per_rank_batch_size=2,
+    gradient_accumulation=2, max_length=640, held_out_examples=NUM_HELD_OUT, held_out_every=1.0,
 )  # fmt: skip
 
 
