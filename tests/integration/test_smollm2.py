@@ -198,7 +198,7 @@ def test_morsd_scores_trains_and_evaluates_it(folder: Path, tmp_path: Path) -> N
         "run", "morsd", "--rationales", write(tmp_path / "brought.jsonl", BROUGHT),
         "--corpus", str(corpus), *(f"--set={key}={value}" for key, value in settings.items()),
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[:3000]
     assert "has never seen such text" not in done.stdout + done.stderr
     (row,) = query(
         corpus,
