@@ -144,7 +144,10 @@ def _told(result: TrainResult, config: TrainConfig, *, device: str) -> dict[str,
 
 def _example(row: dict[str, Any]) -> TrainingExample:
     return TrainingExample(
-        prompt=row["prompt"], completion=row["completion"], condition=row["condition"]
+        prompt=row["prompt"],
+        completion=row["completion"],
+        condition=row["condition"],
+        group=row["problem_id"],
     )
 
 

@@ -1,15 +1,25 @@
-"""Examples as tensors: labels, padding, order, the control token."""
+"""Examples as tokens: labels, what is left out or held out, order, the control token."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
+from datasets import Dataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from transformers import Qwen2Config, Qwen2ForCausalLM
+from trl import pack_dataset
 
-from infra.training.data import ExampleOrder, collate, encode_examples
-from infra.training.reports import TrainingExample
-from infra.training.student import add_control_token, set_rope_theta
+from infra.training.config import TrainConfig
+from infra.training.data import ExampleOrder, encode_examples, prepare_data
+from infra.training.reports import TrainingError, TrainingExample
+from infra.training.student import load_student, load_words, set_rope_theta
 from tests.tiny_models import tiny_tokenizer
+
+TOKENIZER = tiny_tokenizer()
 
 LENGTHS = [(7 * index) % 31 + 1 for index in range(53)]
 
@@ -54,16 +64,6 @@ def test_only_compressed_prompts_carry_the_control_token() -> None:
     assert compressed["input_ids"].count(token) == 1
 
 
-def test_padding_is_masked_and_unlearnt() -> None:
-    batch = collate(
-        [{"input_ids": [5, 6, 7], "labels": [-100, 6, 7]}, {"input_ids": [8], "labels": [8]}],
-        pad_id=0,
-    )
-    assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 0, 0]]
-    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
-    assert batch["labels"].tolist() == [[-100, 6, 7], [8, -100, -100]]
-
-
 @pytest.mark.parametrize("group_by_length", [True, False])
 def test_each_epoch_sees_each_example_once_in_an_order_of_its_own(group_by_length: bool) -> None:
     first = order(0, group_by_length=group_by_length)
@@ -80,16 +80,91 @@ def test_grouped_steps_hold_neighbours_in_length() -> None:
     assert [step[0] for step in steps] != sorted(step[0] for step in steps)
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    sizes=st.lists(st.integers(0, 40), min_size=1, max_size=40),
+    num_groups=st.integers(1, 40),
+    max_length=st.integers(8, 90),
+    held_out=st.integers(0, 10),
+    seed=st.integers(0, 99),
+)
+def test_every_token_is_trained_on_held_out_or_left_out(
+    sizes: list[int], num_groups: int, max_length: int, held_out: int, seed: int
+) -> None:
+    """Nothing is cut, at any lengths; packing keeps what it is given."""
+    given_examples = [
+        TrainingExample(prompt="1) right 4", completion="7 " * size, group=str(n % num_groups))
+        for n, size in enumerate(sizes)
+    ]
+    whole = encode_examples(TOKENIZER, given_examples)
+    config = TrainConfig(max_length=max_length, held_out_examples=held_out, seed=seed)
+    if all(len(item["input_ids"]) > max_length for item in whole):
+        with pytest.raises(TrainingError, match=r"are longer than train\.max_length"):
+            prepare_data(TOKENIZER, given_examples, config)
+        return
+    data = prepare_data(TOKENIZER, given_examples, config)
+    places = [*data.train, *data.held_out, *data.too_long]
+    assert sorted(places, key=str) == sorted(whole, key=str)
+    assert all(len(item["input_ids"]) > max_length for item in data.too_long)
+    assert all(len(item["input_ids"]) <= max_length for item in [*data.train, *data.held_out])
+    assert len(data.held_out) <= min(held_out, (len(whole) - len(data.too_long)) // 10)
+
+    rows = Dataset.from_list(data.train)
+    packed = pack_dataset(rows, data.bin_length(config), strategy="bfd")
+    assert sum(map(sum, packed["seq_lengths"])) == data.tokens(data.train)
+    assert sum(len(row) for row in packed["input_ids"]) == data.tokens(data.train)
+
+
+def test_a_problem_is_trained_on_or_held_out_never_both() -> None:
+    examples = [
+        TrainingExample(prompt=f"{n // 2} + {n}", completion="7", group=str(n // 2))
+        for n in range(60)
+    ]
+    config = TrainConfig(held_out_examples=6)
+    data = prepare_data(TOKENIZER, examples, config)
+    assert len(data.held_out) == 6
+    encoded = zip(examples, encode_examples(TOKENIZER, examples), strict=True)
+    held = {example.group for example, item in encoded if item in data.held_out}
+    assert len(held) == 3
+
+
+@given(
+    lengths=st.lists(st.integers(1, 50), min_size=1, max_size=60),
+    batch=st.integers(1, 4),
+    multiple=st.sampled_from([1, 2, 4]),
+    epochs=st.integers(1, 3),
+    grouped=st.booleans(),
+)
+def test_tokens_of_the_steps_are_the_tokens_of_the_epochs(
+    lengths: list[int], batch: int, multiple: int, epochs: int, grouped: bool
+) -> None:
+    size = batch * multiple
+    sampler = ExampleOrder(lengths, size, seed=1, group_by_length=grouped, multiple=multiple)
+    assert len(sampler) % multiple == 0
+    assert sorted(sampler) == [*range(len(lengths)), *[len(lengths)] * sampler.num_fillers]
+    steps = -(-len(sampler) // size)
+    told = [sampler.tokens_until(step) for step in range(steps * epochs + 1)]
+    assert told[0] == 0
+    assert told == sorted(told)
+    assert told[steps::steps] == [sum(lengths) * (epoch + 1) for epoch in range(epochs)]
+    assert sampler.fillers_until(steps * epochs) == sampler.num_fillers * epochs
+    row = [*lengths, 0]
+    sampler.set_epoch(0)
+    first = list(sampler)[:size]
+    assert told[1] == sum(row[index] for index in first)
+
+
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("num_spare", [0, 5])
-def test_a_new_control_token_starts_as_the_mean(tied: bool, num_spare: int) -> None:
+def test_a_new_control_token_starts_as_the_mean(tied: bool, num_spare: int, tmp_path: Path) -> None:
     tokenizer = tiny_tokenizer(compress=False)
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>"]})
     num_known = len(tokenizer)
-    model = tiny_model(num_known + num_spare, tied=tied)
-    before = model.get_input_embeddings().weight[:num_known].detach().clone()
-    assert add_control_token(model, tokenizer) == num_known
-    assert {"<|im_start|>", "<compress>"} <= set(tokenizer.all_special_tokens)
+    before = save(tmp_path, tokenizer, num_known + num_spare, tied=tied)[:num_known]
+    words = load_words(str(tmp_path), TrainConfig())
+    assert words.new_id == num_known
+    assert {"<|im_start|>", "<compress>"} <= set(words.tokenizer.all_special_tokens)
+    model = load_student(str(tmp_path), TrainConfig(dtype="float32"), words)
     weight = model.get_input_embeddings().weight
     torch.testing.assert_close(weight[num_known], before.mean(dim=0))
     torch.testing.assert_close(weight[:num_known], before)
@@ -98,12 +173,21 @@ def test_a_new_control_token_starts_as_the_mean(tied: bool, num_spare: int) -> N
     )
 
 
-def test_a_known_control_token_changes_nothing() -> None:
+def test_a_known_control_token_changes_nothing(tmp_path: Path) -> None:
     tokenizer = tiny_tokenizer()
-    model = tiny_model(len(tokenizer))
-    before = model.get_input_embeddings().weight.detach().clone()
-    assert add_control_token(model, tokenizer) is None
+    before = save(tmp_path, tokenizer, len(tokenizer))
+    words = load_words(str(tmp_path), TrainConfig())
+    assert words.new_id is None
+    model = load_student(str(tmp_path), TrainConfig(dtype="float32"), words)
     assert torch.equal(model.get_input_embeddings().weight, before)
+
+
+def save(folder: Path, tokenizer: Any, num_embeddings: int, *, tied: bool = True) -> torch.Tensor:
+    """A base; its embeddings."""
+    model = tiny_model(num_embeddings, tied=tied)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return model.get_input_embeddings().weight.detach().clone()
 
 
 def test_rope_base_is_changed_where_there_is_one() -> None:

@@ -35,8 +35,8 @@ def test_the_first_line_says_who_trains_and_the_second_what_is_left_out() -> Non
     words = TrainingWords()
     words.begin(START)
     assert words.lines() == [
-        "2 ranks, DeepSpeed ZeRO-2 on cpu (DeepSpeedEngine), 960 steps of 28 examples, grouped,"
-        " 25 held out",
+        "2 ranks, DeepSpeed ZeRO-2 on cpu (DeepSpeedEngine, DEEPSPEED), 960 steps of 28 examples,"
+        " grouped, 25 held out",
         "2 of 278 examples are longer than train.max_length and were left out",
     ]
     assert words.lines() == []
