@@ -4,8 +4,10 @@ Role: the only place where a conversation is tokenised, for generation, scoring 
 Invariant: control tokens come from the tokenizer's chat template and from `Prompt.compress` alone;
 the text of a prompt or completion is encoded with special tokens read as plain characters. The
 template is rendered once around a sentinel; what lies between the sentinels is encoded apart, so
-a text has the same tokens wherever it stands. Where the template opens the assistant's thought
-itself, the model is asked, trained and scored behind that one `<think>`: see infra.engines.thought.
+a text has the same tokens wherever it stands. A student taught `<compress>` as plain text
+(`train.compress_token`) says so in its tokenizer's settings, and is asked so. Where the template
+opens the assistant's thought itself, the model is asked, trained and scored behind that one
+`<think>`: see infra.engines.thought.
 
 A sample, Qwen2 markup: Prompt(text="1 + 1?", compress=True) ->
     <|im_start|> user \\n <compress> 1 _+ _1 ? <|im_end|> \\n <|im_start|> assistant \\n
@@ -24,6 +26,7 @@ from infra.engines.thought import OpenedThought
 from tasks.ports import PermanentError, Prompt
 
 COMPRESS = "<compress>"
+COMPRESS_AS_TEXT = "compress_as_text"  # in tokenizer_config.json
 IGNORED_LABEL = -100  # torch's cross-entropy skips it
 _USER = "\ue000user\ue001"  # private-use characters: no template trims or rewrites them
 _ASSISTANT = "\ue000assistant\ue001"
@@ -48,6 +51,7 @@ class ChatEncoder:
         added = self._plain.get_added_tokens_decoder()
         self._control = {index for index, token in added.items() if token.special}
         self._compress: int | None = self._plain.token_to_id(COMPRESS)
+        self._compress_is_text = says_compress_as_text(tokenizer)
         self._eos: int | None = tokenizer.eos_token_id
         pieces = _template_pieces(tokenizer)
         self._before, self._after, self._header, tail = map(self.encode_markup, pieces)
@@ -76,9 +80,15 @@ class ChatEncoder:
 
     def encode_prompt(self, prompt: Prompt) -> list[int]:
         """The conversation up to where the assistant begins; never empty."""
-        compress = [self._compress_id()] if prompt.compress else []
-        ids = [*self._before, *compress, *self.encode_text(prompt.text), *self._after]
+        ids = [*self._before, *self._encode_user(prompt), *self._after]
         return ids or self.encode_start()
+
+    def _encode_user(self, prompt: Prompt) -> list[int]:
+        if not prompt.compress:
+            return self.encode_text(prompt.text)
+        if self._compress_is_text:
+            return self.encode_text(COMPRESS + prompt.text)
+        return [self._compress_id(), *self.encode_text(prompt.text)]
 
     def encode_start(self) -> list[int]:
         """What stands before an unconditional text: the assistant's header and no user turn.
@@ -132,12 +142,20 @@ class ChatEncoder:
         return self._compress
 
 
+def says_compress_as_text(tokenizer: Any) -> bool:
+    """Whether `<compress>` is plain text to its model."""
+    return bool(getattr(tokenizer, "init_kwargs", {}).get(COMPRESS_AS_TEXT))
+
+
 _ENCODERS: WeakKeyDictionary[Any, tuple[object, ChatEncoder]] = WeakKeyDictionary()
 
 
 def chat_encoder(tokenizer: Any) -> ChatEncoder:
     """The encoder of a tokenizer, made once; again where its tokens or template have changed."""
-    state = (len(tokenizer), str(tokenizer.chat_template), tokenizer.eos_token_id)
+    state = (
+        len(tokenizer), str(tokenizer.chat_template), tokenizer.eos_token_id,
+        says_compress_as_text(tokenizer),
+    )  # fmt: skip
     known = _ENCODERS.get(tokenizer)
     if known is None or known[0] != state:
         known = _ENCODERS[tokenizer] = (state, ChatEncoder(tokenizer))

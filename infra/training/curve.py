@@ -105,7 +105,8 @@ class CurveRecorder(TrainerCallback):
         if "loss" not in logs:
             return
         now = time.monotonic()
-        tokens = self._tokens_before + self._real_tokens(int(logs["num_tokens"]), float(state.epoch))
+        counted = self._real_tokens(int(logs["num_tokens"]), float(state.epoch))
+        tokens = self._tokens_before + counted
         before = self.curve[-1].tokens if self.curve else 0
         self._untold = {
             "step": state.global_step, "num_steps": state.max_steps, "epoch": float(state.epoch),

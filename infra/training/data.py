@@ -59,7 +59,7 @@ def prepare_data(
     tokenizer: Any, examples: Sequence[TrainingExample], config: TrainConfig
 ) -> TrainingData:
     """Encode, leave out, hold out. Raises TrainingError where nothing is left to train on."""
-    items = encode_examples(tokenizer, examples, config)
+    items = encode_examples(tokenizer, examples)
     fits = [len(item["input_ids"]) <= config.max_length for item in items]
     fitting = [number for number, does_fit in enumerate(fits) if does_fit]
     if not fitting:
@@ -75,9 +75,7 @@ def prepare_data(
     )
 
 
-def encode_examples(
-    tokenizer: Any, examples: Sequence[TrainingExample], config: TrainConfig
-) -> list[Item]:
+def encode_examples(tokenizer: Any, examples: Sequence[TrainingExample]) -> list[Item]:
     """Token ids and labels of each example, untruncated."""
     return [_encode(tokenizer, example) for example in examples]
 

@@ -14,6 +14,7 @@ import os
 import shutil
 import socket
 from argparse import Namespace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -91,19 +92,34 @@ def join_ranks(config: TrainConfig) -> dict[str, Any]:
     return {"accelerator_config": {"use_configured_state": True}, "use_cpu": False}
 
 
-def assert_in_charge(trainer: Any, config: TrainConfig) -> tuple[str, int, str]:
-    """Class of the engine, its stage, class of its optimizer. Raises TrainingError if another
-    engine wraps the model, or at another stage."""
+@dataclass(frozen=True, kw_only=True)
+class InCharge:
+    """Who trains, by its own word."""
+
+    engine: str
+    distributed_type: str  # accelerate's
+    zero_stage: int
+    optimizer: str
+
+
+def assert_in_charge(trainer: Any, config: TrainConfig) -> InCharge:
+    """What wraps the model, once it is wrapped. Raises TrainingError if it is another engine, or
+    DeepSpeed at another stage."""
     import deepspeed
 
     engine = trainer.model_wrapped
-    kind = type(engine).__name__
+    kind, distributed = type(engine).__name__, str(trainer.accelerator.distributed_type.value)
     if not isinstance(engine, deepspeed.DeepSpeedEngine):
-        raise TrainingError(f"DeepSpeed was to train the student, and {kind} wraps it")
+        raise TrainingError(
+            f"DeepSpeed was to train the student, and {kind} wraps it ({distributed})"
+        )
     stage = int(engine.zero_optimization_stage())
     if stage != STAGES[config.zero]:
         raise TrainingError(f"train.zero = {config.zero!r}, and DeepSpeed runs stage {stage}")
-    return kind, stage, type(engine.optimizer).__name__
+    return InCharge(
+        engine=kind, distributed_type=distributed, zero_stage=stage,
+        optimizer=type(engine.optimizer).__name__,
+    )  # fmt: skip
 
 
 def loadable(folder: Path, config: TrainConfig, *, scratch: Path, is_first_here: bool) -> Path:

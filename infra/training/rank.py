@@ -15,13 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from infra.training.engine import (
-    assert_in_charge,
-    is_universal,
-    join_ranks,
-    loadable,
-    settle_process,
-)
+from infra.training.engine import is_universal, join_ranks, loadable, settle_process
 from infra.training.job import TrainJob
 from infra.training.link import MODEL, RESULT_FILE, RankLink
 from infra.training.reports import TrainResult
@@ -56,9 +50,8 @@ class _Trained:
     ) -> None:  # fmt: skip
         from transformers import set_seed
 
-        from infra.engines.chat import load_tokenizer
         from infra.training.data import prepare_data
-        from infra.training.student import add_token, adapters_of, load_student
+        from infra.training.student import adapters_of, load_student, load_words
         from infra.training.trainer import StudentTrainer, attention_for, training_arguments
 
         config = job.config
@@ -66,9 +59,8 @@ class _Trained:
         self.checkpoint = last and loadable(
             last, config, scratch=scratch, is_first_here=link.local_rank == 0
         )
-        tokenizer = load_tokenizer(job.base)
-        add_token(tokenizer)
-        self.data = prepare_data(tokenizer, link.examples(), config)
+        self.words = load_words(job.base, config)
+        self.data = prepare_data(self.words.tokenizer, link.examples(), config)
         set_seed(config.seed)  # new adapters are random
         # Before the model: under ZeRO-3 from_pretrained shards it while it loads.
         arguments = training_arguments(
@@ -76,12 +68,10 @@ class _Trained:
             universal=self.checkpoint is not None and is_universal(self.checkpoint),
         )  # fmt: skip
         arguments.eval_on_start = arguments.eval_on_start and last is None
-        model, self.tokenizer = load_student(
-            job.base, config, attention=attention_for(config)
-        )
+        model = load_student(job.base, config, self.words, attention=attention_for(config))
         self.trainer = StudentTrainer(
-            model, arguments, data=self.data, tokenizer=self.tokenizer, config=config, link=link,
-            adapters=adapters_of(config, self.tokenizer, job.base),
+            model, arguments, data=self.data, tokenizer=self.words.tokenizer, config=config,
+            link=link, adapters=adapters_of(config, self.words),
         )  # fmt: skip
 
     def run(self) -> bool:
@@ -89,8 +79,7 @@ class _Trained:
         trainer = self.trainer
         if self.checkpoint is not None:
             trainer.go_on_from(self.checkpoint)
-        trainer.train(resume_from_checkpoint=self.checkpoint and str(self.checkpoint))
-        self.engine, self.stage, self.optimizer = assert_in_charge(trainer, self.job.config)
+        trainer.train(resume_from_checkpoint=str(self.checkpoint) if self.checkpoint else None)
         if trainer.recorder.is_stopped:
             return False
         trainer.finish()
@@ -107,7 +96,7 @@ class _Trained:
             return None
         folder = self.scratch / "student"
         num_parameters = save_student(
-            self.trainer.model, state, self.tokenizer, base=self.job.base, config=self.job.config,
+            self.trainer.model, state, self.words, base=self.job.base, config=self.job.config,
             folder=folder,
         )  # fmt: skip
         result = self._result(began, num_parameters=num_parameters, kept_step=kept_step)
@@ -117,11 +106,14 @@ class _Trained:
     def _take_kept_weights(self) -> int:
         """The weights that the config wants, and the step they are of; a collective."""
         curve = self.trainer.recorder.curve
-        last, measured = curve[-1].step, [r for r in curve if r.held_out_loss is not None and r.step]
+        last = curve[-1].step
+        measured = [
+            (r.held_out_loss, r.step) for r in curve if r.step and r.held_out_loss is not None
+        ]
         if self.job.config.student == "last" or not measured:
             return last
-        best = min(measured, key=lambda report: (report.held_out_loss, report.step))
-        if best.step == last:
+        _, best = min(measured)
+        if best == last:
             return last
         with self.link.best() as folder:
             if folder is None:
@@ -130,14 +122,16 @@ class _Trained:
                 folder, self.job.config, scratch=self.scratch,
                 is_first_here=self.link.local_rank == 0,
             )  # fmt: skip
-            self.trainer.model_wrapped.load_checkpoint(
+            engine: Any = self.trainer.model_wrapped
+            engine.load_checkpoint(
                 str(checkpoint), load_optimizer_states=False, load_lr_scheduler_states=False,
                 load_module_only=True,
             )  # fmt: skip
-        return best.step
+        return best
 
     def _result(self, began: float, *, num_parameters: int, kept_step: int) -> TrainResult:
         config, data, curve = self.job.config, self.data, self.trainer.recorder.curve
+        start = self.trainer.start
         losses = [report.loss for report in curve if report.loss is not None]
         last_epoch = losses[-max(1, len(losses) // config.epochs) :]
         kept = next(report for report in curve if report.step == kept_step)
@@ -155,9 +149,9 @@ class _Trained:
             train_seconds=time.monotonic() - began,
             num_parameters=num_parameters,
             world_size=self.trainer.args.world_size,
-            engine=self.engine,
-            zero_stage=self.stage,
-            optimizer=self.optimizer,
+            engine=start.engine,
+            zero_stage=start.zero_stage,
+            optimizer=start.optimizer,
             batching=config.how_batched,
             kept_step=kept_step,
             num_attempts=self.link.attempt,

@@ -34,6 +34,7 @@ class TrainStart:
     """The ranks have met and are about to take the first step; told by rank 0, once an attempt."""
 
     engine: str  # what wraps the model: "DeepSpeedEngine"
+    distributed_type: str  # accelerate's: "DEEPSPEED"
     zero_stage: int  # as DeepSpeed says
     optimizer: str  # class name of DeepSpeed's
     world_size: int
@@ -52,7 +53,8 @@ class TrainStart:
         ranks = "1 rank" if self.world_size == 1 else f"{self.world_size} ranks"
         of = f"{'bins' if self.batching == 'packed' else 'examples'}, {self.batching}"
         return (
-            f"{ranks}, DeepSpeed ZeRO-{self.zero_stage} on {self.device} ({self.engine}),"
+            f"{ranks}, DeepSpeed ZeRO-{self.zero_stage} on {self.device} ({self.engine},"
+            f" {self.distributed_type}),"
             f" {self.num_steps} steps of {self.batch_size} {of}, {self.num_held_out} held out"
         )
 

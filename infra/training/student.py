@@ -10,6 +10,7 @@ tokenizer_config.json, training.log, progress.jsonl
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,42 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
-from infra.engines.chat import COMPRESS, chat_encoder, load_tokenizer
+from infra.engines.chat import COMPRESS, COMPRESS_AS_TEXT, end_ids, load_tokenizer
 from infra.training.config import TrainConfig
 from infra.training.reports import TrainingError
 
 
-def load_student(base: str, config: TrainConfig, *, attention: str = "sdpa") -> tuple[Any, Any]:
-    """The model and its tokenizer, ready to train. Raises OSError, ValueError for a bad base."""
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """A student's tokenizer, and the id of its `<compress>` where the base did not know that."""
+
+    tokenizer: Any
+    new_id: int | None
+
+
+def load_words(base: str, config: TrainConfig) -> Words:
+    """The base's tokenizer, taught `<compress>`. Raises ValueError for a base that knows it as a
+    token where the config wants plain text."""
     tokenizer = load_tokenizer(base)
+    is_known = COMPRESS in tokenizer.get_added_vocab()
+    if config.compress_token == "text":
+        if is_known:
+            raise ValueError(
+                f"{base} knows {COMPRESS} as a token of its own: unset train.compress_token"
+            )
+        tokenizer.init_kwargs[COMPRESS_AS_TEXT] = True
+        return Words(tokenizer=tokenizer, new_id=None)
+    tokenizer.init_kwargs.pop(COMPRESS_AS_TEXT, None)
+    tokenizer.add_special_tokens(
+        {"additional_special_tokens": [COMPRESS]}, replace_extra_special_tokens=False
+    )
+    # What it means to a base that knows it stays.
+    new_id = None if is_known else int(tokenizer.convert_tokens_to_ids(COMPRESS))
+    return Words(tokenizer=tokenizer, new_id=new_id)
+
+
+def load_student(base: str, config: TrainConfig, words: Words, *, attention: str = "sdpa") -> Any:
+    """The model, ready to train. Raises OSError, ValueError for a bad base."""
     model_config = AutoConfig.from_pretrained(base, trust_remote_code=False)
     if config.rope_theta is not None:
         set_rope_theta(model_config, config.rope_theta)
@@ -37,8 +66,9 @@ def load_student(base: str, config: TrainConfig, *, attention: str = "sdpa") -> 
         use_safetensors=True,
     )
     model.config.use_cache = False
-    add_control_token(model, tokenizer)
-    return model, tokenizer
+    if words.new_id is not None:
+        _embed(model, words.new_id, num_known=len(words.tokenizer) - 1)
+    return model
 
 
 def set_rope_theta(model_config: Any, theta: float) -> None:
@@ -49,30 +79,13 @@ def set_rope_theta(model_config: Any, theta: float) -> None:
     model_config.rope_parameters = {**parameters, "rope_theta": theta}
 
 
-def add_token(tokenizer: Any) -> bool:
-    """Teach a tokenizer `<compress>`; whether that was needed."""
-    is_known = COMPRESS in tokenizer.get_added_vocab()
-    tokenizer.add_special_tokens(
-        {"additional_special_tokens": [COMPRESS]}, replace_extra_special_tokens=False
-    )
-    return not is_known
-
-
-def add_control_token(model: Any, tokenizer: Any) -> int | None:
-    """Give `<compress>` an id and, as its embedding, the mean of all others.
-
-    Returns the new id, or None where the tokenizer has the token already.
-    """
-    num_known = len(tokenizer)
-    if not add_token(tokenizer):
-        return None  # what it means to the base stays
-    token_id: int = tokenizer.convert_tokens_to_ids(COMPRESS)
+def _embed(model: Any, token_id: int, *, num_known: int) -> None:
+    """Give a new token, as its embedding, the mean of all others."""
     if token_id >= model.get_input_embeddings().num_embeddings:
-        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+        model.resize_token_embeddings(token_id + 1, mean_resizing=False)
     layers = (model.get_input_embeddings(), model.get_output_embeddings())
     for weight in {id(layer.weight): layer.weight for layer in layers}.values():
         _set_to_mean(weight, token_id, num_known=num_known)
-    return token_id
 
 
 def _set_to_mean(weight: torch.Tensor, row: int, *, num_known: int) -> None:
@@ -92,7 +105,7 @@ def _gathered(weight: torch.Tensor) -> AbstractContextManager[Any]:
     return gathered
 
 
-def adapters_of(config: TrainConfig, tokenizer: Any, base: str) -> Any:
+def adapters_of(config: TrainConfig, words: Words) -> Any:
     """peft's settings for `config.lora`, None for full training. A `<compress>` that the base did
     not know is learnt whole. Raises ValueError without peft."""
     if config.lora is None:
@@ -101,20 +114,18 @@ def adapters_of(config: TrainConfig, tokenizer: Any, base: str) -> Any:
         from peft import LoraConfig
     except ImportError as error:
         raise ValueError("lora needs the package peft: pip install peft") from error
-    is_new = COMPRESS not in load_tokenizer(base).get_added_vocab()
-    added = tokenizer.convert_tokens_to_ids(COMPRESS)
     return LoraConfig(
         r=config.lora.rank,
         lora_alpha=config.lora.alpha,
         lora_dropout=config.lora.dropout,
         target_modules="all-linear",
         task_type="CAUSAL_LM",
-        trainable_token_indices=[added] if is_new else None,
+        trainable_token_indices=None if words.new_id is None else [words.new_id],
     )
 
 
 def save_student(
-    model: Any, state: dict[str, Any], tokenizer: Any, *, base: str, config: TrainConfig,
+    model: Any, state: dict[str, Any], words: Words, *, base: str, config: TrainConfig,
     folder: Path,
 ) -> int:  # fmt: skip
     """Write weights (`state`, gathered), config and tokenizer, by one rank only.
@@ -122,24 +133,26 @@ def save_student(
     Returns the number of parameters.
     """
     if hasattr(model, "merge_and_unload"):
-        model = _merged(model, state, base=base, config=config)
+        model = _merged(model, state, words, base=base, config=config)
         state = model.state_dict()
     model.config.use_cache = True
-    model.generation_config.eos_token_id = list(chat_encoder(tokenizer).end_ids)
+    model.generation_config.eos_token_id = list(end_ids(words.tokenizer))
     model.save_pretrained(folder, state_dict=_untied(model, state))
-    tokenizer.save_pretrained(folder)
+    words.tokenizer.save_pretrained(folder)
     # Under ZeRO-3 a parameter is an empty shell that knows its whole size.
     return sum(getattr(weight, "ds_numel", weight.numel()) for weight in model.parameters())
 
 
-def _merged(trained: Any, state: dict[str, Any], *, base: str, config: TrainConfig) -> Any:
+def _merged(
+    trained: Any, state: dict[str, Any], words: Words, *, base: str, config: TrainConfig
+) -> Any:
     """A plain copy of the base with the adapters in it: under ZeRO-3 the trained model is a set of
     empty shells, so all stages merge alike."""
     from peft import get_peft_model
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
     unset_hf_deepspeed_config()  # type: ignore[no-untyped-call]
-    model, _ = load_student(base, config)
+    model = load_student(base, config, words)
     model = get_peft_model(model, trained.peft_config["default"], autocast_adapter_dtype=False)
     found = model.load_state_dict(state, strict=False)
     if found.unexpected_keys:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,22 +20,28 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from datasets import Dataset, concatenate_datasets, disable_progress_bars
-from transformers import Trainer
-from trl import SFTConfig, SFTTrainer
+from transformers import Trainer, TrainerCallback
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from infra.training.config import TrainConfig
 from infra.training.curve import CurveRecorder, is_finite
 from infra.training.data import FILLER, ExampleOrder, Item, TrainingData
-from infra.training.engine import deepspeed_config, note_maker
+from infra.training.engine import assert_in_charge, deepspeed_config, note_maker
 from infra.training.link import RankLink
-from infra.training.reports import StepReport, TrainingError
+from infra.training.reports import StepReport, TrainingError, TrainStart
 
 CURVE_FILE = "curve.jsonl"  # in a checkpoint: its StepReports so far
 
 
 def training_arguments(
-    config: TrainConfig, data: TrainingData, *, output: Path, joined: dict[str, Any], universal: bool
-) -> SFTConfig:  # fmt: skip
+    config: TrainConfig,
+    data: TrainingData,
+    *,
+    output: Path,
+    joined: dict[str, Any],
+    universal: bool,
+) -> SFTConfig:
     """The trainer's settings. Under ZeRO-3 they must stand before the model is loaded."""
     is_cosine = config.lr_scheduler == "cosine"
     is_packed = config.how_batched == "packed"
@@ -83,9 +89,19 @@ def attention_for(config: TrainConfig) -> str:
 def _with_filler(rows: Dataset) -> Dataset:
     """One row more, for what ExampleOrder fills up with."""
     filler = {**FILLER, "seq_lengths": [1]}
-    return concatenate_datasets(
-        [rows, Dataset.from_list([{k: filler[k] for k in rows.column_names}], features=rows.features)]
-    )
+    row = {name: filler[name] for name in rows.column_names}
+    return concatenate_datasets([rows, Dataset.from_list([row], features=rows.features)])
+
+
+class _OnBegin(TrainerCallback):
+    """Calls, once the model is wrapped and before the first step."""
+
+    def __init__(self, call: Callable[[Any], None]) -> None:
+        self._call = call
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """See TrainerCallback."""
+        self._call(state)
 
 
 class StudentTrainer(SFTTrainer):
@@ -113,20 +129,40 @@ class StudentTrainer(SFTTrainer):
             train_dataset=Dataset.from_list(data.train),
             eval_dataset=Dataset.from_list(data.held_out) if data.held_out else None,
             processing_class=tokenizer,
-            callbacks=[self.recorder],
+            callbacks=[_OnBegin(self._begin), self.recorder],
             peft_config=adapters,
         )
-        self._assert_whole(data)
-        self.order = self._order_of(self.train_dataset["input_ids"])
+        prepared: Any = self.train_dataset
+        rows = prepared["input_ids"]
+        self.data = data
+        self._assert_whole(rows)
+        self.order = self._order_of(rows)
         self.recorder.expect_fillers(self.order.num_fillers)
-        self.train_dataset = _with_filler(self.train_dataset)
+        self.train_dataset = _with_filler(prepared)
 
-    def _assert_whole(self, data: TrainingData) -> None:
+    def _assert_whole(self, rows: Sequence[Sequence[int]]) -> None:
         """Nothing that is to be trained on was cut off on the way."""
-        rows = self.train_dataset["input_ids"]
-        given, kept = data.tokens(data.train), sum(len(row) for row in rows)
+        given, kept = self.data.tokens(self.data.train), sum(len(row) for row in rows)
         if kept != given:
             raise TrainingError(f"{given - kept} of {given} tokens were lost in packing")
+
+    def _begin(self, state: Any) -> None:
+        """The ranks have met: DeepSpeed is in charge, or nothing is trained."""
+        config, data = self.config, self.data
+        self.start = TrainStart(
+            **asdict(assert_in_charge(self, config)),
+            world_size=self.args.world_size,
+            device=config.device,
+            num_steps=state.max_steps,
+            batch_size=config.batch_size,
+            batching=config.how_batched,
+            num_examples=len(data.train),
+            num_held_out=len(data.held_out),
+            num_too_long=len(data.too_long),
+            attempt=self.link.attempt,
+        )
+        if self.link.rank == 0:
+            self.link.start(self.start)
 
     def _order_of(self, rows: Sequence[Sequence[int]]) -> ExampleOrder:
         config = self.config
@@ -148,7 +184,8 @@ class StudentTrainer(SFTTrainer):
 
         The trainer's own is a mean over batches, which weighs short ones too much.
         """
-        self.model.eval()
+        model: Any = self.model
+        model.eval()
         total = torch.zeros(2, dtype=torch.float64, device=self.args.device)
         with torch.no_grad(), self.compute_loss_context_manager():
             for items, weight in self._held_out_batches():
@@ -158,7 +195,7 @@ class StudentTrainer(SFTTrainer):
                 total[1] += weight * found.label_mask.sum()
         if dist.is_initialized():
             dist.all_reduce(total)
-        self.model.train()
+        model.train()
         loss = float(total[0] / total[1])
         metrics = {"eval_loss": loss}
         self.recorder.held_out(self.state, self.control, loss)
@@ -189,7 +226,7 @@ class StudentTrainer(SFTTrainer):
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         self.recorder.flush()
         Trainer._save_checkpoint(self, model, trial)  # TRL's own writes a model card first
-        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
         if self.is_world_process_zero():
             note_maker(folder, self.config, world_size=self.args.world_size)
             lines = (json.dumps(asdict(report)) + "\n" for report in self.recorder.curve)

@@ -120,5 +120,6 @@ def test_the_same_batches_on_other_devices_make_the_same_model() -> None:
     assert one == trained(eight, "train.num_ranks=2", "train.per_rank_batch_size=2")
     assert one == trained(eight, "train.num_ranks=1", "train.zero='zero2'", "train.device='cpu'",
                           "train.checkpoint_every_s=5")  # fmt: skip
-    assert one != trained("train.global_batch_size=16", "train.num_ranks=8")
-    assert one != trained(eight, "train.num_ranks=8", "train.batching='random'")
+    single = ("train.num_ranks=8", "train.per_rank_batch_size=1")
+    assert one != trained("train.global_batch_size=16", *single)
+    assert one != trained(eight, *single, "train.batching='random'")

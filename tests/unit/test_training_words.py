@@ -13,7 +13,7 @@ from flows.progress.training import TrainingWords, duration, left_out, rounded
 from infra.training.reports import StepReport, TrainStart
 
 START = TrainStart(
-    engine="DeepSpeedEngine", zero_stage=2, optimizer="DeepSpeedZeroOptimizer", world_size=2,
+    engine="DeepSpeedEngine", distributed_type="DEEPSPEED", zero_stage=2, optimizer="DeepSpeedZeroOptimizer", world_size=2,
     device="cpu", num_steps=960, batch_size=28, batching="grouped", num_examples=251,
     num_held_out=25, num_too_long=2,
 )  # fmt: skip
