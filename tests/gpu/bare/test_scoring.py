@@ -36,6 +36,9 @@ class Reference(SlowScorer):
         logprobs = mine - logits.logsumexp(-1)
         return logprobs.tolist(), (1 + (logits > mine[:, None]).sum(-1)).tolist()
 
+    def naturalness(self, header: list[int], rationale: str, window: int) -> None:
+        """Not asked for here."""
+
 
 class Student:
     """An engine under a name, as a stage sees it."""
