@@ -38,14 +38,23 @@ def tiny_tokenizer(*, chat_template: str | None = TEMPLATE, compress: bool = Tru
     return tokenizer
 
 
-def save_tiny_model(folder: Path, *, layers: int = 2, width: int = 32, seed: int = 0) -> Path:
+def save_tiny_model(
+    folder: Path,
+    *,
+    layers: int = 2,
+    width: int = 32,
+    seed: int = 0,
+    compress: bool = True,
+    kind: str = "qwen2",
+) -> Path:
     """A random model whose text varies: the output layer is scaled up so that choices are clear."""
     import torch
-    from transformers import Qwen2Config, Qwen2ForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
-    tokenizer = tiny_tokenizer()
+    tokenizer = tiny_tokenizer(compress=compress)
     torch.manual_seed(seed)
-    config = Qwen2Config(
+    config = AutoConfig.for_model(
+        kind,
         vocab_size=len(tokenizer),
         hidden_size=width,
         intermediate_size=width * 3,
@@ -57,7 +66,7 @@ def save_tiny_model(folder: Path, *, layers: int = 2, width: int = 32, seed: int
         eos_token_id=tokenizer.eos_token_id,
         initializer_range=0.1,
     )
-    Qwen2ForCausalLM(config).save_pretrained(folder)
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

@@ -149,6 +149,8 @@ class TrainConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check_combinations(self) -> Self:
+        if self.device == "cpu" and self.dtype != "float32":
+            raise ValueError("device = 'cpu' trains in dtype = 'float32': set both")
         microbatch = self.num_ranks * self.per_rank_batch_size
         if self.global_batch_size is not None and self.global_batch_size % microbatch:
             raise ValueError(

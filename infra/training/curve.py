@@ -11,7 +11,7 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -45,25 +45,18 @@ class CurveRecorder(TrainerCallback):
         self._untold: dict[str, Any] | None = None
         self._wish = Wish.GO_ON
         self._peak_bytes = 0
-        self._tokens_before, self._epoch_before, self._fillers = 0, 0.0, 0
+        self._tokens_until: Callable[[int], int] = lambda _: 0
         self._started = self._step_began = self._kept_at = time.monotonic()
 
-    def expect_fillers(self, num_fillers: int) -> None:
-        """That many of the rows an epoch are one token that is nobody's."""
-        self._fillers = num_fillers
-
-    def _real_tokens(self, counted: int, epoch: float) -> int:
-        """`counted` since this attempt began, without the fillers of the epochs that ended."""
-        return counted - self._fillers * (math.floor(epoch + 1e-6) - math.floor(self._epoch_before))
+    def count_tokens_by(self, tokens_until: Callable[[int], int]) -> None:
+        """`tokens_until(step)`: tokens seen in so many steps, by all ranks."""
+        self._tokens_until = tokens_until
 
     # --- what came before
 
     def take_over(self, reports: Sequence[StepReport]) -> None:
         """The curve up to the checkpoint this attempt goes on from."""
         self.curve = list(reports)
-        if self.curve:
-            self._tokens_before = self.curve[-1].tokens
-            self._epoch_before = self.curve[-1].epoch + 1e-6
         self._tell(self.curve)
 
     # --- what happens
@@ -105,9 +98,8 @@ class CurveRecorder(TrainerCallback):
         if "loss" not in logs:
             return
         now = time.monotonic()
-        counted = self._real_tokens(int(logs["num_tokens"]), float(state.epoch))
-        tokens = self._tokens_before + counted
-        before = self.curve[-1].tokens if self.curve else 0
+        tokens = self._tokens_until(state.global_step)
+        before = self._tokens_until(state.global_step - 1)
         self._untold = {
             "step": state.global_step, "num_steps": state.max_steps, "epoch": float(state.epoch),
             "loss": float(logs["loss"]), "learning_rate": float(logs["learning_rate"]),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 from torch.utils.data import Sampler
@@ -126,17 +127,28 @@ class ExampleOrder(Sampler[int]):
     def __len__(self) -> int:
         return len(self.lengths) + self.num_fillers
 
+    def tokens_until(self, step: int) -> int:
+        """Tokens of all examples in the first `step` steps, no filler's."""
+        epoch, steps = divmod(step, ceil(len(self) / self.batch_size))
+        begun = self._order(epoch)[: steps * self.batch_size] if steps else []
+        return epoch * sum(self.lengths) + sum(self.lengths[index] for index in begun)
+
+    def fillers_until(self, step: int) -> int:
+        """Fillers among them, each a token."""
+        return step // ceil(len(self) / self.batch_size) * self.num_fillers
+
     def set_epoch(self, epoch: int) -> None:
         """Called by the data loader before each epoch."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
-        rng = random.Random(f"{self.seed}:{self.epoch}")
+        return iter(self._order(self.epoch) + [len(self.lengths)] * self.num_fillers)
+
+    def _order(self, epoch: int) -> list[int]:
+        rng = random.Random(f"{self.seed}:{epoch}")
         order = list(range(len(self.lengths)))
         rng.shuffle(order)
-        if self.group_by_length:
-            order = self._grouped(order, rng)
-        return iter(order + [len(self.lengths)] * self.num_fillers)
+        return self._grouped(order, rng) if self.group_by_length else order
 
     def _grouped(self, order: list[int], rng: random.Random) -> list[int]:
         size = self.batch_size

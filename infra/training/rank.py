@@ -34,14 +34,14 @@ def run_rank(job: TrainJob, link: RankLink, scratch: Path) -> None:
     with link.last() as last:
         if last is not None and (last / RESULT_FILE).exists():
             return  # a student that its driver did not live to publish
-        trained = _Trained(job, link, scratch, joined=joined, last=last)
+        trained = StudentRun(job, link, scratch, joined=joined, last=last)
         if not trained.run():
             return
     folder = trained.save(began)
     link.keep(folder, name=MODEL, held_out_loss=None)
 
 
-class _Trained:
+class StudentRun:
     """The run in its steps: load, train, save."""
 
     def __init__(
@@ -71,7 +71,7 @@ class _Trained:
         model = load_student(job.base, config, self.words, attention=attention_for(config))
         self.trainer = StudentTrainer(
             model, arguments, data=self.data, tokenizer=self.words.tokenizer, config=config,
-            link=link, adapters=adapters_of(config, self.words),
+            link=link, adapters=adapters_of(config),
         )  # fmt: skip
 
     def run(self) -> bool:

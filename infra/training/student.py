@@ -105,9 +105,12 @@ def _gathered(weight: torch.Tensor) -> AbstractContextManager[Any]:
     return gathered
 
 
-def adapters_of(config: TrainConfig, words: Words) -> Any:
-    """peft's settings for `config.lora`, None for full training. A `<compress>` that the base did
-    not know is learnt whole. Raises ValueError without peft."""
+def adapters_of(config: TrainConfig) -> Any:
+    """peft's settings for `config.lora`, None for full training. Raises ValueError without peft.
+
+    A new `<compress>` keeps the mean embedding it starts with: the adapters learn what it means.
+    peft's trainable tokens ask for CUDA under ZeRO-3, and TRL's fused head would not see them.
+    """
     if config.lora is None:
         return None
     try:
@@ -120,7 +123,6 @@ def adapters_of(config: TrainConfig, words: Words) -> Any:
         lora_dropout=config.lora.dropout,
         target_modules="all-linear",
         task_type="CAUSAL_LM",
-        trainable_token_indices=None if words.new_id is None else [words.new_id],
     )
 
 

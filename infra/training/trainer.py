@@ -137,7 +137,9 @@ class StudentTrainer(SFTTrainer):
         self.data = data
         self._assert_whole(rows)
         self.order = self._order_of(rows)
-        self.recorder.expect_fillers(self.order.num_fillers)
+        self.recorder.count_tokens_by(self.order.tokens_until)
+        self._seen = 0  # tokens, by this rank in this attempt
+        self._first_step = 0
         self.train_dataset = _with_filler(prepared)
 
     def _assert_whole(self, rows: Sequence[Sequence[int]]) -> None:
@@ -197,6 +199,8 @@ class StudentTrainer(SFTTrainer):
             dist.all_reduce(total)
         model.train()
         loss = float(total[0] / total[1])
+        if not is_finite(loss):
+            raise TrainingError(self._no_number("held-out loss", loss))
         metrics = {"eval_loss": loss}
         self.recorder.held_out(self.state, self.control, loss)
         return metrics
@@ -211,11 +215,31 @@ class StudentTrainer(SFTTrainer):
             is_ours = self.args.process_index * size < len(ordered[start : start + size * world])
             yield (share, 1) if is_ours else (ordered[:1], 0)
 
+    def training_step(self, model: Any, inputs: dict[str, Any], *args: Any, **options: Any) -> Any:
+        """The trainer's, counting what it is given; TRL's own count drops some as an epoch ends."""
+        is_padded = "attention_mask" in inputs
+        self._seen += int(
+            inputs["attention_mask"].sum() if is_padded else inputs["input_ids"].numel()
+        )
+        return super().training_step(model, inputs, *args, **options)  # type: ignore[no-untyped-call]
+
     def finish(self) -> None:
-        """The held-out loss of the last weights, and the last report; a collective."""
+        """Every token was seen; the held-out loss of the last weights, and the last report; a
+        collective."""
+        self._assert_all_seen()
         if self.held_out and not self.recorder.knows_held_out:
             self.evaluate()
         self.recorder.flush()
+
+    def _assert_all_seen(self) -> None:
+        seen = torch.tensor(self._seen, device=self.args.device)
+        if dist.is_initialized():
+            dist.all_reduce(seen)
+        first, last = self._first_step, self.state.global_step
+        until, fillers = self.order.tokens_until, self.order.fillers_until
+        given = until(last) + fillers(last) - until(first) - fillers(first)
+        if int(seen) != given:
+            raise TrainingError(f"the ranks saw {int(seen)} tokens of {given}")
 
     # --- checkpoints
 
@@ -241,7 +265,9 @@ class StudentTrainer(SFTTrainer):
     def go_on_from(self, folder: Path) -> None:
         """Take over what the attempt before had told; on every rank."""
         lines = (folder / CURVE_FILE).read_text().splitlines()
-        self.recorder.take_over([StepReport(**json.loads(line)) for line in lines])
+        reports = [StepReport(**json.loads(line)) for line in lines]
+        self._first_step = reports[-1].step if reports else 0
+        self.recorder.take_over(reports)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """TRL's, and a line where the run must end."""
@@ -249,7 +275,10 @@ class StudentTrainer(SFTTrainer):
         loss, norm = logs.get("loss"), logs.get("grad_norm")
         if loss is not None and not (is_finite(loss) and is_finite(norm)):
             what, value = ("loss", loss) if not is_finite(loss) else ("gradient's norm", norm)
-            raise TrainingError(
-                f"the {what} is {value} at step {self.state.global_step}:"
-                " set a lower train.learning_rate or train.max_grad_norm, or look at the examples"
-            )
+            raise TrainingError(self._no_number(what, float(value or 0)))
+
+    def _no_number(self, what: str, value: float) -> str:
+        return (
+            f"the {what} is {value} at step {self.state.global_step}:"
+            " set a lower train.learning_rate or train.max_grad_norm, or look at the examples"
+        )

@@ -13,7 +13,8 @@ from infra.training.reports import StepReport, TrainStart
 from sql.database import Database, connect
 
 START = TrainStart(
-    engine="DeepSpeedEngine", distributed_type="DEEPSPEED", zero_stage=2, optimizer="o", world_size=2, device="cpu", num_steps=4,
+    engine="DeepSpeedEngine", distributed_type="DEEPSPEED",
+    zero_stage=2, optimizer="o", world_size=2, device="cpu", num_steps=4,
     batch_size=8, batching="grouped", num_examples=32, num_held_out=0, num_too_long=0,
 )  # fmt: skip
 STAMP = {"stage_fingerprint": "fp-train", "run_id": "r1"}

@@ -112,7 +112,8 @@ def test_the_whole_recipe_is_kept_beside_what_identifies_the_run() -> None:
 
 def test_the_same_batches_on_other_devices_make_the_same_model() -> None:
     def trained(*overrides: str) -> str:
-        recipe = load_recipe("liter-7b", overrides=("train.batching='packed'", *overrides))
+        same = ("train.batching='packed'", "train.dtype='float32'")
+        recipe = load_recipe("liter-7b", overrides=(*same, *overrides))
         return draft_plan(recipe).fingerprints["train"]
 
     eight = "train.global_batch_size=8"

@@ -46,6 +46,7 @@ def test_defaults_are_the_published_ones() -> None:
         {"zero": "zero1"},
         {"warmup_ratio": 1.0},
         {"dtype": "float16"},
+        {"device": "cpu"},  # bfloat16 by default, which is for GPUs
     ],
 )
 def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
@@ -76,7 +77,7 @@ def test_the_driver_gets_no_outer_rank_and_reports_nowhere(monkeypatch: pytest.M
     env = driver_environment()
     assert "RANK" not in env
     assert (env["HF_HUB_DISABLE_TELEMETRY"], env["RAY_USAGE_STATS_ENABLED"]) == ("1", "0")
-    assert rank_environment(TrainConfig(device="cpu"))["DS_ACCELERATOR"] == "cpu"
+    assert rank_environment(TrainConfig(device="cpu", dtype="float32"))["DS_ACCELERATOR"] == "cpu"
     assert "DS_ACCELERATOR" not in rank_environment(TrainConfig(zero="zero3"))
 
 
@@ -111,7 +112,7 @@ def test_one_training_has_one_key_whatever_it_runs_on() -> None:
 
     assert key() == key(num_ranks=4) == key(zero="zero2", checkpoint_every_s=60.0)
     assert key() == key(global_batch_size=None, gradient_accumulation=8)
-    assert len({key(), key(global_batch_size=32), key(seed=1), key(device="cpu")}) == 4
+    assert len({key(), key(global_batch_size=32), key(seed=1), key(batching="grouped")}) == 4
 
 
 NODES = [
@@ -134,7 +135,7 @@ def test_ranks_that_waited_in_vain_say_for_what() -> None:
 
 
 def test_ranks_of_a_run_on_its_own_always_fit_beside_engines() -> None:
-    alone = Demand.of(TrainConfig(device="cpu", num_ranks=64), is_local=True)
+    alone = Demand.of(TrainConfig(device="cpu", dtype="float32", num_ranks=64), is_local=True)
     assert alone.refusal([RayNode(name="a", address="a", has={"CPU": 2.0})]) is None
 
 

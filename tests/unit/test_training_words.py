@@ -13,7 +13,8 @@ from flows.progress.training import TrainingWords, duration, left_out, rounded
 from infra.training.reports import StepReport, TrainStart
 
 START = TrainStart(
-    engine="DeepSpeedEngine", distributed_type="DEEPSPEED", zero_stage=2, optimizer="DeepSpeedZeroOptimizer", world_size=2,
+    engine="DeepSpeedEngine", distributed_type="DEEPSPEED",
+    zero_stage=2, optimizer="DeepSpeedZeroOptimizer", world_size=2,
     device="cpu", num_steps=960, batch_size=28, batching="grouped", num_examples=251,
     num_held_out=25, num_too_long=2,
 )  # fmt: skip
@@ -34,8 +35,8 @@ def test_the_first_line_says_who_trains_and_the_second_what_is_left_out() -> Non
     words = TrainingWords()
     words.begin(START)
     assert words.lines() == [
-        "2 ranks, DeepSpeed ZeRO-2 on cpu (DeepSpeedEngine), 960 steps of 28 examples, grouped,"
-        " 25 held out",
+        "2 ranks, DeepSpeed ZeRO-2 on cpu (DeepSpeedEngine, DEEPSPEED), 960 steps of 28 examples,"
+        " grouped, 25 held out",
         "2 of 278 examples are longer than train.max_length and were left out",
     ]
     assert words.lines() == []
