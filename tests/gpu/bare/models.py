@@ -120,7 +120,7 @@ def chains(count: int, *, seed: int = 0, words: Callable[[random.Random], int]) 
             total += more
         made.append(
             TrainingExample(
-                prompt=f"Begin with {first} and add the numbers of list {number}. Where do you end?",
+                prompt=f"Begin with {first} and add what list {number} says. Where do you end?",
                 completion="\n".join([*lines, f"The answer is {total}."]),
                 condition="compressed" if number % 2 else "original",
             )

@@ -15,8 +15,8 @@ from infra.training.budget.memory import memory_of
 from infra.training.budget.shape import shape_of
 from infra.training.budget.work import operations_a_token
 from infra.training.config import TrainConfig
-from tests.gpu.bare.alone import Outcome
 from tests.gpu.bare.models import Made
+from tests.rank_runs import Outcome
 
 # TFLOP/s in bfloat16, dense, by makers' data sheets; the first name that is part of the device's.
 PEAKS = {
@@ -55,6 +55,12 @@ def _wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
+def tokens_per_s(outcome: Outcome) -> float:
+    """The median of the steady steps: the first two warm up caches, clocks and the allocator."""
+    rates = sorted(report.tokens_per_s for report in outcome.curve if report.step > 2)
+    return rates[len(rates) // 2]
+
+
 def speed_figures(
     outcome: Outcome, config: TrainConfig, made: Made, *, device: str, tokens_each: float
 ) -> dict[str, Any]:  # fmt: skip
@@ -65,7 +71,8 @@ def speed_figures(
     operations = operations_a_token(
         plain, outcome.result.num_parameters, shape=shape, tokens_each=tokens_each
     )
-    reached = outcome.tokens_per_s * operations / 1e12
+    steady = tokens_per_s(outcome)
+    reached = steady * operations / 1e12
     name = outcome.device["name"]
     sheet, measured = peak_of(name), matrix_tflops(device)
     return {
@@ -74,15 +81,15 @@ def speed_figures(
         "engine": f"{outcome.result.engine}, ZeRO-{outcome.result.zero_stage}",
         "dtype": config.dtype,
         "batching": outcome.result.batching,
-        "attention": outcome.attention,
+        "attention": outcome.device["attention"],
         "gradient_checkpointing": config.gradient_checkpointing,
         "steps": outcome.result.num_steps,
-        "tokens_per_s": round(outcome.tokens_per_s, 1),
+        "tokens_per_s": round(steady, 1),
         "tflops": round(reached, 3),
         "mfu": round(reached / (sheet or measured), 4),
         "mfu_is_of": f"{sheet} TFLOP/s (data sheet)" if sheet else "a measured matrix product",
         "matrix_tflops": round(measured, 3),
-        "process_s": round(outcome.seconds, 1),
+        "train_s": round(outcome.result.train_seconds, 1),
         "memory": memory_figures(outcome, config, made),
     }
 
@@ -95,10 +102,9 @@ def memory_figures(outcome: Outcome, config: TrainConfig, made: Made) -> dict[st
     peak = outcome.result.peak_memory_bytes
     found = {"plan": plan.total, "plan_without_allowance": plan.total - plan.allowance}
     if config.device == "gpu":
-        # What a GPU must hold: torch's reserve, and beside it CUDA's context and libraries.
-        peak = outcome.device["in_use_bytes"]
-        found |= {"allocated": outcome.device["allocated_bytes"]}
-        found |= {"reserved": outcome.device["reserved_bytes"]}
+        parts = {name: outcome.device[name] for name in ("allocated", "reserved", "beside")}
+        peak = parts["reserved"] + parts["beside"]
+        found |= parts
     found |= {"peak": peak}
     figures: dict[str, Any] = {f"{name}_mib": round(value / mib) for name, value in found.items()}
     return figures | {"plan_over_peak": round(plan.total / peak, 3)}

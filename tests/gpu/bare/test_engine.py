@@ -39,7 +39,7 @@ def replies(config: EngineConfig) -> tuple[list[str], list[float]]:
 
 
 def plain_texts(folder: Path) -> list[str]:
-    """What transformers alone writes for the greedy requests: float64, one at a time, on the CPU."""
+    """What transformers alone writes to the greedy requests: float64, one by one, on the CPU."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

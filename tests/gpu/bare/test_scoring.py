@@ -112,9 +112,7 @@ def test_float32_equals_float64(
     assert furthest(rows, expected(smollm2.folder, cache), figures) < 1e-4
 
 
-def test_bfloat16_is_near(
-    device: str, smollm2: Made, cache: Path, figures: dict[str, Any]
-) -> None:
+def test_bfloat16_is_near(device: str, smollm2: Made, cache: Path, figures: dict[str, Any]) -> None:
     rows = scored(smollm2, device, "bfloat16", figures)
     off = furthest(rows, expected(smollm2.folder, cache), figures)
     assert 0 < off < BF16_MOST

@@ -1,4 +1,4 @@
-"""Our own training on the device: DeepSpeed in charge at each stage, a real student, speed, memory."""
+"""Our training on the device: DeepSpeed in charge at each stage, a real student, speed, memory."""
 
 from __future__ import annotations
 
@@ -11,24 +11,15 @@ import pytest
 
 from infra.training.config import TrainConfig, Zero
 from infra.training.reports import TrainingExample
-from tests.gpu.bare.alone import Outcome, train
 from tests.gpu.bare.models import Made, chains
+from tests.gpu.bare.ranks import settings, train
 from tests.gpu.bare.speed import memory_figures, speed_figures
+from tests.rank_runs import Outcome
 from tests.tiny_models import save_tiny_model
 
 pytestmark = pytest.mark.gpu
 STAGES: dict[Zero, int] = {"zero2": 2, "zero3": 3, "zero3-offload": 3}
 OPTIMIZERS = {2: "DeepSpeedZeroOptimizer", 3: "DeepSpeedZeroOptimizer_Stage3"}
-
-
-def settings(device: str, **changes: Any) -> TrainConfig:
-    """One rank on the device; float32 on a CPU, whose bfloat16 is emulated."""
-    on_gpu = device == "cuda"
-    told = {
-        "device": "gpu" if on_gpu else "cpu", "num_ranks": 1, "epochs": 1, "warmup_ratio": 0.0,
-        "dtype": "bfloat16" if on_gpu else "float32", "zero": "zero2", "divergence_factor": 0,
-    }  # fmt: skip
-    return TrainConfig.model_validate(told | changes)
 
 
 def assert_deepspeed(outcome: Outcome, config: TrainConfig) -> None:
@@ -44,30 +35,31 @@ def assert_planned(memory: dict[str, Any]) -> None:
 
 
 def test_zero_stages_learn_alike(device: str, tmp_path: Path, figures: dict[str, Any]) -> None:
-    examples = chains(24, words=lambda draw: draw.randrange(1, 5))
-    base = save_tiny_model(tmp_path / "base", width=64)
-    losses: dict[Zero, list[float]] = {}
-    for zero in STAGES:
-        config = settings(
+    configs = {
+        zero: settings(
             device, zero=zero, dtype="float32", max_steps=6, per_rank_batch_size=4,
             learning_rate=1e-2, max_length=512, batching="grouped",
-        )  # fmt: skip
-        found = train(config, base=base, examples=examples, folder=tmp_path / zero)
-        losses[zero] = found.losses
-        result = found.result
+        )
+        for zero in STAGES
+    }  # fmt: skip
+    base = save_tiny_model(tmp_path / "base", width=64)
+    examples = chains(24, words=lambda draw: draw.randrange(1, 5))
+    found = train(configs, base=base, examples=examples, folder=tmp_path / "runs")
+    for zero, outcome in found.items():
+        result = outcome.result
         figures[zero] = {
             "engine": result.engine, "stage": result.zero_stage, "optimizer": result.optimizer,
-            "losses": [round(loss, 6) for loss in found.losses],
-            "peak_mib": result.peak_memory_bytes // 2**20, "process_s": round(found.seconds, 1),
+            "losses": [round(loss, 6) for loss in outcome.losses],
+            "train_s": round(result.train_seconds, 1),
         }  # fmt: skip
-        assert_deepspeed(found, config)
-    first = losses["zero2"]
+    first = found["zero2"].losses
     figures["largest_difference"] = max(
-        abs(a - b) for other in losses.values() for a, b in zip(first, other, strict=True)
+        abs(a - b) for one in found.values() for a, b in zip(first, one.losses, strict=True)
     )
+    for zero, config in configs.items():
+        assert_deepspeed(found[zero], config)
+        assert found[zero].losses == pytest.approx(first, abs=1e-5 if device == "cpu" else 1e-4)
     assert first[-1] < first[0]
-    for other in losses.values():
-        assert other == pytest.approx(first, abs=1e-5 if device == "cpu" else 1e-4)
 
 
 def test_a_student_learns_and_loads_in_plain_transformers(
@@ -82,15 +74,17 @@ def test_a_student_learns_and_loads_in_plain_transformers(
         device, learning_rate=1e-4, per_rank_batch_size=size, max_length=512, batching="grouped",
         held_out_every=1.0, rope_theta=100_000.0,
     )  # fmt: skip
-    found = train(config, base=smollm2.folder, examples=examples, folder=tmp_path / "run")
-    held_out = [step.held_out_loss for step in found.steps if step.held_out_loss is not None]
+    (found,) = train(
+        {"run": config}, base=smollm2.folder, examples=examples, folder=tmp_path / "runs"
+    ).values()
+    held_out = [r.held_out_loss for r in found.curve if r.held_out_loss is not None]
     memory = memory_figures(found, config, smollm2)
     figures |= {
         "model": smollm2.words, "examples": found.result.num_examples, "dtype": config.dtype,
         "engine": f"{found.result.engine}, ZeRO-{found.result.zero_stage}",
         "losses": [round(loss, 4) for loss in found.losses],
         "held_out_before": held_out[0], "held_out_after": held_out[-1],
-        "memory": memory, "process_s": round(found.seconds, 1),
+        "memory": memory, "train_s": round(found.result.train_seconds, 1),
     }  # fmt: skip
     assert_deepspeed(found, config)
     assert held_out[-1] < held_out[0]
@@ -117,7 +111,7 @@ def measured(
     tokens_each: float = 0.0,
 ) -> dict[str, Any]:  # fmt: skip
     """A run's figures, DeepSpeed's presence asserted."""
-    found = train(config, base=made.folder, examples=examples, folder=folder)
+    (found,) = train({"run": config}, base=made.folder, examples=examples, folder=folder).values()
     assert_deepspeed(found, config)
     return speed_figures(found, config, made, device=device, tokens_each=tokens_each)
 
@@ -169,18 +163,21 @@ def test_batching_by_speed(
         folder = save_tiny_model(tmp_path / "base", width=128, layers=4)
         made, count, size = Made(folder=folder, is_real=False, words="random, 1 M"), 64, 8
     examples = chains(count, words=like_rationales)
-    for batching in ("random", "grouped", "packed"):
-        config = settings(
+    configs = {
+        batching: settings(
             device, batching=batching, bin_length=8192 if on_gpu else 512, max_length=2048,
             per_rank_batch_size=1 if batching == "packed" else size, held_out_examples=0,
-        )  # fmt: skip
-        found = train(config, base=made.folder, examples=examples, folder=tmp_path / batching)
-        assert_deepspeed(found, config)
-        seconds = found.steps[-1].seconds
+        )
+        for batching in ("random", "grouped", "packed")
+    }  # fmt: skip
+    found = train(configs, base=made.folder, examples=examples, folder=tmp_path / "runs")
+    for batching, outcome in found.items():
+        assert_deepspeed(outcome, configs[batching])
+        seconds = outcome.curve[-1].seconds
         figures[batching] = {
-            "tokens": found.result.train_tokens, "train_s": round(seconds, 2),
-            "tokens_per_s": round(found.result.train_tokens / seconds, 1),
-            "steps": found.result.num_steps, "attention": found.attention,
+            "tokens": outcome.result.train_tokens, "seconds": round(seconds, 2),
+            "tokens_per_s": round(outcome.result.train_tokens / seconds, 1),
+            "steps": outcome.result.num_steps, "attention": outcome.device["attention"],
         }  # fmt: skip
     figures["model"] = made.words
     random_speed = figures["random"]["tokens_per_s"]

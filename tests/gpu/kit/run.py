@@ -14,6 +14,7 @@ A sample line: `[ 93 s] zero: passed in 31.4 s`
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -220,7 +221,9 @@ def verdict(report: Path, code: int) -> tuple[str, str]:
     return "passed", ""
 
 
-def run_check(check: dict[str, Any], own: dict[str, str], work: Path, limit: float) -> dict[str, Any]:
+def run_check(
+    check: dict[str, Any], own: dict[str, str], work: Path, limit: float
+) -> dict[str, Any]:
     """One check in a process group of its own, ended at its limit."""
     report, found = work / f"{check['name']}.xml", work / f"{check['name']}.json"
     log = work / f"{check['name']}.log"
@@ -257,12 +260,24 @@ def run_check(check: dict[str, Any], own: dict[str, str], work: Path, limit: flo
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """It and what it started."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+    """It and what it started: torchrun puts ranks into sessions of their own."""
+    for pid in (*_started_by(process.pid), process.pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     process.wait()
+
+
+def _started_by(pid: int) -> list[int]:
+    """Processes below `pid`, the nearest first."""
+    parents: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+            parents.setdefault(parent, []).append(int(path.parent.name))
+    found = [pid]
+    for each in found:
+        found += parents.get(each, ())
+    return found[1:]
 
 
 def _cpu_s() -> float:
@@ -297,7 +312,7 @@ def run(options: argparse.Namespace) -> int:
     for name in setup["did_not_travel"]:
         say(f"{name} is not here: what needs it is done without, or skipped, and says so")
     versions = machine.get("versions", {})
-    say(f"{machine['device']}, torch {versions.get('torch')}, transformers {versions.get('transformers')}")
+    say(", ".join([machine["device"], *(f"{one} {versions.get(one)}" for one in ASKED[:2])]))
     figures: dict[str, Any] = {
         "device": machine["device"], "is_gpu": on_gpu, "machine": machine, "kit": setup,
         "built_from": manifest["source"], "budget_s": options.budget, "checks": {},
@@ -335,7 +350,9 @@ def main() -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--out", default=".", help="folder for figures.json")
     parser.add_argument("--only", nargs="*", metavar="NAME", help="these checks alone")
-    parser.add_argument("--budget", type=float, default=340.0, help="seconds of all checks together")
+    parser.add_argument(
+        "--budget", type=float, default=340.0, help="seconds of all checks together"
+    )
     parser.add_argument("--work", help="folder to unpack into, emptied first; beside the kit's")
     parser.add_argument("--keep", action="store_true", help="leave what was unpacked, and the logs")
     try:
