@@ -35,7 +35,7 @@ def device() -> str:
 
 @pytest.fixture
 def figures(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
-    """Filled by a check, kept whether or not it passes."""
+    """Filled by a test, kept under its name whether or not it passes."""
     found: dict[str, Any] = {}
     yield found
     path = os.environ.get(FIGURES)
@@ -43,7 +43,7 @@ def figures(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
         print(f"\n{request.node.name}: {json.dumps(found, indent=1)}")
         return
     known = json.loads(Path(path).read_text()) if Path(path).exists() else {}
-    Path(path).write_text(json.dumps(known | found))
+    Path(path).write_text(json.dumps(known | {request.node.name: found}))
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from infra.engines import smollm2
 from infra.training.reports import TrainingExample
 from tests.tiny_models import tiny_tokenizer
 
+ROOT = Path(__file__).parents[3]
 SMOLLM2_SHAPE = {
     "vocab_size": 49152, "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
     "num_attention_heads": 9, "num_key_value_heads": 3,
@@ -62,7 +65,7 @@ def made_smollm2(cache: Path) -> Made:
     fault = smollm2.fault()
     if fault is None:
         return Made(folder=smollm2.made_folder(), is_real=True, words="SmolLM2-135M-Instruct")
-    folder = _once(cache / "random-smollm2", lambda target: _save("Llama", SMOLLM2_SHAPE, target))
+    folder = _once(cache / "random-smollm2", lambda to: _make("Llama", SMOLLM2_SHAPE, to))
     return Made(folder=folder, is_real=False, words=f"random, of SmolLM2-135M's shape ({fault})")
 
 
@@ -72,7 +75,7 @@ def made_qwen(cache: Path, *, is_whole: bool) -> Made:
     words = "random, of Qwen2.5-1.5B's shape"
     if not is_whole:
         words += ", 2 of its 28 layers and 32768 of its 151936 words (CPU)"
-    folder = _once(cache / name, lambda target: _save("Qwen2", shape, target))
+    folder = _once(cache / name, lambda to: _make("Qwen2", shape, to))
     return Made(folder=folder, is_real=False, words=words)
 
 
@@ -88,7 +91,13 @@ def _once(target: Path, make: Callable[[Path], None]) -> Path:
     return target
 
 
-def _save(family: str, shape: dict[str, int], target: Path) -> None:
+def _make(family: str, shape: dict[str, int], target: Path) -> None:
+    """In a process of its own: this one holds nothing of the GPU that ranks are measured on."""
+    code = f"from tests.gpu.bare.models import save; save({family!r}, {shape!r}, {str(target)!r})"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def save(family: str, shape: dict[str, int], target: str) -> None:
     """In bfloat16, drawn on the GPU where there is one: 1.5 B numbers take a minute on a CPU."""
     import torch
     import transformers
