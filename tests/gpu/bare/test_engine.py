@@ -81,6 +81,25 @@ def test_every_dtype_writes_and_scores(device: str, dtype: str, tmp_path: Path) 
     assert all(p < 0 for p in logprobs)
 
 
+def test_the_small_model_is_made(device: str, smollm2: Made, figures: dict[str, Any]) -> None:
+    """By this machine's transformers, from the package that travels."""
+    figures["model"] = smollm2.words
+    if not smollm2.is_real and "not installed" in smollm2.words:
+        pytest.skip(smollm2.words)
+    assert smollm2.is_real, smollm2.words
+    engine: Any = open_engine(
+        EngineConfig.model_validate({"model": str(smollm2.folder), "device": device})
+    )
+    asked = engine.complete(Prompt(text="What is the capital of France?"), Sampling(max_tokens=40))
+    try:
+        (done,) = asyncio.run(asked)
+    finally:
+        engine.close()
+    figures["writes"] = done.text
+    assert "Paris" in done.text
+    assert done.finish_reason == "stop"
+
+
 def test_speed_of_a_real_model(device: str, smollm2: Made, figures: dict[str, Any]) -> None:
     count, length = (64, 128) if device == "cuda" else (4, 16)
     config = {"model": str(smollm2.folder), "device": device, "dtype": "bfloat16"}
