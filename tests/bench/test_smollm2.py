@@ -1,10 +1,11 @@
-"""SmolLM2 as a scorer of real rationales: RD and IFD beside a float64 reference, and its speed.
+"""SmolLM2 in every role but training: how fast it writes and reads, RD and IFD beside float64.
 
     BENCH_SMOLLM2_PROBLEMS=100 python -m pytest tests/bench/test_smollm2.py -s -q
 
-The reference shares no code with the product: transformers alone, float64, one text at a time, its
-own tokenisation of the chat template's text, its own formulas. What it found lies in
-BENCH_SMOLLM2_FILE, a line a rationale, and is not computed again by the next start.
+Training: test_smollm2_epoch.py. The reference shares no code with the product: transformers alone,
+float64, one text at a time, its own tokenisation of the chat template's text, its own formulas.
+What it found lies in BENCH_SMOLLM2_FILE, a line a rationale, and is not computed again by the next
+start.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ import math
 import os
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infra.engines import EngineConfig, open_engine, smollm2
+from tasks.ports import Prompt, Sampling
+from tasks.prompts import PromptFiles
 from tasks.schemas import Score
 from tasks.score import ScoreConfig, ScoreRecord, score
 from tests.fakes import ports
@@ -59,10 +63,15 @@ class Reference:
         """Of each wanted token behind those before it."""
         torch = self._torch
         with torch.no_grad():
-            logits = self._model(torch.tensor([given + wanted])).logits[0]
-        logprobs = torch.log_softmax(logits[len(given) - 1 : -1], dim=-1)
-        found: list[float] = (-logprobs[range(len(wanted)), wanted]).tolist()
-        return found
+            found = self._model(torch.tensor([given + wanted]), logits_to_keep=len(wanted) + 1)
+        logprobs = torch.log_softmax(found.logits[0, :-1], dim=-1)
+        nll: list[float] = (-logprobs[range(len(wanted)), wanted]).tolist()
+        return nll
+
+    @cache  # noqa: B019 (it lives as long as the test)
+    def alone(self, chat: tuple[int, ...], answer: tuple[int, ...]) -> float:
+        """Four candidates share it."""
+        return sum(self.nll([*chat], [*answer]))
 
     def rd_and_ifd(self, question: str, answer: str, rationale: str) -> tuple[float, float]:
         message = {"role": "user", "content": PROMPT.format(question=question)}
@@ -73,9 +82,9 @@ class Reference:
         )
         r, a = self.tokens(rationale), self.tokens(ANSWER.format(answer=answer))
         behind = self.nll(chat, r + self.tokens("\n") + a)
-        alone = self.nll(chat, a)
+        alone = self.alone(tuple(chat), tuple(a))
         unasked = self.nll(self.tokens("<|im_start|>assistant\n"), r)
-        rd = math.exp((sum(behind[-len(a) :]) - sum(alone)) / len(a))
+        rd = math.exp((sum(behind[-len(a) :]) - alone) / len(a))
         return rd, sum(behind[: len(r)]) / sum(unasked)
 
 
@@ -94,6 +103,48 @@ def references(folder: Path) -> list[tuple[float, float]]:
                 file.write(json.dumps([each, known[each]]) + "\n")
                 file.flush()
     return [known[each] for each in rationales()]
+
+
+def role_prompts(role: str) -> list[Prompt]:
+    """What a role is asked, of 16 problems."""
+    rows = read("gsm8k_test_openai_4candidates")[:16]
+    if role != "compressor":
+        return [PromptFiles("default").render("generate", question=row["question"]) for row in rows]
+    return [
+        PromptFiles("instruct").render(
+            "compress", question=row["question"], rationale=row[WRITERS[-1]]["solution"],
+            target_tokens="", target_percent="",
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("engine_name", ["transformers", "vllm"])
+async def test_roles_that_write(engine_name: str) -> None:
+    """Teacher and evaluated student are asked alike; the compressor reads more than it writes."""
+    if smollm2.fault():
+        pytest.skip(str(smollm2.fault()))
+    if engine_name == "vllm":
+        pytest.importorskip("vllm")
+    started = time.perf_counter()
+    engine = open_engine(EngineConfig(engine=engine_name, model=smollm2.NAME, device="cpu"))
+    print(f"\n{engine_name}: loaded in {time.perf_counter() - started:.1f} s")
+    for role in ("teacher, student", "compressor"):
+        started = time.perf_counter()
+        replies = await asyncio.gather(
+            *(engine.complete(prompt, Sampling(max_tokens=64)) for prompt in role_prompts(role))
+        )
+        seconds = time.perf_counter() - started
+        given = sum(reply.prompt_tokens for (reply,) in replies)
+        written = sum(reply.completion_tokens for (reply,) in replies)
+        print(
+            f"{engine_name}, {role}: 16 at once, {given} tokens given, {written} written in"
+            f" {seconds:.1f} s: {written / seconds:.0f} tokens/s",
+            flush=True,
+        )
+        assert written >= 16 * 8
+    engine.close()
 
 
 async def ours(engine: Any) -> list[Score]:

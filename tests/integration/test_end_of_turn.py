@@ -1,115 +1,155 @@
-"""A trained and saved student stops at the end of its turn, in plain transformers and in vLLM.
+"""A trained student stops at the end of its turn: in plain transformers, in vLLM, in our engine.
 
-The base checkpoints name their end of text alone, as the published ones of these families do.
+The base checkpoints name their end of text alone, as the published ones of these families do. Two
+real ranks train them with the product's own code, each family under another ZeRO stage.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.engines.chat import COMPRESS, encode_example, end_ids, load_tokenizer
-from infra.training.config import TrainConfig
-from infra.training.student import save_student
-from tasks.ports import Prompt
+from infra.engines import Engine, EngineConfig, open_engine, smollm2
+from infra.engines.chat import end_ids, load_tokenizer
+from tasks.ports import Prompt, Sampling, ScoreRequest
+from tests.plain_vllm import MAX_TOKENS, Reply, chat
+from tests.rank_runs import Outcome, RankJob, run_jobs
 from tests.tiny_models import FAMILIES, family_tokenizer
 
+pytestmark = pytest.mark.timeout(480)
 ASKED, CHAIN = "What is 3 + 4?", "3 + 4 = 7. The answer is 7."
-ENDS = {"qwen2": "<|im_end|>", "llama": "<|eot_id|>", "r1": "<｜end▁of▁sentence｜>"}
+ENDS = {
+    "qwen2": "<|im_end|>", "llama": "<|eot_id|>", "r1": "<｜end▁of▁sentence｜>",
+    "smollm2": "<|im_end|>",
+}  # fmt: skip
+STAGES = {"qwen2": "zero2", "llama": "zero3", "r1": "zero3-offload", "smollm2": "zero2"}
+LEARNT = {"r1": f"\n</think>\n\n{CHAIN}"}  # behind the opened thought: see test_opened_thought
+NUM_STEPS, FEW_STEPS = 60, 4
 
 
 @dataclass(frozen=True)
 class Student:
-    """A saved student, and the token its turns end with."""
+    """A trained student, and the token its turns end with."""
 
-    folder: Path
     family: str
+    outcome: Outcome
+
+    @property
+    def folder(self) -> Path:
+        return self.outcome.model
 
     @property
     def end(self) -> str:
         return ENDS[self.family]
 
+    @property
+    def written(self) -> str:
+        """The whole turn as it was trained."""
+        return LEARNT.get(self.family, CHAIN) + self.end
 
-def base_model(tokenizer: Any) -> Any:
+
+def save_base(folder: Path, family: str) -> Path:
     import torch
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
+    tokenizer = family_tokenizer(family)
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2,
+        vocab_size=len(tokenizer), hidden_size=128, intermediate_size=128, num_hidden_layers=2,
         num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512,
         tie_word_embeddings=True, eos_token_id=tokenizer.eos_token_id,
     )  # fmt: skip
     model: Any = LlamaForCausalLM(config)  # type: ignore[no-untyped-call]
     model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id)  # type: ignore[no-untyped-call]
-    return model
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
-@pytest.fixture(scope="module", params=list(FAMILIES))
-def student(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Student:
-    """It learns one chain by heart, in this process, and is saved as training saves."""
-    import torch
+def job(family: str, base: Path, num_steps: int) -> RankJob:
+    example = {"prompt": ASKED, "completion": CHAIN}
+    config = {
+        "device": "cpu", "zero": STAGES[family], "dtype": "float32", "max_steps": num_steps,
+        "learning_rate": 2e-4 if family == "smollm2" else 5e-3, "max_length": 128,
+        "warmup_ratio": 0.0,
+    }  # fmt: skip
+    return RankJob(run=family, base=str(base), config=config, examples=[example] * 2)
 
-    base = tmp_path_factory.mktemp("base")
-    made = family_tokenizer(request.param)
-    base_model(made).save_pretrained(base)
-    made.save_pretrained(base)
-    tokenizer = load_tokenizer(str(base))
-    tokenizer.add_special_tokens({"additional_special_tokens": [COMPRESS]})
-    model = base_model(tokenizer)
-    example = encode_example(tokenizer, Prompt(text=ASKED), CHAIN)
-    ids, labels = torch.tensor([example.input_ids]), torch.tensor([example.labels])
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    for _ in range(400):
-        loss = model(input_ids=ids, labels=labels).loss
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        if loss.item() < 0.02:
-            break
-    folder = tmp_path_factory.mktemp(request.param)
-    config = TrainConfig(device="cpu", dtype="float32")
-    save_student(model, model.state_dict(), tokenizer, base="", config=config, folder=folder)
-    return Student(folder, request.param)
+
+@pytest.fixture(scope="module")
+def students(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Student]:
+    """Each learnt one chain by heart; SmolLM2 among them, where its package is here."""
+    folder = tmp_path_factory.mktemp("students")
+    jobs = [job(each, save_base(folder / f"base-{each}", each), NUM_STEPS) for each in FAMILIES]
+    if not smollm2.fault():
+        jobs.append(job("smollm2", smollm2.made_folder(), FEW_STEPS))
+    outcomes = run_jobs(folder / "runs", jobs)
+    assert [outcome.error for outcome in outcomes] == [None] * len(jobs)
+    return {each.run: Student(each.run, done) for each, done in zip(jobs, outcomes, strict=True)}
+
+
+@pytest.fixture(scope="module", params=list(ENDS))
+def student(request: pytest.FixtureRequest, students: dict[str, Student]) -> Student:
+    if request.param not in students:
+        pytest.skip(str(smollm2.fault()))
+    return students[request.param]
+
+
+@pytest.fixture(scope="module")
+def vllm_replies(
+    students: dict[str, Student], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Reply]:
+    if importlib.util.find_spec("vllm") is None:
+        pytest.skip("vLLM is not installed")
+    chats = [(each.folder, ASKED) for each in students.values()]
+    return dict(zip(students, chat(chats, tmp_path_factory.mktemp("vllm")), strict=True))
+
+
+@pytest.fixture(scope="module")
+def engine(student: Student) -> Iterator[Engine]:
+    engine = open_engine(EngineConfig(model=str(student.folder), device="cpu", dtype="float32"))
+    yield engine
+    engine.close()
 
 
 def test_generation_config_names_every_end(student: Student) -> None:
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(student.folder)
+    tokenizer = load_tokenizer(str(student.folder))
     named = json.loads((student.folder / "generation_config.json").read_text())["eos_token_id"]
     assert named == list(end_ids(tokenizer))
     assert named[0] == tokenizer.convert_tokens_to_ids(student.end)
+    assert student.outcome.starts[0].zero_stage == int(STAGES[student.family][4])
 
 
 def test_plain_transformers_stops_there(student: Student) -> None:
+    import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(student.folder)
-    model = AutoModelForCausalLM.from_pretrained(student.folder)
+    model = AutoModelForCausalLM.from_pretrained(student.folder, dtype=torch.float32)
     asked = tokenizer.apply_chat_template(
         [{"role": "user", "content": ASKED}],
         add_generation_prompt=True, return_tensors="pt", return_dict=True,
     )  # fmt: skip
-    written = model.generate(**asked, max_new_tokens=80, do_sample=False)[0]
-    text = tokenizer.decode(written[asked["input_ids"].shape[1] :])
-    assert text.endswith(f"{CHAIN}{student.end}")
-    assert text.count(student.end) == 1
+    written = model.generate(**asked, max_new_tokens=MAX_TOKENS, do_sample=False)[0]
+    assert tokenizer.decode(written[asked["input_ids"].shape[1] :]) == student.written
 
 
-def test_vllm_stops_there_too(student: Student) -> None:
-    """What its server takes from the folder: the ends of every request. No engine is started."""
-    pytest.importorskip("vllm")
-    from vllm import SamplingParams
-    from vllm.config import ModelConfig
+def test_plain_vllm_stops_there(student: Student, vllm_replies: dict[str, Reply]) -> None:
+    reply = vllm_replies[student.family]
+    assert reply.finish_reason == "stop"
+    assert reply.text.removesuffix(student.end) == student.written.removesuffix(student.end)
 
-    config = ModelConfig(model=str(student.folder), generation_config="auto", dtype="float32")
-    taken = config.try_get_generation_config()
-    params = SamplingParams()
-    params.update_from_generation_config(taken, eos_token_id=None)
-    named = json.loads((student.folder / "generation_config.json").read_text())["eos_token_id"]
-    assert set(named) <= params.all_stop_token_ids
+
+async def test_our_engine_stops_there_and_scores_what_was_learnt(
+    student: Student, engine: Engine
+) -> None:
+    (reply,) = await engine.complete(Prompt(text=ASKED), Sampling(max_tokens=MAX_TOKENS))
+    assert (reply.text, reply.finish_reason) == (CHAIN, "stop")
+    (scored,) = await engine.score(ScoreRequest(prompt=Prompt(text=ASKED), targets=(CHAIN,)))
+    assert set(scored.ranks) == {1}

@@ -5,6 +5,9 @@ The trained text of each template is asserted in full.
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,6 +34,7 @@ TRAINED = {
     "<|start_header_id|>assistant<|end_header_id|>\n\n{}<|eot_id|>",
     "r1": "<｜begin▁of▁sentence｜><｜User｜>3 + 4?<｜Assistant｜><think>\n{}<｜end▁of▁sentence｜>",
 }
+PAGE = Path(__file__).parents[2] / "docs" / "training.md"
 UNTIMED = settings(deadline=None)
 lines = st.text(max_size=12).filter(lambda text: "think" not in text.lower())
 
@@ -51,6 +55,16 @@ def test_the_trained_text_of_each_template(family: str, chain: str, written: str
     tokenizer = {"qwen2": QWEN2, "llama": LLAMA, "r1": R1}[family]
     example = encode_example(tokenizer, ASKED, chain)
     assert tokenizer.decode(example.input_ids) == TRAINED[family].format(written)
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "chain"),
+    [(QWEN2, PLAIN), (LLAMA, PLAIN), (R1, WHOLE), (R1, PLAIN)],
+    ids=["qwen2", "llama", "r1", "r1-plain"],
+)
+def test_the_page_on_training_shows_it(tokenizer: Any, chain: str) -> None:
+    trained = tokenizer.decode(encode_example(tokenizer, ASKED, chain).input_ids)
+    assert f"```text\n{trained}\n```\n" in PAGE.read_text(encoding="utf-8")
 
 
 @UNTIMED

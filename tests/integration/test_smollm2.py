@@ -27,17 +27,19 @@ from infra.engines.token_counter import TokenizerCounter
 from tasks.ports import Prompt, Sampling
 from tasks.score import ScoreConfig, ScoreRecord, score
 from tests.fakes import ports
+from tests.integration.command_line import litecot, query
 from tests.integration.test_scoring_reference import Student
 from tests.real_chains import read
 from tests.scoring_reference import SlowScorer
 
+pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.timeout(480)]
 CONFIG = EngineConfig(model="smollm2", device="cpu")
 CAPITAL = Prompt(text="What is the capital of France?")
 
 
 @pytest.fixture(scope="module")
 def folder() -> Path:
-    """Made once a machine: the cache is this user's own."""
+    """Made once a session of tests, whose cache is its own."""
     if fault := smollm2.fault():
         pytest.skip(fault)
     return Path(model_source("smollm2"))
@@ -152,7 +154,63 @@ print(smollm2.made_folder(), flush=True)
     killed.stdout.close()
     target = tmp_path / "models" / smollm2.IDENTITY
     assert not target.exists()
+    assert list(target.parent.glob("*.made-*"))
 
     outputs = [process.communicate(timeout=120)[0] for process in (start(1), start(1))]
     assert sorted(outputs) == sorted([f"begun\n{target}\n", f"{target}\n"])
     assert (target / "config.json").read_bytes() == (folder / "config.json").read_bytes()
+    assert not list(target.parent.glob("*.made-*"))
+
+
+STAGES = '["verify", "score", "select", "mix", "train", "evaluate"]'
+BROUGHT = [
+    {
+        "question": f"Tom has {n} apples and buys {n + 2} more. How many has he now?",
+        "answer": str(2 * n + 2),
+        "candidates": [
+            f"{n} + {n + 2} = {2 * n + 2}. The answer is {2 * n + 2}.",
+            f"He had {n} and has {n + 2} more, which is {2 * n + 2} apples.\n#### {2 * n + 2}",
+        ],
+    }
+    for n in range(3, 8)
+]
+HELD_OUT = {"question": "A train is 90 m long, a bridge 210 m. Both together?", "answer": "300"}
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def test_morsd_scores_trains_and_evaluates_it(folder: Path, tmp_path: Path) -> None:
+    """The command line from brought rationales to a student that plain transformers loads."""
+    from transformers import AutoModelForCausalLM
+
+    corpus = tmp_path / "corpus"
+    settings = {
+        "stages": STAGES, "models.student.model": "smollm2", "models.student.dtype": "float32",
+        "select.max_rd": "inf", "select.keep_fraction": "1.0", "train.zero": "zero3",
+        "train.max_steps": "2", "train.per_rank_batch_size": "1", "train.held_out_every": "1",
+        "evaluate.max_tokens": "12",
+        "evaluate.problems": json.dumps([write(tmp_path / "held_out.jsonl", [HELD_OUT])]),
+    }  # fmt: skip
+    done = litecot(
+        "run", "morsd", "--rationales", write(tmp_path / "brought.jsonl", BROUGHT),
+        "--corpus", str(corpus), *(f"--set={key}={value}" for key, value in settings.items()),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[:3000]
+    assert "has never seen such text" not in done.stdout + done.stderr
+    (row,) = query(
+        corpus,
+        """select count(*) as scored, bool_and(rd > 0 and ifd is null) as is_sound,
+            (select any_value(model_id) from stg_models) as model_id,
+            (select count(*) from stg_evaluations) as answers,
+            (select min(zero_stage) from stg_models) as stage
+        from stg_scores""",
+    )
+    assert (row["scored"], row["is_sound"], row["stage"]) == (10, True, 3)
+    assert row["answers"]
+    curve = query(corpus, "select step, held_out_loss from stg_training_steps order by step")
+    assert [step["held_out_loss"] is None for step in curve] == [False, True, False]
+    student = AutoModelForCausalLM.from_pretrained(corpus / "weights" / str(row["model_id"]))
+    assert student.num_parameters() == smollm2.SIZE.num_parameters + student.config.hidden_size

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.costs.first_try import notes_on_student, scored_tokens
+from flows.costs.first_try import notes_on_student, scored_tokens, trained_tokens
 from flows.costs.observed import know_inputs
 from flows.recipes.loading import load_recipe
 from infra.engines import smollm2
@@ -48,6 +48,18 @@ def test_a_rationale_is_read_with_and_without_its_question(traces: str) -> None:
     )
     fewer = load_recipe("morsd", problems=[traces], overrides=["limit=5"])
     assert (scored_tokens(fewer, know_inputs(fewer)) or 0) < 4000
+
+
+def test_training_is_timed_where_it_is_a_stage(traces: str) -> None:
+    stages = 'stages=["verify", "score", "select", "mix", "train"]'
+    recipe = load_recipe("morsd", problems=[traces], overrides=[stages, "train.epochs=2"])
+    (note,) = notes_on_student(recipe)
+    assert "and training would take about" in note
+    question = know_inputs(recipe).question_characters or 0
+    examples = 0.3 * 50 * 4 * 0.75  # keep_fraction of what is right
+    assert trained_tokens(recipe, know_inputs(recipe)) == pytest.approx(
+        2 * examples * (question + 300) / 3
+    )
 
 
 def test_without_the_package_the_note_says_how_to_get_it(
