@@ -31,6 +31,7 @@ from infra.training.engine import assert_in_charge, deepspeed_config, note_maker
 from infra.training.link import RankLink
 from infra.training.reports import StepReport, TrainingError, TrainStart
 
+ALL_STEPS = 1 - 1e-9  # as a share; a whole 1 the trainer takes for "every step"
 CURVE_FILE = "curve.jsonl"  # in a checkpoint: its StepReports so far
 
 
@@ -69,7 +70,7 @@ def training_arguments(
         logging_steps=1,
         logging_nan_inf_filter=False,
         eval_strategy="steps" if data.held_out else "no",
-        eval_steps=config.held_out_every,  # at most 1: a share of all steps
+        eval_steps=min(config.held_out_every, ALL_STEPS),  # below 1: a share of all steps
         eval_on_start=bool(data.held_out),
         save_strategy="no",  # the recorder asks for it
         average_tokens_across_devices=True,
