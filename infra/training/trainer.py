@@ -31,8 +31,8 @@ from infra.training.engine import assert_in_charge, deepspeed_config, note_maker
 from infra.training.link import RankLink
 from infra.training.reports import StepReport, TrainingError, TrainStart
 
+ALL_STEPS = 1 - 1e-9  # as a share; a whole 1 the trainer takes for "every step"
 CURVE_FILE = "curve.jsonl"  # in a checkpoint: its StepReports so far
-ALL_STEPS = 1 - 1e-9  # the trainer takes 1.0 for "each step"
 
 
 def training_arguments(

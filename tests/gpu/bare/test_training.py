@@ -87,6 +87,7 @@ def test_a_student_learns_and_loads_in_plain_transformers(
         "memory": memory, "train_s": round(found.result.train_seconds, 1),
     }  # fmt: skip
     assert_deepspeed(found, config)
+    assert len(held_out) == 2  # of the base and at the end: 1.0 is a share, not every step
     assert held_out[-1] < held_out[0]
 
     tokenizer = AutoTokenizer.from_pretrained(found.model)
