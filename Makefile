@@ -12,7 +12,7 @@ export DO_NOT_TRACK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo ui test test-fast test-gpu lint type docs bench nano smollm2 clean
+.PHONY: help install demo ui test test-fast test-gpu gpu-kit lint type docs bench nano smollm2 clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,14 +56,18 @@ test-fast: .venv/dev ## the unit tests
 test-gpu: .venv/dev ## the tests that need a CUDA device; skipped with a reason without one
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/gpu
 
+gpu-kit: .venv/dev ## build/gpu-kit: the GPU checks for a machine without network (docs/gpu.md)
+	@$(BIN)/python -m tests.gpu.kit.build build/gpu-kit
+
 lint: .venv/dev ## ruff, and the rules of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache
 
 type: .venv/dev ## mypy, strict
 	@$(BIN)/mypy
 
-docs: .venv/dev ## write the tables of settings in docs/training.md anew
+docs: .venv/dev ## write the tables of settings and the plans in docs/training.md anew
 	$(BIN)/python -m flows.recipes.documented
+	$(BIN)/python -m flows.cli.documented
 
 bench: .venv/dev ## measurements, as ratios (docs/benchmarks.md)
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/bench -s

@@ -21,7 +21,7 @@ from flows.flow_runs import CurrentRun, cancelled_with, current_run, mend
 from flows.progress.logs import escape_log_records
 from flows.progress.terminal import StageCount, Terminal, silent_terminal
 from flows.recipes.loading import load_recipe
-from flows.recipes.plan import run_plan
+from flows.recipes.plan import run_plan, training_plan
 from flows.recipes.recipe import Recipe, RecipeError
 from flows.recipes.secrets import load_secrets
 from infra.engines.endpoint.parameters import LOGGER
@@ -145,8 +145,11 @@ def session(order: Order) -> Session:
 
 
 @contextmanager
-def open_session(order: Order) -> Iterator[Session]:
-    """Open the order's run, or join it where an outer flow has it open."""
+def open_session(order: Order, *, only_trains: bool = False) -> Iterator[Session]:
+    """Open the order's run, or join it where an outer flow has it open.
+
+    `only_trains`: no model is asked, so none but the student has to be here, and no key.
+    """
     if order in _open:
         _join(_open[order])
         yield _open[order]
@@ -154,7 +157,8 @@ def open_session(order: Order) -> Iterator[Session]:
     escape_log_records()
     recipe = resolve_recipe(order)
     terminal = _terminals[-1] if _terminals else silent_terminal()
-    plan, keys = run_plan(recipe), load_secrets(recipe)
+    plan = training_plan(recipe) if only_trains else run_plan(recipe)
+    keys = {} if only_trains else load_secrets(recipe)
     with Run(plan, corpus=order.corpus, settings=load_settings(), secrets=keys) as run:
         opened = _open[order] = Session(order=order, recipe=recipe, run=run, terminal=terminal)
         opened.counts_before = run.writer.counts()

@@ -160,7 +160,7 @@ async def train(order: Order) -> bool:
                 database, run.writer, store=run.corpus.store, plan=run.plan,
                 config=opened.recipe.train, base=opened.recipe.models.student,
                 held_out=opened.recipe.held_out(), hygiene=opened.recipe.hygiene,
-                on_start=words.begin, on_progress=advance, go_on=go_on,
+                on_start=words.begin, on_progress=advance, on_note=words.note, go_on=go_on,
             )  # fmt: skip
 
     opened.timings.start("train")

@@ -51,6 +51,7 @@ class Outcome:
     starts: list[TrainStart] = field(default_factory=list)
     curve: list[StepReport] = field(default_factory=list)
     packed: list[dict[str, float]] = field(default_factory=list)
+    device: dict[str, Any] = field(default_factory=dict)  # see _device
 
     @property
     def model(self) -> Path:
@@ -65,7 +66,9 @@ class Outcome:
         return [r.loss for r in self.curve if r.loss is not None]
 
 
-def run_jobs(folder: Path, jobs: Sequence[RankJob], *, num_ranks: int = 2) -> list[Outcome]:
+def run_jobs(
+    folder: Path, jobs: Sequence[RankJob], *, num_ranks: int = 2, num_threads: int = 1
+) -> list[Outcome]:
     """What became of each."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "jobs.json").write_text(json.dumps([asdict(job) for job in jobs]))
@@ -77,7 +80,9 @@ def run_jobs(folder: Path, jobs: Sequence[RankJob], *, num_ranks: int = 2) -> li
     with log.open("w") as file:
         done = subprocess.run(
             command, cwd=SOURCE_ROOT, stdout=file, stderr=subprocess.STDOUT, check=False,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
+            env={
+                **os.environ, "OMP_NUM_THREADS": str(num_threads), "TOKENIZERS_PARALLELISM": "false"
+            },
         )  # fmt: skip
     assert done.returncode == 0, log.read_text()[-4000:]
     return [_outcome(folder, number, job) for number, job in enumerate(jobs)]
@@ -91,6 +96,7 @@ def _outcome(folder: Path, number: int, job: RankJob) -> Outcome:
         starts=[TrainStart(**start) for start in told["starts"]],
         curve=[StepReport(**report) for report in told["curve"]],
         packed=told.get("packed", []),
+        device=told.get("device", {}),
     )
 
 
@@ -156,7 +162,7 @@ def packed_losses(job: TrainJob, link: FolderLink, scratch: Path) -> list[dict[s
     settle_process(job.config)
     run = StudentRun(job, link, scratch, joined=join_ranks(job.config), last=None)
     trainer = run.trainer
-    model = trainer.model.eval()
+    model = trainer.model.to(trainer.args.device).eval()
     found = []
     with torch.no_grad():
         for row in [one for one in trainer.train_dataset if len(one["seq_lengths"]) > 1]:
@@ -165,7 +171,8 @@ def packed_losses(job: TrainJob, link: FolderLink, scratch: Path) -> list[dict[s
             for first, end in zip([0, *ends], ends, strict=False):
                 ids = torch.tensor([row["input_ids"][first:end]])
                 labels = torch.tensor(row["labels"][first:end])[1:]
-                scores = model(input_ids=ids, use_cache=False).logits[0, :-1].double()
+                logits = model(input_ids=ids.to(model.device), use_cache=False).logits
+                scores = logits[0, :-1].double().cpu()
                 each = -scores.log_softmax(-1).gather(1, labels.clamp(min=0)[:, None])[:, 0]
                 foreign = [
                     token if first <= at < end else (token + 7) % 300
@@ -184,7 +191,7 @@ def packed_losses(job: TrainJob, link: FolderLink, scratch: Path) -> list[dict[s
 
 def _losses(trainer: Any, row: dict[str, Any]) -> Any:
     inputs = trainer._prepare_inputs(trainer.data_collator([row]))
-    return -trainer.model(**inputs, use_cache=False, fused_lm_head=True).log_probs[0].double()
+    return -trainer.model(**inputs, use_cache=False, fused_lm_head=True).log_probs[0].double().cpu()
 
 
 def _main() -> None:
@@ -208,9 +215,10 @@ def _run(folder: Path, job: RankJob) -> dict[str, Any]:
     scratch.mkdir()
     AcceleratorState._reset_state()
     PartialState._shared_state.clear()
+    _forget_peaks()
     spoilt = patch("infra.training.rank.join_ranks", _join_as_transformers_would)
+    given = TrainJob(config=TrainConfig(**job.config), base=job.base)
     try:
-        given = TrainJob(config=TrainConfig(**job.config), base=job.base)
         with spoilt if job.mode == "plain" else nullcontext():
             if job.mode == "packing":
                 link.told["packed"] = packed_losses(given, link, scratch)
@@ -221,7 +229,38 @@ def _run(folder: Path, job: RankJob) -> dict[str, Any]:
 
         traceback.print_exc()
         link.told["error"] = reason_of(error)
+    link.told["device"] = _device(given)
     return link.told
+
+
+def _forget_peaks() -> None:
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _device(job: TrainJob) -> dict[str, Any]:
+    """What it was, what attended, and of a GPU the bytes: allocated by tensors and reserved by
+    torch at most, and what beside those is taken of it (CUDA's context, libraries)."""
+    import torch
+
+    from infra.training.trainer import attention_for
+
+    found: dict[str, Any] = {"name": "cpu", "attention": attention_for(job.config)}
+    if job.config.device == "gpu":
+        free, total = torch.cuda.mem_get_info()
+        found |= {
+            "name": torch.cuda.get_device_name(),
+            "allocated": torch.cuda.max_memory_allocated(),
+            "reserved": torch.cuda.max_memory_reserved(),
+            "beside": total - free - torch.cuda.memory_reserved(),
+        }
+    return found
 
 
 def _join_as_transformers_would(_: Any) -> dict[str, Any]:

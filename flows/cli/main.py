@@ -50,6 +50,25 @@ app.add_typer(recipes_app, name="recipes")
 RunOption = Annotated[
     str | None, typer.Option("--run", help="A run's id or its start; default: the latest.")
 ]
+ProblemsOption = Annotated[
+    list[str] | None,
+    typer.Option(help="File (JSONL, JSON, CSV, Parquet, Arrow) or hub id of problems; repeatable."),
+]
+RationalesOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Problems that bring their own rationales (recipe morsd); repeatable."),
+]
+LimitOption = Annotated[
+    int | None, typer.Option(min=1, help="Only the first N problems to learn from.")
+]
+SeedOption = Annotated[int | None, typer.Option(min=0, help="Seed of all sampling.")]
+OnOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Plan for another cluster: machines x GPUs x GiB of each GPU, e.g. 2x8x80; with the "
+        "memory of each machine 2x8x80+1024."
+    ),
+]
 DEFAULT_CORPUS = "corpus"
 corpus_app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.add_typer(corpus_app, name="corpus", help="A corpus' files: `litecot corpus check`.")
@@ -80,16 +99,8 @@ def clear_errors(corpus: str | None = None) -> Iterator[None]:
 def run(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, or a TOML file.")],
     corpus: CorpusOption = DEFAULT_CORPUS,
-    problems: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="File (JSONL, JSON, CSV, Parquet, Arrow) or hub id of problems; repeatable."
-        ),
-    ] = None,
-    rationales: Annotated[
-        list[str] | None,
-        typer.Option(help="Problems that bring their own rationales (recipe morsd); repeatable."),
-    ] = None,
+    problems: ProblemsOption = None,
+    rationales: RationalesOption = None,
     question_column: Annotated[
         list[str] | None,
         typer.Option(
@@ -154,19 +165,14 @@ def run(
             rich_help_panel="Columns",
         ),
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first N problems to learn from.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of all sampling.")] = None,
+    limit: LimitOption = None,
+    seed: SeedOption = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", help="Change a setting, e.g. generate.num_candidates=8; repeatable."),
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be done, and stop.")] = False,
-    on: Annotated[
-        str | None,
-        typer.Option(help="Plan for another cluster: nodes x GPUs x GiB of each GPU, e.g. 2x8x80."),
-    ] = None,
+    on: OnOption = None,
 ) -> None:
     """Run a recipe: all its stages, training and evaluation. Run it again to resume.
 
@@ -202,29 +208,48 @@ def run(
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, or a TOML file.")],
+    corpus: CorpusOption = DEFAULT_CORPUS,
+    problems: ProblemsOption = None,
+    rationales: RationalesOption = None,
+    limit: LimitOption = None,
+    seed: SeedOption = None,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Change a setting; repeatable.")
+        list[str] | None, typer.Option("--set", help="As `litecot run` was given; repeatable.")
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what it would take, and stop.")] = False,
-    on: Annotated[
-        str | None, typer.Option(help="Plan for another cluster: nodes x GPUs x GiB, e.g. 2x8x80.")
+    on: OnOption = None,
+    examples: Annotated[
+        int | None, typer.Option(min=1, help="Plan for so many; default: the corpus', else 100000.")
     ] = None,
-    examples: Annotated[int, typer.Option(min=1, help="Examples to plan for.")] = 100_000,
     tokens_per_example: Annotated[
-        int, typer.Option(min=1, help="Prompt and completion, tokens, to plan for.")
-    ] = 720,
+        int | None, typer.Option(min=1, help="Of prompt and completion; by default the corpus'.")
+    ] = None,
 ) -> None:
-    """What training a recipe's student takes: batch, steps, hours, memory by ZeRO stage."""
-    from flows.cli.train import show_training_plan
+    """Train a recipe's student on the examples its corpus has; --plan says what that takes.
+
+    Give what `litecot run` was given, columns as --set: it then finds the student done.
+
+    With --plan nothing starts: batch, steps, hours, memory of a GPU by ZeRO stage,
+    what fits and what would. A start: `litecot train liter-32b --plan --on 2x8x80`.
+    """
     from flows.session import Order
 
-    with clear_errors():
-        if not plan:
-            raise UsageError("`litecot run` trains, also where all else is done: add --plan here")
-        show_training_plan(
-            Order(recipe=recipe, overrides=tuple(overrides or ())), on=on, examples=examples,
-            tokens_each=tokens_per_example,
+    with clear_errors(corpus):
+        order = Order(
+            recipe=recipe, corpus=corpus, problems=tuple(problems or ()),
+            rationales=tuple(rationales or ()), limit=limit, seed=seed,
+            overrides=tuple(overrides or ()),
         )  # fmt: skip
+        if plan:
+            from flows.cli.train import show_training_plan
+
+            show_training_plan(order, on=on, examples=examples, tokens_each=tokens_per_example)
+            return
+        if on is not None or examples is not None or tokens_per_example is not None:
+            raise UsageError("--on, --examples and --tokens-per-example go with --plan")
+        from flows.cli.launch import launch_training
+
+        launch_training(order)
 
 
 @app.command(cls=QueryCommand)

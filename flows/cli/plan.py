@@ -28,6 +28,7 @@ from flows.recipes.missing import (
 )
 from flows.recipes.plan import notes_on_prompts
 from flows.recipes.recipe import Recipe
+from flows.recipes.training import training_fault, training_line
 from flows.session import Order, resolve_recipe
 from infra.engines import EngineConfig
 from infra.engines.model_size import size_of
@@ -61,8 +62,19 @@ def show_plan(order: Order, *, on: str | None = None) -> None:
     for note in [*notes_on_prompts(recipe), *notes_on_student(recipe)]:
         say(note)
     print_estimate(make_estimate(recipe, plan, nodes, order.corpus), recipe.estimate)
-    if faults := [*faults, *misplaced]:
+    if faults := [*faults, *misplaced, *_say_training(recipe, nodes)]:
         raise missing(faults)
+
+
+def _say_training(recipe: Recipe, nodes: Sequence[Node]) -> list[str]:
+    """A line of what training takes; returned why it cannot fit. Too few GPUs are the placement's
+    to say, and an unknown shape is nobody's."""
+    if TRAIN not in recipe.stages:
+        return []
+    if line := training_line(recipe, nodes):
+        say(line)
+    fault = training_fault(recipe, nodes)
+    return [] if fault is None or fault.is_of_gpus else [fault.line]
 
 
 def make_estimate(recipe: Recipe, plan: RunPlan, nodes: Sequence[Node], corpus: str) -> Estimate:

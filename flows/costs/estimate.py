@@ -18,13 +18,11 @@ from flows.recipes.assumptions import Assumptions, Price
 from flows.recipes.recipe import Recipe
 from infra.engines import EngineConfig
 from infra.runs.plan import TRAIN
+from infra.training.budget.work import SECONDS, operations_a_token
 from tasks.costs import ExpectedUsage
 from tasks.ports import Role
 
-SECONDS = 3600
-FORWARD, TRAINING = 2.0, 6.0  # floating-point operations a parameter and token
-LORA = 4.0  # no gradient of the frozen weights
-RECOMPUTED = 4 / 3  # gradient checkpointing: a second forward pass
+FORWARD = 2.0  # floating-point operations a parameter and token; of training: budget/work.py
 REFERENCE_PARAMETERS = 7e9
 COMPRESSED_BY = 4  # characters a byte of the corpus: zstd on real chains, docs/recipes.md
 
@@ -139,11 +137,8 @@ def _gpu_hours(stage: str, role: Role, usage: ExpectedUsage, count: int, book: E
     train = book.recipe.train
     peak = book.assume("peak_tflops") * 1e12
     if stage == TRAIN:
-        work = LORA if train.lora else TRAINING
-        if train.gradient_checkpointing:
-            work *= RECOMPUTED
-        speed = peak * book.assume("train_utilization")
-        return usage.prompt_tokens * work * count / speed / SECONDS
+        work = usage.prompt_tokens * operations_a_token(train, count)
+        return work / (peak * book.assume("train_utilization")) / SECONDS
     read_s = usage.prompt_tokens * FORWARD * count / peak / book.assume("read_utilization")
     if not usage.completion_tokens:
         return read_s / SECONDS

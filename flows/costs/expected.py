@@ -194,9 +194,12 @@ class Expected:
             bounds.append(self.num_solved * select.keep_per_problem)
         return min(bounds)
 
-    def _train(self) -> ExpectedUsage:
-        """`prompt_tokens`: what is trained on, all epochs."""
+    def training_data(self) -> tuple[float, float]:
+        """Examples, and tokens of one, prompt and completion."""
         select = self.recipe.select
         kinds = [*select.original_kinds, *(["compressed"] if select.with_compressed else [])]
-        length = self.mean_length(kinds)
-        return ExpectedUsage(prompt_tokens=(self.question + length) * self.recipe.train.epochs)
+        return self.examples(), self.question + self.mean_length(kinds)
+
+    def _train(self) -> ExpectedUsage:
+        """`prompt_tokens`: what is trained on, all epochs."""
+        return ExpectedUsage(prompt_tokens=self.training_data()[1] * self.recipe.train.epochs)

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from flows.costs.expected import Chains, Inputs, Observed
+from flows.recipes.assumptions import Assumptions
 from flows.recipes.recipe import Recipe
 from infra.nano.files import resolve_nano
 from infra.runs.plan import RunPlan
@@ -129,6 +130,18 @@ def know_corpus(location: str, plan: RunPlan) -> Known:
     return Known(
         observed=observed, num_problems=splits.get("train"), num_held_out=splits.get("eval")
     )
+
+
+def known_examples(location: str, plan: RunPlan, assumed: Assumptions) -> tuple[int, float] | None:
+    """Training examples that the corpus has under the plan's settings, and their mean tokens,
+    prompts by their characters; None where it has none."""
+    corpus = Corpus(location)
+    if "mix" not in plan.fingerprints or not corpus.exists:
+        return None
+    with connect(corpus.sound_parts(), through=corpus.store.files) as database:
+        database.set_run(plan.run_id, dict(plan.fingerprints))
+        ((count, completion, prompt),) = database.run_file("costs", "examples").rows
+    return (count, completion + prompt / assumed.characters_per_token) if count else None
 
 
 def _usage(

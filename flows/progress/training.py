@@ -29,6 +29,7 @@ class TrainingWords:
         self._first: StepReport | None = None  # of this attempt
         self._last: StepReport | None = None
         self._held_out: float | None = None
+        self._note = ""
         self._said_step, self._said_tenth = -1, 0
         self._news: deque[str] = deque()
 
@@ -41,6 +42,12 @@ class TrainingWords:
             of = start.num_examples + start.num_held_out + start.num_too_long
             self._news.append(left_out(start.num_too_long, of))
 
+    def note(self, words: str) -> None:
+        """Why nothing happens at the moment; "": no more."""
+        self._note = words
+        if words:
+            self._news.append(words)
+
     def advance(self, report: StepReport) -> None:
         """A step was taken; step 0 is the base."""
         if self._first is None or report.attempt != self._first.attempt:
@@ -52,6 +59,8 @@ class TrainingWords:
     @property
     def text(self) -> str:
         """Where it is."""
+        if self._note:
+            return self._note
         if self._last is None:
             return "the ranks have met" if self._start else "the ranks are on their way"
         last = self._last
@@ -68,7 +77,8 @@ class TrainingWords:
     @property
     def beside_bar(self) -> str:
         """The same beside a bar, which counts the steps."""
-        return self.text if self._last is None else self.text.partition(", ")[2]
+        is_plain = self._note or self._last is None
+        return self.text if is_plain else self.text.partition(", ")[2]
 
     def _seconds_left(self) -> float | None:
         """At the pace of this attempt."""

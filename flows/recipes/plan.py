@@ -69,6 +69,14 @@ def run_plan(recipe: Recipe) -> RunPlan:
     return plan
 
 
+def training_plan(recipe: Recipe) -> RunPlan:
+    """The same plan, where of its models only the student has to be here. Raises as `run_plan`."""
+    check_problems(recipe)
+    plan = draft_plan(recipe)
+    check_model(plan.counter)
+    return plan
+
+
 def check_problems(recipe: Recipe) -> None:
     """Raises RecipeError where the recipe has none."""
     if not recipe.problems:

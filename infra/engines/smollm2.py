@@ -118,7 +118,7 @@ def prepare(say: Callable[[str], None]) -> None:
 def _make(target: Path) -> None:
     """bfloat16, as the model was published; its weights have 4 bits and a scale of 16 each."""
     import torch
-    from tokenizers import pre_tokenizers
+    from tokenizers import decoders, pre_tokenizers
     from transformers import (
         AutoConfig,
         AutoModelForCausalLM,
@@ -139,15 +139,22 @@ def _make(target: Path) -> None:
     model.load_state_dict(read.state_dict())
     model.tie_weights()
     tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=GGUF)
-    # As published; of a GGUF file transformers takes every pre-tokenizer for GPT-2's.
-    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+    # As published; of a GGUF file transformers takes every pre-tokenizer for GPT-2's, and before
+    # 5.19 the rest for Llama's, with the beginning of a turn for its end.
+    backend = tokenizer.backend_tokenizer
+    backend.normalizer, backend.decoder = None, decoders.ByteLevel()
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(False)]
     )
+    tokenizer.bos_token, tokenizer.unk_token = "<|im_start|>", "<|endoftext|>"
+    tokenizer.eos_token = tokenizer.pad_token = END
+    model.config.bos_token_id = tokenizer.bos_token_id
+    model.config.eos_token_id, model.config.pad_token_id = (tokenizer.eos_token_id,) * 2
     tokenizer.model_max_length = CONTEXT
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
-        bos_token_id=config.bos_token_id,
-        eos_token_id=config.eos_token_id,
-        pad_token_id=config.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
     )
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)

@@ -31,7 +31,7 @@ SLEEPER_GIB = 2.0  # GPU memory that an engine asleep keeps: CUDA context and gr
 SLEEPERS_SHARE = 0.5  # of the machine's memory, at most, for the weights of engines asleep
 CPUS_OF_A_GPU = 8  # in a cluster of which only the GPUs are described
 MAX_NODES, MAX_GPUS = 1000, 64  # what --on takes
-_CLUSTER = re.compile(r"(\d{1,6})x(\d{1,6})x(\d{1,6}(?:\.\d+)?)")
+_CLUSTER = re.compile(r"(\d{1,6})x(\d{1,6})x(\d{1,6}(?:\.\d+)?)(?:\+(\d{1,6}(?:\.\d+)?))?")
 Sizes = Mapping[EngineConfig, ModelSize | None]
 
 
@@ -104,17 +104,20 @@ def place(
 
 
 def read_nodes(text: str) -> list[Node]:
-    """A cluster in words: "2x8x80" is 2 nodes of 8 GPUs of 80 GiB. Raises PlacementError."""
+    """A cluster in words: "2x8x80" is 2 nodes of 8 GPUs of 80 GiB, "2x8x80+1024" the same with
+    1024 GiB of memory in each node. Raises PlacementError."""
     match = _CLUSTER.fullmatch(text.strip().lower())
     nodes, gpus, memory = (int(match[1]), int(match[2]), float(match[3])) if match else (0, 0, 0.0)
-    if not (1 <= nodes <= MAX_NODES and 1 <= gpus <= MAX_GPUS and memory > 0):
+    host = float(match[4]) if match and match[4] else None
+    if not (1 <= nodes <= MAX_NODES and 1 <= gpus <= MAX_GPUS and memory > 0 and host != 0):
         raise PlacementError(
             f"{text!r} is no cluster: write NODESxGPUSxGIB, e.g. 2x8x80 for 2 nodes of 8 GPUs "
-            f"with 80 GiB each; at most {MAX_NODES} nodes of {MAX_GPUS}"
+            f"with 80 GiB each, 2x8x80+1024 where each node has 1024 GiB of memory; at most "
+            f"{MAX_NODES} nodes of {MAX_GPUS}"
         )
     return [
         Node(name=f"node {number}", num_cpus=CPUS_OF_A_GPU * gpus, num_gpus=gpus,
-             gpu_memory_gib=memory)
+             gpu_memory_gib=memory, memory_gib=host)
         for number in range(nodes)
     ]  # fmt: skip
 

@@ -67,6 +67,7 @@ def train_student(
     hygiene: HygieneConfig | None = None,
     on_start: Callable[[TrainStart], None] = lambda _: None,
     on_progress: Callable[[StepReport], None] = lambda _: None,
+    on_note: Callable[[str], None] = lambda _: None,
     go_on: Callable[[], None] = lambda: None,
 ) -> bool:
     """Train unless it was done; whether it was done now.
@@ -96,6 +97,7 @@ def train_student(
         output=inside(store.folder, path), checkpoints=store.place(unfinished),
         cluster=running_ray(), go_on=go_on,
         on_start=_each(curve.begin, on_start), on_progress=_each(curve.add, on_progress),
+        on_note=on_note,
     )  # fmt: skip
     _keep(store, path, plan=plan, base=base, num_examples=result.num_examples)
     told = _told(result, config, device=curve.device)

@@ -1,1 +1,1 @@
-"""Student training: HF Trainer over DeepSpeed in a subprocess, one rank a device."""
+"""Student training: SFTTrainer over DeepSpeed in ranks that Ray Train runs, one a device."""

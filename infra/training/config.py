@@ -23,6 +23,8 @@ Zero = Literal["zero2", "zero3", "zero3-offload"]
 Device = Literal["gpu", "cpu"]
 Batching = Literal["auto", "packed", "grouped", "random"]
 
+CPU_BIN = 512  # tokens of a packed bin where unset: on CPU its mask grows with the square
+
 # They change neither what is learnt nor in which order: a run goes on where another left off,
 # on other devices and with checkpoints at other times.
 RUNTIME_SETTINGS = (
@@ -132,7 +134,7 @@ class TrainConfig(BaseModel):
         default=None, ge=1, description="steps between checkpoints, at most"
     )
     keep_checkpoints: int = Field(
-        default=2, ge=1, description="latest ones kept while training, beside the best"
+        default=2, ge=1, description="of least held-out loss kept while training, beside the latest"
     )
     seed: int = Field(default=233, ge=0, description="of order, held-out choice and new weights")
     lora: LoraSettings | None = Field(default=None, description="adapters; unset: all weights")
@@ -170,6 +172,12 @@ class TrainConfig(BaseModel):
     def batch_size(self) -> int:
         """Examples (packed: bins) an optimizer step, over all ranks."""
         return self.num_ranks * self.per_rank_batch_size * self.accumulation
+
+    @property
+    def unset_bin_length(self) -> int:
+        """Tokens a packed bin where `bin_length` is unset: attention on GPUs costs what the
+        examples cost."""
+        return self.max_length if self.device == "gpu" else min(CPU_BIN, self.max_length)
 
     @property
     def how_batched(self) -> Literal["packed", "grouped", "random"]:

@@ -25,7 +25,6 @@ from tasks.ports import Prompt
 Item = dict[str, list[int]]
 HELD_OUT_SHARE = 10  # at most one in so many
 FILLER: Item = {"input_ids": [0], "labels": [IGNORED_LABEL]}  # one token, nothing to learn
-CPU_BIN = 512  # tokens: the mask of a bin grows with its square there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +51,7 @@ class TrainingData:
         Unset: max_length on GPUs, whose attention costs what the examples cost; short on CPU.
         """
         longest = max(len(item["input_ids"]) for item in self.train)
-        unset = config.max_length if config.device == "gpu" else min(CPU_BIN, config.max_length)
-        return max(longest, config.bin_length or unset)
+        return max(longest, config.bin_length or config.unset_bin_length)
 
 
 def prepare_data(
@@ -136,6 +134,10 @@ class ExampleOrder(Sampler[int]):
     def fillers_until(self, step: int) -> int:
         """Fillers among them, each a token."""
         return step // ceil(len(self) / self.batch_size) * self.num_fillers
+
+    def go_to(self, step: int) -> None:
+        """The order from now on is that of the epoch in which `step` steps were taken."""
+        self.epoch = step // ceil(len(self) / self.batch_size)
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the data loader before each epoch."""

@@ -34,16 +34,26 @@ def deepspeed_config(config: TrainConfig, *, universal: bool = False) -> dict[st
     told: dict[str, Any] = json.loads((DEEPSPEED_CONFIGS / f"{config.zero}.json").read_text())
     if universal:
         told["checkpoint"] = {"load_universal": True}
+    zero = told["zero_optimization"]
+    offloads = "offload_optimizer" in zero
+    if config.device == "cpu" or (offloads and not _can_compile()):
+        told["optimizer"]["params"]["torch_adam"] = True  # its own is an op to compile
+    if offloads and told["optimizer"]["params"].get("torch_adam"):
+        told["zero_force_ds_cpu_optimizer"] = False
     if config.device == "gpu":
         return told
-    zero = told["zero_optimization"]
     zero["overlap_comm"] = False  # there are no streams
-    told["optimizer"]["params"]["torch_adam"] = True  # its own is an op to compile
-    if "offload_optimizer" in zero:
-        told["zero_force_ds_cpu_optimizer"] = False
+    if offloads:
         for place in ("offload_optimizer", "offload_param"):
             zero[place]["pin_memory"] = False
     return told
+
+
+def _can_compile() -> bool:
+    """Whether DeepSpeed could build its CPU optimizer beside GPUs: it asks for CUDA's compiler."""
+    from torch.utils.cpp_extension import CUDA_HOME, is_ninja_available
+
+    return CUDA_HOME is not None and is_ninja_available()
 
 
 def settle_process(config: TrainConfig) -> None:

@@ -59,6 +59,7 @@ class JobFolder:
         self._launch = path / "launch.json"
         self._examples = path / "examples.jsonl"
         self._start = path / "start.json"
+        self._note = path / "note.txt"
         self._result = path / "result.json"
         self._error = path / "error.txt"
 
@@ -93,6 +94,16 @@ class JobFolder:
         if not self._start.exists():
             return None
         return TrainStart(**json.loads(self._start.read_text()))
+
+    def write_note(self, words: str) -> None:
+        """Why nothing happens at the moment; "": no more. Whole or not there."""
+        unfinished = self._note.with_suffix(".writing")
+        unfinished.write_text(words)
+        os.replace(unfinished, self._note)
+
+    def read_note(self) -> str:
+        """What `write_note` wrote last."""
+        return self._note.read_text() if self._note.exists() else ""
 
     def append_progress(self, progress: StepReport) -> None:
         """One line, in one write."""

@@ -43,7 +43,7 @@ from tasks.schemas import content_id
 
 POLL_S = 0.2
 LEAVE_S = 10.0
-STOP_S = 330.0  # the driver's own limits (ray_driver.py) come first
+STOP_S = 260.0  # the driver's own limits (ray_driver.py) come first
 LOG_LINES = 12
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 SOURCE_ROOT = Path(__file__).resolve().parents[2]
@@ -75,6 +75,7 @@ class Listeners:
 
     on_start: Callable[[TrainStart], None]
     on_progress: Callable[[StepReport], None]
+    on_note: Callable[[str], None]
     go_on: Callable[[], None]
 
 
@@ -88,6 +89,7 @@ def train(
     cluster: str | None = None,
     on_start: Callable[[TrainStart], None] = lambda _: None,
     on_progress: Callable[[StepReport], None] = lambda _: None,
+    on_note: Callable[[str], None] = lambda _: None,
     go_on: Callable[[], None] = lambda: None,
 ) -> TrainResult:
     """Fine-tune `base` (a local folder or a hub id) on `examples` into the folder `output`.
@@ -95,14 +97,17 @@ def train(
     Goes on from the last of `checkpoints`, which are the caller's to remove once it needs them no
     more; unset: a folder beside `output`, removed at the end. `cluster`: address of a Ray that this
     process runs; without, RAY_ADDRESS says which to join, or one is started here.
-    `on_start` is called once the ranks have met, `on_progress` after each optimizer step, `go_on`
-    every POLL_S seconds; what any of them raises stops the ranks, which keep a checkpoint first. An
-    `output` that exists is replaced at the end.
+    `on_start` is called once the ranks have met, `on_progress` after each optimizer step, `on_note`
+    with what was lost or is waited for ("": no more), `go_on` every POLL_S seconds; what any of
+    them raises stops the ranks, which keep a checkpoint first. An `output` that exists is replaced
+    at the end.
     Raises TrainingError (message: one line, then the end of the log).
     """
     started = time.monotonic()
     _check_inputs(base, examples)
-    listeners = Listeners(on_start=on_start, on_progress=on_progress, go_on=go_on)
+    listeners = Listeners(
+        on_start=on_start, on_progress=on_progress, on_note=on_note, go_on=go_on
+    )  # fmt: skip
     with _staging(output) as folder:
         place = checkpoints or _beside(output, config, base, examples)
         job = TrainJob(config=config, base=_absolute(base))
@@ -232,13 +237,17 @@ def _say(process: subprocess.Popen[bytes], line: bytes) -> None:
 
 
 def _follow(process: subprocess.Popen[bytes], folder: JobFolder, listeners: Listeners) -> int:
-    offset, status = 0, None
+    offset, status, noted = 0, None, ""
     told: TrainStart | None = None
     while status is None:
         with suppress(subprocess.TimeoutExpired):
             status = process.wait(timeout=POLL_S)
         listeners.go_on()
-        start, (steps, offset) = folder.read_start(), folder.read_progress(offset)
+        if (note := folder.read_note()) != noted:
+            noted = note
+            listeners.on_note(note)
+        steps, offset = folder.read_progress(offset)
+        start = folder.read_start()  # behind: what is written first is told first
         if start is not None and start != told:
             told = start
             listeners.on_start(start)

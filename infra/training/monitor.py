@@ -1,16 +1,17 @@
 """Between ranks and their driver: what happened, and what is wished. Knows no Ray.
 
 Role: an actor on the driver's node (ray_driver.py); small, so that it starts at once. Invariant:
-nobody waits for anybody: ranks and controller tell, the driver takes.
+nobody waits for anybody: ranks and controller tell, the driver takes. What one caller tells without
+waiting may be heard in another order.
 
-A sample: `monitor.tell(reports) is Wish.STOP` once the driver called `stop()`.
+A sample, of the driver: `ray.get(monitor.take.remote()).reports`
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
-from infra.training.link import Wish
 from infra.training.reports import StepReport, TrainStart
 
 
@@ -19,8 +20,7 @@ class News:
     """Since the driver last asked."""
 
     attempts: int = 0  # of all runs so far
-    began: bool = False
-    heard: bool = False  # a rank has heard the wish to stop
+    began: bool = False  # an attempt that was not lost since
     start: TrainStart | None = None
     reports: list[StepReport] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Monitor:
 
     def __init__(self, attempts: int) -> None:
         self._attempts = attempts
-        self._is_stopping = False
+        self._stopping = asyncio.Event()
         self._news = News(attempts=attempts)
 
     # --- of ranks
@@ -48,11 +48,13 @@ class Monitor:
         """See RankLink."""
         self._news.start = start
 
-    def tell(self, reports: list[StepReport]) -> Wish:
+    def tell(self, reports: list[StepReport]) -> None:
         """See RankLink."""
         self._news.reports += reports
-        self._news.heard = self._news.heard or self._is_stopping
-        return Wish.STOP if self._is_stopping else Wish.GO_ON
+
+    async def until_stopped(self) -> None:
+        """Answered once the driver wishes to stop."""
+        await self._stopping.wait()
 
     def failed(self, reason: str, trace: str) -> None:
         """A fault that no other attempt would mend. The first is heard."""
@@ -63,12 +65,13 @@ class Monitor:
     def lost(self, words: list[str]) -> None:
         """Workers are gone or raised what another attempt may mend."""
         self._news.lost += words
+        self._news.began = False
 
     # --- of the driver
 
     def stop(self) -> None:
-        """The next who tells hears it."""
-        self._is_stopping = True
+        """Rank 0 hears it at the end of its step."""
+        self._stopping.set()
 
     def take(self) -> News:
         """What is new since it was last asked."""

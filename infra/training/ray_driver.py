@@ -29,18 +29,20 @@ from ray.train.v2._internal.callbacks.placement_group_callback import PlacementG
 from ray.util.placement_group import placement_group_table
 
 from infra.storage.store import Place
-from infra.training.checkpoints import Checkpoints, Record
+from infra.training.checkpoints import RECORD, Checkpoints, Record
 from infra.training.job import STOP, JobFolder, Launch, TrainJob, reason_of
 from infra.training.link import MODEL, RESULT_FILE
 from infra.training.monitor import Monitor, News
 from infra.training.ray_link import NAME, SCORE, TellLosses, Told, work
-from infra.training.reports import TrainingError, TrainResult
+from infra.training.reports import StepReport, TrainingError, TrainResult
 from infra.training.room import Demand, RayNode
+from tasks.schemas import content_id
 
 POLL_S = 0.2
 START_S = 180.0  # Python, torch and the ranks' meeting, on a busy machine, once there is room
-HEAR_S, KEEP_S = 60.0, 240.0  # to hear that it is to stop; then to keep a checkpoint
+KEEP_S = 240.0  # to end its step and keep a checkpoint, once it is to stop
 RECORD_EVERY_S = 30.0
+SAY_AFTER_S, SAY_EVERY_S = 5.0, 10.0  # that there is no room
 LEAVE_S = 10.0
 SLOTS = 8
 OBJECT_STORE_BYTES = 512 * 1024**2
@@ -57,9 +59,12 @@ class Driver:
         self.before = checkpoints.read_record()
         self.started = self.recorded = time.monotonic()
         self.waiting_since: float | None = self.started
+        self._say_at_s = SAY_AFTER_S
         self.is_stopping = threading.Event()
         self.lost: list[str] = []
         self._told: set[tuple[int, int]] = set()
+        self._held: list[StepReport] = []
+        self._is_learning = False  # steps were taken since the last start
         self._stop_by: float | None = None
         self._result: Result | None = None
         self._error: BaseException | None = None
@@ -67,7 +72,7 @@ class Driver:
 
     def run(self) -> None:
         """Raises TrainingError."""
-        self.checkpoints.remove_leftovers()
+        self.checkpoints.settle()
         nodes = self._join()
         if refusal := self.demand.refusal(nodes):
             raise TrainingError(refusal)
@@ -119,7 +124,7 @@ class Driver:
     def _trainer(self, nodes: list[RayNode]) -> _Trainer:
         config, checkpoints = self.job.config, self.checkpoints
         told = Told(
-            job=self.job, key=checkpoints.name, monitor=self.monitor,
+            job=self.job, key=content_id([checkpoints.path]), monitor=self.monitor,
             examples=[ray.put(self.folder.examples())],
         )  # fmt: skip
         return _Trainer(
@@ -142,7 +147,7 @@ class Driver:
                     checkpoint_score_attribute=SCORE,
                     checkpoint_score_order="min",
                 ),
-                callbacks=[TellLosses(self.monitor)],  # type: ignore[list-item]
+                callbacks=[TellLosses(self.monitor, checkpoints)],  # type: ignore[list-item]
             ),
         )
 
@@ -159,11 +164,15 @@ class Driver:
         self._attempts = news.attempts
         if news.lost:
             self.lost += news.lost
-            self.waiting_since = time.monotonic()
+            self.waiting_since, self._is_learning = time.monotonic(), False
+            self._say_at_s = SAY_AFTER_S
             print(*news.lost, sep="\n", flush=True)
+            first = next((words for words in news.lost if "Died" in words), news.lost[0])
+            self.folder.write_note(f"{first} All ranks go on from the last checkpoint.")
         if news.began:
             self.waiting_since = None
-            self._write_record(attempts=news.attempts)
+            self.folder.write_note("")
+            self._write_record()
         if news.start is not None:
             self.folder.write_start(news.start)
         self._write_down(news)
@@ -171,32 +180,45 @@ class Driver:
             reason, trace = news.fault
             print(trace, flush=True)
             raise TrainingError(reason)
-        self._mind_stop(news)
+        self._mind_stop()
         self._mind_room()
         if time.monotonic() - self.recorded > RECORD_EVERY_S:
             self._write_record()
 
     def _write_down(self, news: News) -> None:
-        """Each step of each attempt once: a new attempt tells again what the checkpoint knew."""
-        for report in news.reports:
+        """Each step of each attempt once: a new attempt tells again what the checkpoint knew, which
+        waits until it has begun, so that the first to be read tells the attempt's number."""
+        now = [report for report in news.reports if report.attempt == self._attempts]
+        if self.waiting_since is None:
+            self._is_learning = self._is_learning or any(report.step for report in now)
+        self._held += news.reports
+        if not (now or news.start or self._told):
+            return
+        for report in self._held:
             if (report.attempt, report.step) not in self._told:
                 self._told.add((report.attempt, report.step))
                 self.folder.append_progress(report)
+        self._held = []
 
-    def _mind_stop(self, news: News) -> None:
+    def _mind_stop(self) -> None:
+        if not self.is_stopping.is_set():
+            return
         now = time.monotonic()
-        if self.is_stopping.is_set() and self._stop_by is None:
+        if self._stop_by is None:
             ray.get(self.monitor.stop.remote())
-            self._stop_by = now + HEAR_S
-        if news.heard:
             self._stop_by = now + KEEP_S
-        if self._stop_by is not None and now > self._stop_by:
+        if not self._is_learning:
+            raise TrainingError("stopped; there was nothing to keep that is not kept already")
+        if now > self._stop_by:
             raise TrainingError("stopped; the ranks kept no checkpoint in time")
 
     def _mind_room(self) -> None:
         if self.waiting_since is None:
             return
         waited_s = time.monotonic() - self.waiting_since
+        if waited_s > self._say_at_s and self._is_pending():
+            self._say_at_s = waited_s + SAY_EVERY_S
+            self.folder.write_note(self.demand.waiting(ray_nodes()))
         if waited_s > self.launch.wait_s and self._is_pending():
             raise TrainingError(self.demand.still_waiting(ray_nodes(), waited_s))
         if waited_s > self.launch.wait_s + START_S:
@@ -210,14 +232,14 @@ class Driver:
             for group in placement_group_table().values()
         )
 
-    def _write_record(self, *, attempts: int | None = None) -> None:
+    def _write_record(self) -> None:
+        """Nothing depends on it but what is told of the run: a store that is away may miss it."""
         self.recorded = time.monotonic()
-        self.checkpoints.write_record(
-            Record(
-                attempts=self._attempts if attempts is None else attempts,
-                seconds=self.before.seconds + self.recorded - self.started,
-            )
-        )
+        seconds = self.before.seconds + self.recorded - self.started
+        try:
+            self.checkpoints.write_record(Record(attempts=self._attempts, seconds=seconds))
+        except OSError as error:
+            print(f"{RECORD} was not written: {reason_of(error)}", flush=True)
 
     # --- at the end
 
@@ -228,6 +250,7 @@ class Driver:
                 f"workers were lost more often than LITECOT_TRAIN_FAILURES ="
                 f" {self.launch.max_failures} allows; the last time: {self.lost[-1]}"
             )
+        error = getattr(error, "controller_failure", error)
         return TrainingError(self.lost[-1] if self.lost else reason_of(error))
 
     def _take_student(self) -> None:

@@ -17,8 +17,8 @@ import shutil
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,11 @@ from typing import Any
 import ray
 import ray.exceptions
 import ray.train
+from pyarrow.fs import LocalFileSystem
 from ray.train import Checkpoint, UserCallback
-from ray.train.collective import broadcast_from_rank_zero
+from ray.train.collective import barrier, broadcast_from_rank_zero
 
+from infra.training.checkpoints import Checkpoints
 from infra.training.job import TrainJob, read_examples, reason_of
 from infra.training.link import MODEL, Wish
 from infra.training.reports import StepReport, TrainingError, TrainingExample, TrainStart
@@ -42,10 +44,14 @@ RETRIED = (RuntimeError, ConnectionError, TimeoutError, EOFError, ray.exceptions
 
 
 class TellLosses(UserCallback):
-    """In Ray Train's controller: the driver learns why an attempt ended."""
+    """In Ray Train's controller: the driver learns why an attempt ended; its list is kept."""
 
-    def __init__(self, monitor: Any) -> None:
-        self._monitor = monitor
+    def __init__(self, monitor: Any, checkpoints: Checkpoints) -> None:
+        self._monitor, self._checkpoints = monitor, checkpoints
+
+    def after_report(self, run_context: Any, metrics: Any, checkpoint: Any) -> None:
+        """See UserCallback; the checkpoint is in the list, and what gave way to it is gone."""
+        self._checkpoints.keep_list()
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
         """See UserCallback."""
@@ -58,7 +64,7 @@ class Told:
     """What each worker gets from the driver."""
 
     job: TrainJob
-    key: str  # of the training
+    key: str  # of the training in this corpus; names folders on its nodes
     examples: list[Any]  # one reference to their bytes: inside of a list it is not fetched early
     monitor: Any
 
@@ -72,7 +78,9 @@ class RayLink:
         self.world_size: int = context.get_world_size()
         self.local_rank: int = context.get_local_rank()
         self._told, self._monitor = told, told.monitor
-        self._wish, self._asked = Wish.GO_ON, list[Any]()
+        self._fetched = _folder(f"{told.key}-node{context.get_node_rank()}")
+        self.tidy()
+        self._stopped = self._monitor.until_stopped.remote() if self.rank == 0 else None
         number = ray.get(self._monitor.begin.remote()) if self.rank == 0 else 0
         self.attempt: int = broadcast_from_rank_zero(number)
 
@@ -86,13 +94,9 @@ class RayLink:
 
     def tell(self, reports: Sequence[StepReport]) -> Wish:
         """See RankLink."""
-        heard, self._asked = ray.wait(
-            self._asked, num_returns=len(self._asked), timeout=0
-        ) if self._asked else ([], [])  # fmt: skip
-        if Wish.STOP in ray.get(heard):
-            self._wish = Wish.STOP
-        self._asked.append(self._monitor.tell.remote(list(reports)))
-        return self._wish
+        self._monitor.tell.remote(list(reports))
+        heard, _ = ray.wait([self._stopped], timeout=0)
+        return Wish.STOP if heard else Wish.GO_ON
 
     def keep(self, folder: Path | None, *, name: str, held_out_loss: float | None) -> None:
         """See RankLink."""
@@ -111,7 +115,7 @@ class RayLink:
 
     def last(self) -> AbstractContextManager[Path | None]:
         """See RankLink."""
-        return _as_folder(ray.train.get_checkpoint())
+        return self._as_folder(ray.train.get_checkpoint())
 
     def best(self) -> AbstractContextManager[Path | None]:
         """See RankLink."""
@@ -121,7 +125,32 @@ class RayLink:
             if one.metrics[HELD_OUT] is not None and one.metrics[NAME] != MODEL
         ]
         best = min(kept, key=lambda one: float(one.metrics[HELD_OUT]), default=None)
-        return _as_folder(best and best.checkpoint)
+        return self._as_folder(best and best.checkpoint)
+
+    @contextmanager
+    def _as_folder(self, checkpoint: Checkpoint | None) -> Iterator[Path | None]:
+        """A collective. Ray's own `as_directory` lets a rank that comes late fetch once more, into
+        the files that the others read already; and what a killed one fetched stays for good."""
+        if checkpoint is None:
+            yield None
+        elif isinstance(checkpoint.filesystem, LocalFileSystem):
+            yield Path(checkpoint.path)
+        else:
+            folder = self._fetched / Path(checkpoint.path).name
+            if self.local_rank == 0:
+                _persistently(
+                    lambda: checkpoint.to_directory(folder), f"{folder.name} was not read"
+                )
+            barrier()
+            yield folder
+            barrier()
+            if self.local_rank == 0:
+                shutil.rmtree(folder)
+
+    def tidy(self) -> None:
+        """Remove what this node fetched, and what a killed rank left of it."""
+        if self.local_rank == 0:
+            shutil.rmtree(self._fetched, ignore_errors=True)
 
     def fail(self, error: BaseException) -> None:
         """Have the driver end the run, if `error` is one that no other attempt would mend."""
@@ -143,6 +172,8 @@ def work(told: dict[str, Any]) -> None:
     except Exception as error:
         link.fail(error)
         raise
+    finally:
+        link.tidy()
 
 
 def _may_pass(error: BaseException) -> bool:
@@ -155,7 +186,7 @@ def _may_pass(error: BaseException) -> bool:
 @contextmanager
 def _scratch(name: str) -> Iterator[Path]:
     """This rank's folder on its node; what a killed rank left in it is removed."""
-    folder = Path(tempfile.gettempdir()) / f"litecot-train-{os.getuid()}-{name}"
+    folder = _folder(name)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     try:
@@ -164,31 +195,33 @@ def _scratch(name: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _as_folder(checkpoint: Checkpoint | None) -> AbstractContextManager[Path | None]:
-    return nullcontext(None) if checkpoint is None else _opened(checkpoint)
-
-
-@contextmanager
-def _opened(checkpoint: Checkpoint) -> Iterator[Path | None]:
-    with checkpoint.as_directory() as folder:
-        yield Path(folder)
+def _folder(name: str) -> Path:
+    return Path(tempfile.gettempdir()) / f"litecot-train-{os.getuid()}-{name}"
 
 
 def _upload(checkpoint: Checkpoint, name: str) -> Checkpoint:
     """Ray Train's own way, and again where the store is away for a moment."""
     storage: Any = ray.train.get_context().get_storage()
+    try:
+        kept: Checkpoint = _persistently(
+            lambda: storage.persist_current_checkpoint(checkpoint, name), f"{name} was not kept"
+        )
+    except OSError as error:
+        raise TrainingError(f"no space for checkpoint {name} in {_where(storage)}") from error
+    return kept
+
+
+def _persistently(work: Callable[[], Any], what: str) -> Any:
+    """What `work` returns. Raises RuntimeError, hence another attempt, where the store stays away,
+    and OSError where it has no space."""
     for attempt in range(1, KEEP_TRIES + 1):
         try:
-            kept: Checkpoint = storage.persist_current_checkpoint(checkpoint, name)
-            return kept
+            return work()
         except OSError as error:
             if error.errno == errno.ENOSPC:
-                raise TrainingError(
-                    f"no space for checkpoint {name} in {_where(storage)}"
-                ) from error
+                raise
             if attempt == KEEP_TRIES:
-                said = reason_of(error)
-                raise RuntimeError(f"checkpoint {name} was not kept: {said}") from error
+                raise RuntimeError(f"checkpoint {what}: {reason_of(error)}") from error
         time.sleep(KEEP_PAUSE_S)
     raise AssertionError("the last attempt returns or raises")
 

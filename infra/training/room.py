@@ -65,13 +65,19 @@ class Demand:
         remedy = f"set train.num_ranks = {most}" if most else "set train.device = 'cpu'"
         return f"{self.words} and the cluster holds {most} ({has}): {remedy}, or add nodes"
 
+    def waiting(self, nodes: Sequence[RayNode]) -> str:
+        """What is waited for."""
+        return f"{self.words} and waits for room; {self._free_on(nodes)}"
+
     def still_waiting(self, nodes: Sequence[RayNode], waited_s: float) -> str:
         """What was waited for in vain."""
-        free = "; ".join(f"{node.name}: {_free(self, node)}" for node in nodes)
         return (
-            f"{self.words} and found no room in {waited_s:.0f} s; free now: {free}: end what holds"
-            " the rest, set fewer ranks, or a longer LITECOT_TRAIN_WAIT_S"
+            f"{self.words} and found no room in {waited_s:.0f} s; {self._free_on(nodes)}: end what"
+            " holds the rest, set fewer ranks, or a longer LITECOT_TRAIN_WAIT_S"
         )
+
+    def _free_on(self, nodes: Sequence[RayNode]) -> str:
+        return "free now: " + "; ".join(f"{node.name}: {_free(self, node)}" for node in nodes)
 
     def threads(self, nodes: Sequence[RayNode]) -> int:
         """OpenMP threads a rank, where all are full."""

@@ -95,14 +95,18 @@ def _with_filler(rows: Dataset) -> Dataset:
 
 
 class _OnBegin(TrainerCallback):
-    """Calls, once the model is wrapped and before the first step."""
+    """Calls, once the model is wrapped and before the first step; then before each epoch."""
 
-    def __init__(self, call: Callable[[Any], None]) -> None:
-        self._call = call
+    def __init__(self, train: Callable[[Any], None], epoch: Callable[[Any], None]) -> None:
+        self._train, self._epoch = train, epoch
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """See TrainerCallback."""
-        self._call(state)
+        self._train(state)
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """See TrainerCallback."""
+        self._epoch(state)
 
 
 class StudentTrainer(SFTTrainer):
@@ -130,7 +134,7 @@ class StudentTrainer(SFTTrainer):
             train_dataset=Dataset.from_list(data.train),
             eval_dataset=Dataset.from_list(data.held_out) if data.held_out else None,
             processing_class=tokenizer,
-            callbacks=[_OnBegin(self._begin), self.recorder],
+            callbacks=[_OnBegin(self._begin, self._begin_epoch), self.recorder],
             peft_config=adapters,
         )
         prepared: Any = self.train_dataset
@@ -166,6 +170,11 @@ class StudentTrainer(SFTTrainer):
         )
         if self.link.rank == 0:
             self.link.start(self.start)
+
+    def _begin_epoch(self, state: Any) -> None:
+        """The data loader tells our order the epoch, but not where it skips what was taken before a
+        checkpoint, with several ranks: then it would begin that epoch in the order of the first."""
+        self.order.go_to(state.global_step)
 
     def _order_of(self, rows: Sequence[Sequence[int]]) -> ExampleOrder:
         config = self.config

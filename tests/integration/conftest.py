@@ -23,8 +23,8 @@ from tests.integration.shared_services import SharedServices
 
 LONGEST_FIRST = (
     "nano_run", "interruption", "crash", "real_corpus", "vllm_engine", "phases", "s3_run",
-    "training", "smollm2", "end_of_turn", "cluster_run", "faults", "pools",
-    "ray_nodes", "real_rationales", "scoring_reference", "endpoint_runs",
+    "training", "training_alone", "smollm2", "zero_stages", "end_of_turn", "cluster_run", "faults",
+    "pools", "ray_nodes", "real_rationales", "scoring_reference", "endpoint_runs",
 )  # fmt: skip
 SHORT_LIMIT_S = 240  # of one test of the others, on a machine that is busy with much else
 KEEP_WARM_S = 900  # longer than a session leaves an engine alone

@@ -1,4 +1,5 @@
-"""`litecot run` on three Ray nodes, two replicas of each role, one node lost on the way."""
+"""`litecot run` on three Ray nodes, two replicas of each role, one node lost on the way; then the
+engines hold every slot, and training needs two of them."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ LIMIT_S = 300
 NUM_PROBLEMS, NUM_CANDIDATES = 32, 4
 ORDER = [
     "run", "nano", "--limit", str(NUM_PROBLEMS), "--set", "shard_size=8",
-    "--set", 'stages=["generate", "score"]', "--set", "score.kinds=['long']",
+    "--set", 'stages=["generate", "score", "select", "mix", "train"]',
+    "--set", "score.kinds=['long']", "--set", "train.max_steps=3",
     "--set", "models.teacher.replicas=2", "--set", "models.student.replicas=2",
     "--set", "models.teacher.max_batch_size=8",  # slow enough to lose a node on the way
 ]  # fmt: skip
@@ -40,10 +42,13 @@ def cluster() -> Iterator[Cluster]:
     cluster.shutdown()
 
 
-def test_a_run_says_its_plan_and_outlives_a_node(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_run_says_its_plan_outlives_a_node_and_its_engines_make_room_for_training(
+    cluster: Cluster, tmp_path: Path
+) -> None:
     corpus, log = tmp_path / "corpus", tmp_path / "log"
     environment = {
         **os.environ, "RAY_ADDRESS": cluster.address, "LITECOT_HOME": str(tmp_path / "home"),
+        "LITECOT_TRAIN_WAIT_S": "30",
     }  # fmt: skip
     command = [sys.executable, "-m", "flows.cli.main", *ORDER, "--corpus", str(corpus)]
     with log.open("wb") as output:
@@ -70,3 +75,4 @@ def test_a_run_says_its_plan_and_outlives_a_node(cluster: Cluster, tmp_path: Pat
     assert found[:3] == (rationales, rationales, NUM_PROBLEMS)
     assert database.run("select count(*) from stg_scores").rows[0][0] == found[3]
     assert database.run("select count(*) from stg_rejections").rows == [(0,)]
+    assert database.run("select world_size, num_steps from stg_models").rows == [(2, 3)]

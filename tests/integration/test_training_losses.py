@@ -6,14 +6,13 @@ runs share them, and one run that nothing happened to.
 
 from __future__ import annotations
 
-import hashlib
+import json
 import random
 import re
 import signal
-import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import psutil
@@ -22,12 +21,17 @@ from ray.cluster_utils import Cluster
 
 from infra.hosting import quiet_ray
 from infra.hosting.ray_cluster import start_ray, stop_ray
+from infra.runs.curve import Curve, last_attempt
+from infra.storage import Corpus, CorpusWriter
 from infra.storage.opening import open_store
+from infra.storage.store import Place
 from infra.training.config import TrainConfig
 from infra.training.launch import train
 from infra.training.reports import StepReport, TrainingError, TrainingExample, TrainResult
+from sql.database import Database, connect
 from tests.s3_server import S3Service, s3_service
 from tests.tiny_models import save_tiny_model
+from tests.told_curve import ToldCurve, weights_hash
 
 pytestmark = pytest.mark.timeout(480)
 CONFIG = TrainConfig(
@@ -40,7 +44,7 @@ CONFIG = TrainConfig(
     per_rank_batch_size=4,
     max_length=64,
     held_out_examples=3,
-    checkpoint_every_steps=4,
+    checkpoint_every_steps=3,  # an epoch has four: most lie inside of one
 )
 NUM_STEPS = 40
 EXAMPLES = [
@@ -71,51 +75,12 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_model(tmp_path_factory.mktemp("base"), width=64)
 
 
-class Curve:
-    """What was told, and when."""
-
-    def __init__(self, then: Callable[[StepReport], None] = lambda _: None) -> None:
-        self.told: list[tuple[float, StepReport]] = []
-        self._then = then
-
-    def __call__(self, report: StepReport) -> None:
-        # What the attempts before have done is told again by each new driver.
-        if report not in (known for _, known in self.told):
-            self.told.append((time.monotonic(), report))
-            self._then(report)
-
-    @property
-    def losses(self) -> list[tuple[Any, ...]]:
-        """Of each step, as the last attempt that took it told."""
-        last = {r.step: r for _, r in sorted(self.told, key=lambda one: one[1].attempt)}
-        return [
-            (r.step, r.loss, r.held_out_loss, r.learning_rate, r.grad_norm, r.tokens)
-            for _, r in sorted(last.items())
-        ]
-
-    def repeated(self) -> dict[int, tuple[int, float]]:
-        """Of each attempt but the first: steps taken again, seconds until the first of them."""
-        found, furthest = {}, 0
-        for number in sorted({r.attempt for _, r in self.told}):
-            mine = [(at, r.step) for at, r in self.told if r.attempt == number]
-            if number > 1:
-                before = max(at for at, r in self.told if r.attempt < number and at < mine[0][0])
-                again = sum(step <= furthest for _, step in mine)
-                found[number] = (again, round(mine[0][0] - before, 1))
-            furthest = max([furthest, *(step for _, step in mine)])
-        return found
-
-
-def weights_hash(folder: Path) -> str:
-    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-
-
 @pytest.fixture(scope="module")
 def undisturbed(
     cluster: Cluster, base: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Curve, TrainResult]:
+) -> tuple[Path, ToldCurve, TrainResult]:
     """A run that only its launcher fails, once all is learnt, before the model is in its place."""
-    curve, again = Curve(), Curve()
+    curve, again = ToldCurve(), ToldCurve()
     output = tmp_path_factory.mktemp("models") / "m1"
     with (
         patch("infra.training.launch._publish", side_effect=OSError("no such disk")),
@@ -141,7 +106,7 @@ def descendants(word: str) -> list[psutil.Process]:
 
 
 def test_a_finished_student_is_published_without_training_again(
-    undisturbed: tuple[Path, Curve, TrainResult],
+    undisturbed: tuple[Path, ToldCurve, TrainResult],
 ) -> None:
     output, curve, result = undisturbed
     assert [step[0] for step in curve.losses] == list(range(NUM_STEPS + 1))
@@ -159,49 +124,56 @@ class Misfortunes:
 
     def __init__(self, cluster: Cluster, s3: S3Service, seed: int) -> None:
         chosen = random.Random(seed)
-        self._cluster, self._s3 = cluster, s3
-        self._steps = {1: chosen.randrange(5, 10), 3: chosen.randrange(14, 20),
-                       4: chosen.randrange(24, 32)}  # fmt: skip
-        self.had: list[str] = []
+        self._cluster = cluster
+        # Attempt -> the step from which it suffers what, but for what comes while it saves.
+        self._plan: dict[int, tuple[int, Callable[[int], None]]] = {
+            1: (chosen.randrange(5, 10), self._lose_rank),
+            3: (chosen.randrange(14, 20), self._lose_node),
+            4: (chosen.randrange(22, 29), self._lose_driver),
+        }
+        self.curve = ToldCurve(self._look)
         s3.refuse = self._while_saving
 
-    def __call__(self, report: StepReport) -> None:
-        number = report.attempt
-        if len(self.had) != number - 1 or report.step < self._steps.get(number, NUM_STEPS + 1):
-            return
-        if number == 1:
-            self._note(f"a rank at step {report.step}")
-            kill_rank()
-        if number == 3:
-            self._note(f"a node at step {report.step}")
-            busy = {p.ppid() for p in descendants("ray::RayTrainWorker")}
-            nodes = self._cluster.worker_nodes
-            gone = next(n for n in nodes if busy & {n.all_processes["raylet"][0].process.pid})
-            self._cluster.remove_node(gone, allow_graceful=False)
-        if number == 4:
-            self._note(f"the driver at step {report.step}")
-            (driver,) = descendants("infra.training.ray_driver")
-            driver.send_signal(signal.SIGKILL)
+    def _look(self, report: StepReport) -> None:
+        step, happen = self._plan.get(report.attempt, (NUM_STEPS + 1, self._lose_rank))
+        if len(self.curve.had) == report.attempt - 1 and report.step >= step:
+            happen(report.step)
+
+    def _lose_rank(self, step: int) -> None:
+        self.curve.lose(f"a rank at step {step}")
+        kill_rank()
+
+    def _lose_node(self, step: int) -> None:
+        self.curve.lose(f"a node at step {step}")
+        busy = {p.ppid() for p in descendants("ray::RayTrainWorker")}
+        nodes = self._cluster.worker_nodes
+        gone = next(n for n in nodes if busy & {n.all_processes["raylet"][0].process.pid})
+        self._cluster.remove_node(gone, allow_graceful=False)
+
+    def _lose_driver(self, step: int) -> None:
+        self.curve.lose(f"the driver at step {step}")
+        (driver,) = descendants("infra.training.ray_driver")
+        driver.send_signal(signal.SIGKILL)
 
     def _while_saving(self, method: str, path: str) -> bool:
-        if len(self.had) == 1 and method in ("PUT", "POST") and "/step-" in path and ".2/" in path:
-            self._note(f"a rank that saves {path.rpartition('/step-')[2]}")
+        """Kill a rank whose checkpoint is on its way; then the driver's record is refused a while,
+        and nobody minds."""
+        is_second = len(self.curve.had) == 1 and method in ("PUT", "POST")
+        if is_second and (saved := re.search(r"/step-(\d+)\.2/", path)):
+            self.curve.lose(f"a rank that saves step {saved[1]}")
             kill_rank()
-        return False
-
-    def _note(self, what: str) -> None:
-        self.had.append(what)
+        return len(self.curve.had) == 2 and method == "PUT" and path.endswith("/runs.json")
 
 
 def test_losses_of_all_kinds_change_nothing_that_is_learnt(
-    cluster: Cluster, base: Path, undisturbed: tuple[Path, Curve, TrainResult], tmp_path: Path
+    cluster: Cluster, base: Path, undisturbed: tuple[Path, ToldCurve, TrainResult], tmp_path: Path
 ) -> None:
     seed = random.randrange(1000)
     with s3_service() as s3:
         corpus = s3.new_corpus()
         place = open_store(corpus).place("weights/.training/k")
         misfortunes = Misfortunes(cluster, s3, seed)
-        curve = Curve(misfortunes)
+        curve = misfortunes.curve
 
         def go() -> TrainResult:
             return train(
@@ -213,13 +185,13 @@ def test_losses_of_all_kinds_change_nothing_that_is_learnt(
             go()
         result = go()
         left = {part for key in s3.keys(corpus) for part in key.split("/")}
-    print(f"seed {seed}: {misfortunes.had}; attempt -> (steps again, seconds): {curve.repeated()}")
-    assert len(misfortunes.had) == 4
+    print(f"seed {seed}, S3", curve.words, sep="\n")
+    assert len(curve.had) == 4
     output, reference, _ = undisturbed
     assert curve.losses == reference.losses
     assert weights_hash(tmp_path / "m1") == weights_hash(output)
     assert result.num_attempts == 5
-    assert all(again <= CONFIG.checkpoint_every_steps for again, _ in curve.repeated().values())
+    assert all(again <= CONFIG.checkpoint_every_steps for again in curve.repeated.values())
     # The best ones and the student are kept: nothing else, and no half of a checkpoint.
     kept = sorted(name for name in left if re.fullmatch(r"(step-\d+|model)\.\d+", name))
     assert kept[0] == "model.5"
@@ -230,21 +202,47 @@ class CancelledError(Exception):
     pass
 
 
+@contextmanager
+def stored(folder: Path) -> Iterator[Curve]:
+    """The rows of a curve, as a run of the corpus in `folder` stores them."""
+    with CorpusWriter(folder) as writer:
+        yield Curve(
+            writer, model_id="m1", base="tiny", device="cpu",
+            stamp={"stage_fingerprint": "f", "run_id": "r1"},
+            last_attempt=last_attempt(rows_of(folder), "m1"),
+        )  # fmt: skip
+
+
+def rows_of(folder: Path) -> Database:
+    return connect(Corpus(folder).parts()) if Corpus(folder).exists else connect({})
+
+
 def test_a_cancelled_run_keeps_a_checkpoint_that_another_number_of_ranks_goes_on_from(
-    base: Path, undisturbed: tuple[Path, Curve, TrainResult], tmp_path: Path
+    base: Path, undisturbed: tuple[Path, ToldCurve, TrainResult], tmp_path: Path
 ) -> None:
     config = CONFIG.model_copy(update={"checkpoint_every_steps": None, "held_out_every": 1.0})
-    first, second = Curve(), Curve()
+    first, second = ToldCurve(), ToldCurve()
+    corpus, output = tmp_path / "corpus", tmp_path / "models" / "m1"
+    output.parent.mkdir()
 
     def go_on() -> None:
         if first.told and first.told[-1][1].step >= 6:
             raise CancelledError
 
-    output = tmp_path / "m1"
-    with pytest.raises(CancelledError):
-        train(config, base=base, examples=EXAMPLES, output=output, on_progress=first, go_on=go_on)
-    one = config.model_copy(update={"num_ranks": 1})
-    result = train(one, base=base, examples=EXAMPLES, output=output, on_progress=second)
+    def go(config: TrainConfig, told: ToldCurve, curve: Curve) -> TrainResult:
+        def tell(report: StepReport) -> None:
+            curve.add(report)
+            told(report)
+
+        return train(
+            config, base=base, examples=EXAMPLES, output=output, on_start=curve.begin,
+            on_progress=tell, go_on=go_on if told is first else lambda: None,
+        )  # fmt: skip
+
+    with pytest.raises(CancelledError), stored(corpus) as curve:
+        go(config, first, curve)
+    with stored(corpus) as curve:
+        result = go(config.model_copy(update={"num_ranks": 1}), second, curve)
     assert (result.world_size, result.num_attempts) == (1, 2)
     mine = {report.step: report for _, report in second.told}
     began = min(step for step, report in mine.items() if report.attempt == 2)
@@ -252,7 +250,32 @@ def test_a_cancelled_run_keeps_a_checkpoint_that_another_number_of_ranks_goes_on
     reference = {step[0]: step[1] for step in undisturbed[1].losses}
     after = [mine[step].loss for step in range(began, began + 5)]
     assert after == pytest.approx([reference[step] for step in range(began, began + 5)], abs=1e-4)
-    assert [path.name for path in tmp_path.iterdir()] == ["m1"]
+    assert [path.name for path in output.parent.iterdir()] == ["m1"]
+    # Its rows are one curve, each step once, the first ones as the first run took them.
+    rows = rows_of(corpus).run("select step, attempt, loss from training_curve order by step").rows
+    whole = range(NUM_STEPS + 1)
+    assert [row[:2] for row in rows] == [(step, 1 if step < began else 2) for step in whole]
+    assert [row[2] for row in rows[1:]] == pytest.approx(
+        [mine[n].loss for n in whole[1:]], abs=1e-4
+    )
+    assert rows_of(corpus).run("select count(*) from raw_training_steps").rows == [(len(whole),)]
+
+
+def test_a_loss_that_is_no_number_is_not_tried_again_and_costs_no_checkpoint(
+    cluster: Cluster, base: Path, tmp_path: Path
+) -> None:
+    config = CONFIG.model_copy(
+        update={"learning_rate": 1e30, "checkpoint_every_steps": 1, "num_ranks": 1}
+    )
+    told, kept = ToldCurve(), tmp_path / "kept"
+    with pytest.raises(TrainingError, match=r"loss is nan at step .*: set a lower train\.learning"):
+        train(
+            config, base=base, examples=EXAMPLES, output=tmp_path / "m1",
+            checkpoints=Place(path=str(kept)), on_progress=told,
+        )  # fmt: skip
+    (last,) = [report.step for _, report in told.told[-1:]]
+    assert json.loads((kept / "runs.json").read_text())["attempts"] == 1
+    assert (kept / f"step-{last}.1" / "curve.jsonl").exists()
 
 
 def test_ranks_wait_for_room_a_while_and_say_what_is_missing(
@@ -268,7 +291,11 @@ def test_ranks_wait_for_room_a_while_and_say_what_is_missing(
     free = len(cluster.worker_nodes)
     taken = placement_group([{"CPU": 1}] * (free - 1))
     assert taken.wait(30)
-    monkeypatch.setenv("LITECOT_TRAIN_WAIT_S", "2")
+    monkeypatch.setenv("LITECOT_TRAIN_WAIT_S", "6")
+    notes: list[str] = []
     with pytest.raises(TrainingError, match=r"2 ranks .* found no room in .* 0 of 1 CPU"):
-        train(CONFIG, base=base, examples=EXAMPLES, output=tmp_path / "m1")
+        train(CONFIG, base=base, examples=EXAMPLES, output=tmp_path / "m1", on_note=notes.append)
+    assert [note.partition("; free now: ")[0] for note in notes] == [
+        "training wants 2 ranks with 1 CPU each (train.num_ranks) and waits for room"
+    ]
     remove_placement_group(taken)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+from flows.cli.documented import current as current_plans
 from flows.cli.main import app
 from flows.recipes.documented import PAGE, TABLES, current
 from infra.settings import Settings
@@ -151,3 +152,10 @@ def test_the_tables_of_settings_are_current() -> None:
         shown = page.partition(f"<!-- settings of [{table}] -->")[2].partition("<!-- end -->")[0]
         keys = re.findall(r"^\| `(\w+)` ", shown, re.M)
         assert keys == list(settings.model_fields)
+
+
+def test_the_plans_of_training_are_current() -> None:
+    """`make docs` writes them."""
+    page = PAGE.read_text(encoding="utf-8")
+    assert current_plans(page) == page
+    assert page.count("litecot: training wants 8 GPUs") == 1

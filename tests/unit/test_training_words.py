@@ -56,6 +56,17 @@ def test_a_step_has_its_losses_its_speed_and_the_time_left() -> None:
     assert words.text.endswith("saving")
 
 
+def test_what_is_waited_for_is_said_once_and_shown_while_it_lasts() -> None:
+    words = TrainingWords()
+    words.advance(step(96, loss=0.7))
+    words.note("rank 1 died")
+    words.note("no room")
+    assert words.text == words.beside_bar == "no room"
+    assert words.lines() == ["rank 1 died", "no room"]
+    words.note("")
+    assert (words.text, words.lines()) == ("step 96 of 960, loss 0.700", [])
+
+
 def test_the_pace_is_that_of_this_attempt() -> None:
     words = TrainingWords()
     words.advance(step(0))

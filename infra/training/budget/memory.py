@@ -1,7 +1,7 @@
 """Memory of one rank while it trains: on a GPU, or on the CPU, part by part.
 
 Invariants: pure but for DeepSpeed's estimators (states.py), which are asked for bfloat16 on GPUs
-only; more ranks never need more under ZeRO-3, longer bins never less, offload never more.
+only; more ranks never need more under ZeRO-3, longer bins never less, offload never more of a GPU.
 
 Activations follow Korthikanti et al. 2022 (arXiv 2205.05198, section 4.1: s b h (34 + 5 a s / h)
 bytes a layer) term by term, for another layer: fused attention keeps no scores, so 5 a s / h is
@@ -32,11 +32,14 @@ DEEPSPEED_CONFIGS = Path(__file__).resolve().parents[2] / "deepspeed"
 GIB = 2**30
 CONTEXT = {"gpu": 2.0 * GIB, "cpu": 0.75 * GIB}  # CUDA, NCCL, libraries; Python and torch [ours]
 FRAGMENTATION = 0.08  # of all other parts [ours]
+# The CPU's allocator keeps more of what ZeRO-3 gathers and frees; measured, docs/benchmarks.md.
+CPU_FRAGMENTATION = 0.2
 MASTER, GRADIENT = 12, 4  # bytes: float32 weights and Adam's two moments; a float32 gradient
 BUCKET = 500_000_000  # elements: DeepSpeed's reduce_bucket_size where a file names none
 LIVE = 1_000_000_000  # elements gathered at a time: DeepSpeed's stage3_max_live_parameters
 # TRL 1.16 scores in tiles and never makes the logits (trl/kernels/chunked_logprob.py).
 TILE_TOKENS, TILE_VOCABULARY = 4096, 32768
+CPU_TILES = 4  # logits, exponentials, gradient and a copy; on GPUs one kernel overwrites its tile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,16 +79,22 @@ def memory_of(shape: ModelShape, config: TrainConfig, *, per_node: int) -> Memor
         activations=activations,
         head=head,
         buffers=buffers,
-        allowance=CONTEXT[config.device] + FRAGMENTATION * used,
+        allowance=CONTEXT[config.device] + fragmentation(config) * used,
         host=host,
     )
+
+
+def fragmentation(config: TrainConfig) -> float:
+    """Share of all other parts."""
+    is_heap = config.device == "cpu" and config.zero != "zero2"
+    return CPU_FRAGMENTATION if is_heap else FRAGMENTATION
 
 
 def tokens_of_microbatch(config: TrainConfig) -> int:
     """On one rank, padding included, at most."""
     longest = config.max_length
     if config.how_batched == "packed":
-        longest = config.bin_length or longest
+        longest = config.bin_length or config.unset_bin_length
     return config.per_rank_batch_size * longest
 
 
@@ -106,7 +115,8 @@ def head_bytes(shape: ModelShape, config: TrainConfig) -> float:
     tokens, w = tokens_of_microbatch(config), _width(config)
     tile = min(tokens, TILE_TOKENS) * min(shape.vocabulary, TILE_VOCABULARY)
     of_head = 0 if config.lora else GRADIENT * shape.embedding
-    return float((w + 4) * tile + (w + GRADIENT) * tokens * shape.hidden + of_head)
+    copies = w + 4 if config.device == "gpu" else 4 * CPU_TILES
+    return float(copies * tile + (w + GRADIENT) * tokens * shape.hidden + of_head)
 
 
 def _states(
@@ -131,6 +141,8 @@ def _states(
     gathered = 2 * w * shape.largest_module if config.zero != "zero2" else 0
     weights = w * all_of_it if config.zero == "zero2" else w * all_of_it / ranks + gathered
     gradient = GRADIENT + w if config.zero == "zero2" else GRADIENT
+    if config.zero == "zero3-offload" and config.device == "cpu":
+        weights += w * all_of_it / ranks  # a copy in the same memory: nothing is won by it
     if offloads:
         of_node = 1.5 * (w * all_of_it + (MASTER + GRADIENT) * learnt) / nodes
         return float(gathered), 0.0, 0.0, of_node

@@ -41,7 +41,7 @@ def work_of(config: TrainConfig, *, num_examples: int, tokens_each: float) -> Wo
     an_epoch = trained * tokens_each
     each = 1.0  # examples a row of a micro-batch
     if config.how_batched == "packed":
-        each = max(1.0, (config.bin_length or config.max_length) / max(tokens_each, 1.0))
+        each = max(1.0, (config.bin_length or config.unset_bin_length) / max(tokens_each, 1.0))
     microbatches = ceil(trained / each / (config.num_ranks * config.per_rank_batch_size))
     steps = config.epochs * ceil(microbatches / config.accumulation)
     tokens = config.epochs * an_epoch

@@ -1,0 +1,1 @@
+"""The second half of the GPU checks: they need the whole environment, vLLM and Ray with it."""
