@@ -16,7 +16,7 @@ from infra.runs.plan import TRAIN
 from tasks.score import score_passes
 
 NANO = "nano:"
-# Of smollm2 on two cores, as measured (docs/benchmarks.md).
+# Of smollm2 on two cores, in round figures from the CPU time measured (docs/benchmarks.md).
 SCORED_A_SECOND = 200
 TRAINED_A_SECOND = 100
 
