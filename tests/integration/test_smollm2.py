@@ -163,16 +163,15 @@ print(smollm2.made_folder(), flush=True)
 
 
 STAGES = '["verify", "score", "select", "mix", "train", "evaluate"]'
-BROUGHT = [
+BROUGHT = [  # one rationale a problem: whole problems are held out, at most a tenth
     {
         "question": f"Tom has {n} apples and buys {n + 2} more. How many has he now?",
         "answer": str(2 * n + 2),
         "candidates": [
             f"{n} + {n + 2} = {2 * n + 2}. The answer is {2 * n + 2}.",
-            f"He had {n} and has {n + 2} more, which is {2 * n + 2} apples.\n#### {2 * n + 2}",
         ],
     }
-    for n in range(3, 8)
+    for n in range(3, 13)
 ]
 HELD_OUT = {"question": "A train is 90 m long, a bridge 210 m. Both together?", "answer": "300"}
 
