@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from infra.storage.checksums import checksum_of_file
@@ -116,7 +116,10 @@ class LocalStore:
         return Place(path=str(inside(self.folder.resolve(), name)))
 
     def remove(self, name: str) -> None:
-        shutil.rmtree(inside(self.folder, name), ignore_errors=True)
+        folder = inside(self.folder, name)
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # something else is in it
+            folder.parent.rmdir()
 
 
 def _tag(seen: os.stat_result) -> str:

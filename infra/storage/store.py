@@ -147,5 +147,6 @@ class Store(Protocol):
         ...
 
     def remove(self, name: str) -> None:
-        """Delete the folder `name`, here and in the corpus; harmless where there is none."""
+        """Delete the folder `name`, here and in the corpus, and what held nothing else; harmless
+        where there is none."""
         ...
