@@ -108,8 +108,8 @@ def test_the_curve_is_rows_and_told_while_training_goes_on(made: Made, left: Lef
     assert json.loads(model["settings"])["epochs"] == 2
     assert json.loads(model["versions"])["torch"]
     assert model["device_hours"] == pytest.approx(2 * model["train_seconds"] / 3600)
-    first = f"  train: 2 ranks, DeepSpeed ZeRO-{model['zero_stage']} on cpu ({model['engine']}, DEEPSPEED)"
-    assert first in made.printed
+    wrapped = f"DeepSpeed ZeRO-{model['zero_stage']} on cpu ({model['engine']}, DEEPSPEED)"
+    assert f"  train: 2 ranks, {wrapped}" in made.printed
     said = of_type(left, "progress")["nano-train"]["description"]
     assert f"step {model['num_steps']} of {model['num_steps']}, loss " in said
 
