@@ -181,7 +181,8 @@ class TrainConfig(BaseModel):
 
     @property
     def how_batched(self) -> Literal["packed", "grouped", "random"]:
-        """`batching`, auto resolved by what was measured faster (docs/benchmarks.md)."""
+        """`batching`, auto resolved: packed where attention has kernels for it. What each does on
+        a CPU is in docs/benchmarks.md."""
         if self.batching != "auto":
             return self.batching
         return "packed" if self.device == "gpu" else "grouped"
