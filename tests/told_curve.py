@@ -14,7 +14,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from infra.training.reports import StepReport
+from infra.training.reports import StepReport, TrainingExample
+
+EXAMPLES = [
+    TrainingExample(
+        prompt=f"1) right {number % 9}",
+        completion=f"3 + {number % 9} = 7",
+        condition="compressed" if number % 2 else "original",
+    )
+    for number in range(32)
+]
 
 
 class ToldCurve:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.storage.store import Place
-from infra.training.config import RUNTIME_SETTINGS, TrainConfig
+from infra.training.config import BATCH_SETTINGS, RUNTIME_SETTINGS, TrainConfig
 from tasks.schemas import content_id
 
 RECORD = "runs.json"  # ours
@@ -31,7 +31,7 @@ def training_key(config: TrainConfig, base: str, data: str) -> str:
 
     `base`, `data`: fingerprints. The ranks count only through the batch they make together.
     """
-    left_out = {*RUNTIME_SETTINGS, "global_batch_size", "batching"}
+    left_out = {*RUNTIME_SETTINGS, *BATCH_SETTINGS}
     settings = {k: v for k, v in config.model_dump().items() if k not in left_out}
     settings |= {"batch_size": config.batch_size, "how_batched": config.how_batched}
     return content_id([base, data, json.dumps(settings, sort_keys=True)])

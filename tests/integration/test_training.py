@@ -20,7 +20,7 @@ from infra.training.launch import train
 from infra.training.reports import StepReport, TrainingError, TrainingExample, TrainResult
 from tests.planted_keys import KEYS, MARK, NEEDED
 from tests.tiny_models import save_tiny_model
-from tests.told_curve import ToldCurve, weights_hash
+from tests.told_curve import EXAMPLES, ToldCurve, weights_hash
 
 CONFIG = TrainConfig(
     device="cpu",
@@ -34,14 +34,6 @@ CONFIG = TrainConfig(
     checkpoint_every_steps=10,
 )
 NUM_STEPS = 120
-EXAMPLES = [
-    TrainingExample(
-        prompt=f"1) right {number % 9}",
-        completion=f"3 + {number % 9} = 7",
-        condition="compressed" if number % 2 else "original",
-    )
-    for number in range(32)
-]
 TOO_LONG = TrainingExample(prompt="x" * 200, completion="y")
 SOURCE_ROOT = Path(__file__).resolve().parents[2]
 TRAIN_IN_ANOTHER_PROCESS = """

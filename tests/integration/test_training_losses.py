@@ -27,11 +27,11 @@ from infra.storage.opening import open_store
 from infra.storage.store import Place
 from infra.training.config import TrainConfig
 from infra.training.launch import train
-from infra.training.reports import StepReport, TrainingError, TrainingExample, TrainResult
+from infra.training.reports import StepReport, TrainingError, TrainResult
 from sql.database import Database, connect
 from tests.s3_server import S3Service, s3_service
 from tests.tiny_models import save_tiny_model
-from tests.told_curve import ToldCurve, weights_hash
+from tests.told_curve import EXAMPLES, ToldCurve, weights_hash
 
 pytestmark = pytest.mark.timeout(480)
 CONFIG = TrainConfig(
@@ -47,14 +47,6 @@ CONFIG = TrainConfig(
     checkpoint_every_steps=3,  # an epoch has four: most lie inside of one
 )
 NUM_STEPS = 40
-EXAMPLES = [
-    TrainingExample(
-        prompt=f"1) right {number % 9}",
-        completion=f"3 + {number % 9} = 7",
-        condition="compressed" if number % 2 else "original",
-    )
-    for number in range(32)
-]
 NODE = {"object_store_memory": 80 * 1024**2, "include_dashboard": False}
 
 

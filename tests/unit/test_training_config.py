@@ -11,6 +11,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
+from infra.runs.train_student import _example
 from infra.training.checkpoints import training_key
 from infra.training.config import TrainConfig, Zero
 from infra.training.job import JobFolder, Launch, TrainJob, read_examples
@@ -156,3 +157,8 @@ def test_a_base_that_is_not_there_is_refused_at_once(base: str, tmp_path: Path) 
 def test_no_examples_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no examples"):
         train(TrainConfig(), base="org/model", examples=[], output=tmp_path / "model")
+
+
+def test_examples_of_a_problem_are_held_out_together() -> None:
+    row = {"prompt": "p", "completion": "c", "condition": "compressed", "problem_id": "9f"}
+    assert _example(row).group == "9f"
