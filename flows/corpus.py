@@ -8,21 +8,21 @@ done for many shards before the next one's models are loaded. The rows are the s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from prefect import flow, get_run_logger
 
 from flows.flow_runs import TOLD
-from flows.session import DEFAULT, Order, Session, open_session
-from flows.steps import ingest, num_shards, stage_shard
+from flows.session import DEFAULT, Order, Session
+from flows.steps import all_to_their_end, ingest, num_shards, stage_shard
+from flows.turns import in_turn
 from infra.placement.plan import Phase
 
 
-@flow(name="corpus", flow_run_name="corpus {order.recipe}", **TOLD)
+@flow(name="corpus", flow_run_name="corpus {order.title}", **TOLD)
 async def corpus(order: Order = DEFAULT) -> None:
     """Make the training examples of a recipe."""
-    with open_session(order) as opened:
+    async with in_turn(order) as opened:
         for line in opened.run.placement.words:
             get_run_logger().info(line)
         await ingest(order)
@@ -60,17 +60,6 @@ async def _through_phases(order: Order, opened: Session, shards: Iterable[int]) 
         failures += [error for error in ended if error is not None]
         going = [shard for shard, error in zip(going, ended, strict=True) if error is None]
     return failures
-
-
-async def all_to_their_end(
-    shards: Iterable[Coroutine[Any, Any, None]],
-) -> list[Exception | None]:
-    """What each failed with, or None: a failure is told after the others have ended."""
-    outcomes = await asyncio.gather(*shards, return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
-            raise outcome  # an interruption
-    return [outcome if isinstance(outcome, Exception) else None for outcome in outcomes]
 
 
 async def _through_stages(

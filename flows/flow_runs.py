@@ -1,4 +1,7 @@
-"""What Prefect is told of a run that does not end by itself: killed, interrupted, or cancelled.
+"""What Prefect is told of a run: its name and tags, its log, and how it ended.
+
+Crashed is only said of the killed: a run that a signal or a person ended is Cancelled, and one that
+failed has the error's own line as its state's message.
 
 Role: a session leaves a note of its flow run under the corpus' lock and takes it out at its end. A
 note found by the next session is of a process that is dead, for the lock was free: its flow runs
@@ -13,12 +16,15 @@ A sample note: {"flow_run": "0f6c...", "name": "liter nano", "api": "http://127.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+
+from flows.errors import reason
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -31,6 +37,8 @@ PREFECTS_WORDS = ("Execution was cancelled", "Execution was aborted by a")
 CANCELLING = {"CANCELLING", "CANCELLED"}
 WAS_RUNNING = {"RUNNING", "CANCELLING"}
 LOOK_EVERY_S = 3.0
+RUN, ID_DIGITS = " · run ", 8  # in a flow run's name
+TELLING = ("litecot", "infra.hosting")  # loggers
 PAGE = 200  # Prefect's own limit of one answer
 Note = dict[str, Any]
 
@@ -45,6 +53,7 @@ class CurrentRun:
     name: str
     api: str
     is_of_worker: bool  # whose worker ends it when it is cancelled
+    tags: frozenset[str] = frozenset()
     inside: set[UUID] = field(default_factory=set)
 
     def note(self, holder: Note) -> Note:
@@ -65,8 +74,53 @@ def current_run() -> CurrentRun | None:
         return None
     run = context.flow_run
     return CurrentRun(
-        run.id, run.name, PREFECT_API_URL.value() or "", run.deployment_id is not None, {run.id}
-    )
+        run.id, run.name, PREFECT_API_URL.value() or "", run.deployment_id is not None,
+        frozenset(run.tags), {run.id},
+    )  # fmt: skip
+
+
+# --- what a run says of itself
+
+
+def labelled(current: CurrentRun, run_id: str, tags: Iterable[str]) -> CurrentRun:
+    """Add to the flow run's name which rows it works on, and these tags; a server that is away is
+    no failure."""
+    from prefect.client.orchestration import get_client
+
+    name = f"{current.name.partition(RUN)[0]}{RUN}{run_id[:ID_DIGITS]}"
+    with suppress(Exception), get_client(sync_client=True) as client:
+        client.update_flow_run(current.flow_run_id, name=name, tags=sorted({*current.tags, *tags}))
+        return replace(current, name=name)
+    return current
+
+
+@contextmanager
+def engines_in_log() -> Iterator[None]:
+    """Inside, what engines, endpoints and corpora have to say is in the flow run's log too."""
+    from prefect import get_run_logger
+
+    handler = _Forward(get_run_logger())
+    before = [(log, log.level) for log in map(logging.getLogger, TELLING)]
+    for log, _ in before:
+        log.setLevel(logging.INFO)
+        log.addHandler(handler)
+    try:
+        yield
+    finally:
+        for log, level in before:
+            log.removeHandler(handler)
+            log.setLevel(level)
+
+
+class _Forward(logging.Handler):
+    """From whatever thread: the flow run's logger knows its flow run itself."""
+
+    def __init__(self, log: Any) -> None:
+        super().__init__(logging.INFO)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._log.log(record.levelno, "%s", record.getMessage())
 
 
 # --- the next run speaks for the dead
@@ -204,19 +258,72 @@ def say_how_to_go_on(flow: Any, flow_run: FlowRun, state: State) -> None:
     """
     from prefect.client.orchestration import get_client
     from prefect.logging.loggers import flow_run_logger
-    from prefect.states import Cancelled, Crashed
 
-    better: State
     if state.is_cancelling():  # a worker's: it writes the state that follows itself
         return flow_run_logger(flow_run, flow).warning(CANCELLED)
     if flow_run.id in _cancelled:
-        better = Cancelled(message=CANCELLED)
+        message = CANCELLED
     elif state.is_crashed() and (state.message or "").startswith(PREFECTS_WORDS):
-        better = Crashed(message=INTERRUPTED)
+        message = INTERRUPTED
     else:
         return
     with get_client(sync_client=True) as client:
-        client.set_flow_run_state(flow_run.id, better, force=True)
+        _cancel(client, flow_run.id, message)
 
 
-TOLD: dict[str, Any] = {"on_crashed": [say_how_to_go_on], "on_cancellation": [say_how_to_go_on]}
+def say_cancelled(current: CurrentRun | None) -> None:
+    """Of a worker's run that is being cancelled, once all is saved: the worker itself says it only
+    after it has loaded the flow anew, to look for hooks."""
+    from prefect.client.orchestration import get_client
+
+    if current is None or not current.is_of_worker:
+        return
+    with suppress(Exception), get_client(sync_client=True) as client:
+        state = client.read_flow_run(current.flow_run_id).state
+        if state is not None and state.is_cancelling():
+            _cancel(client, current.flow_run_id, CANCELLED)
+
+
+def _cancel(client: SyncPrefectClient, flow_run_id: UUID, message: str) -> None:
+    from prefect.states import Cancelled
+
+    client.set_flow_run_state(flow_run_id, Cancelled(message=message), force=True)
+    for task in _ended_with(client, flow_run_id):
+        client.set_task_run_state(task, Cancelled(message=message), force=True)
+
+
+def _ended_with(client: SyncPrefectClient, flow_run_id: UUID) -> list[UUID]:
+    """Its task runs that did not end by themselves."""
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterId,
+        TaskRunFilter,
+        TaskRunFilterState,
+        TaskRunFilterStateType,
+    )
+    from prefect.client.schemas.objects import StateType
+
+    types = [StateType.CRASHED, StateType.RUNNING, StateType.PENDING]
+    state_type = TaskRunFilterStateType(any_=types)
+    broken_off = TaskRunFilter(state=TaskRunFilterState(type=state_type, name=None))
+    of_it = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
+    found = client.read_task_runs(flow_run_filter=of_it, task_run_filter=broken_off, limit=PAGE)
+    return [task.id for task in found]
+
+
+def say_why(flow: Any, flow_run: FlowRun, state: State) -> None:
+    """A hook of every flow: one that failed over an error of ours has its line for a message."""
+    from prefect.client.orchestration import get_client
+    from prefect.states import Failed
+
+    if (why := reason(state.message or "")) is None:
+        return
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(flow_run.id, Failed(message=why), force=True)
+
+
+TOLD: dict[str, Any] = {
+    "on_crashed": [say_how_to_go_on],
+    "on_cancellation": [say_how_to_go_on],
+    "on_failure": [say_why],
+}

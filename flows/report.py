@@ -6,6 +6,7 @@ gives the same answer.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -20,11 +21,12 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from flows.progress.text import shown
+from flows.progress.text import plain, shown
 from flows.progress.training import left_out
 from flows.recipes.extensions import own_prompts, plugins_in_use
 from infra.runs.plan import TRAIN
 from tasks.compress_methods import STOP_REASONS
+from tasks.errors import LitecotError
 
 if TYPE_CHECKING:
     from flows.session import Session
@@ -61,6 +63,7 @@ class Report(BaseModel):
     num_repeated: int
     total_seconds: float
     example_id: str | None
+    page: str | None = None  # where the HTML page is; None where there is none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +80,7 @@ def make_report(opened: Session) -> Report:
     from flows.session import invocation
 
     opened.run.writer.flush()
-    database = opened.run.database()
+    database = opened.run.latest()
     now = invocation(opened)
     training = _mart(database, "training_summary") if TRAIN in opened.recipe.stages else []
     return Report(
@@ -123,6 +126,7 @@ def summary_lines(report: Report) -> list[Line]:
     lines += _answered(report, funnel)
     lines += _levels(report)
     lines += _tokens(report)
+    lines += _cut_off(report)
     lines += _rounds(report)
     lines += _kept(report, funnel)
     lines += _trained(report)
@@ -171,6 +175,18 @@ def _tokens(report: Report) -> list[Line]:
         return []
     value = " -> ".join(f"{mean:.0f} {kind}" for kind, mean in means.items())
     return [Line(name="mean tokens", value=value)]
+
+
+def _cut_off(report: Report) -> list[Line]:
+    """Chains that reached their limit of tokens, by kind; a large share says: raise max_tokens."""
+    told = []
+    for kind in report.kinds:
+        rows = [row for row in report.tokens if row["kind"] == kind]
+        total = sum(row["num_rationales"] for row in rows)
+        if total:
+            told.append(f"{sum(row['num_cut_off'] for row in rows) / total:.1%} {kind}")
+    note = "rationales that reached the limit of tokens"
+    return [Line(name="cut off", value=" · ".join(told), note=note)] if told else []
 
 
 def _rounds(report: Report) -> list[Line]:
@@ -292,18 +308,23 @@ def _summary_table(report: Report) -> Table:
 
 
 def _evaluation_table(report: Report) -> Table:
-    table = _plain_table(
-        "held-out problems",
-        "student", "prompt", "problems", "accuracy", "mean tokens", "mean wait, s",
-    )  # fmt: skip
-    for row in report.evaluation:
+    """A row a student, set, prompt and, where there are several, settings: never a mean of them."""
+    rows = report.evaluation
+    has_several = len({row.get("settings") for row in rows}) > 1
+    columns = ["student", "set", "prompt", "problems", "accuracy", "mean tokens", "cut off",
+               "mean wait, s"]  # fmt: skip
+    table = _plain_table("held-out problems", *columns, *["settings"] * has_several)
+    for row in rows:
         table.add_row(
             shown(TRAINED.get(row["role"], row["role"])),
+            shown(row["benchmark"]),
             "with <compress>" if row["compress"] else "plain",
             str(row["num_problems"]),
             f"{row['accuracy']:.1%}",
             f"{row['mean_tokens']:.0f}",
+            f"{row['share_cut_off']:.1%}",
             f"{row['mean_seconds']:.2f}",
+            *[shown(row["settings"] or "not said")] * has_several,
         )
     return table
 
@@ -360,6 +381,8 @@ def print_report(report: Report, console: Console) -> None:
     console.print(render(report))
     for line in student_lines(report):  # whole lines, to be pasted
         console.print(shown(line), soft_wrap=True)
+    if report.page is not None:
+        console.print(shown(f"the report is {report.page}: open it in a browser"), soft_wrap=True)
 
 
 def markdown(report: Report) -> str:
@@ -369,10 +392,32 @@ def markdown(report: Report) -> str:
     if left_out := _left_out(report):
         text += [left_out, ""]
     if report.evaluation:
-        text += ["## Held-out problems", "", _markdown_table(report.evaluation), ""]
+        text += ["## Held-out problems", "", _markdown_table(_evaluated(report)), ""]
     if report.rejections:
-        text += ["## Rejected", "", _markdown_table(report.rejections), ""]
+        text += ["## Rejected", "", *map(_rejection_line, report.rejections), ""]
     return "\n".join(text)
+
+
+def _rejection_line(row: dict[str, Any]) -> str:
+    """No table: the details are as long as servers like, and a page is cut at its right."""
+    detail = f": {_cell(row['sample_detail'])}" if row["sample_detail"] else ""
+    return f"- {row['num_records']} {_cell(row['reason'])} ({_cell(row['stage'])}){detail}"
+
+
+def _evaluated(report: Report) -> Records:
+    """The columns that fit the width of a page; `evaluation_summary` has all."""
+    return [
+        {
+            "student": TRAINED.get(row["role"], row["role"]),
+            "set": row["benchmark"],
+            "prompt": "with <compress>" if row["compress"] else "plain",
+            "problems": row["num_problems"],
+            "accuracy": f"{row['accuracy']:.1%}",
+            "mean tokens": f"{row['mean_tokens']:.0f}",
+            "cut off": f"{row['share_cut_off']:.1%}",
+        }
+        for row in report.evaluation
+    ]
 
 
 def _markdown_table(rows: Records) -> str:
@@ -394,3 +439,38 @@ async def publish_report(report: Report) -> None:
         f"{report.recipe}-funnel", report.funnel, "Problems and rows left by each stage"
     )
     await show_markdown(f"{report.recipe}-summary", markdown(report), f"What {report.recipe} made")
+
+
+async def with_page(report: Report, run_id: str) -> Report:
+    """The HTML page of the run, kept in its corpus and linked in Prefect; once the run is closed,
+    for then all of it is stored. Whatever fails is a line: no run fails for its page."""
+    from prefect import get_run_logger
+
+    from flows.page.writing import keep_page
+    from flows.progress.artifacts import show_markdown
+    from flows.session import terminal_here
+
+    try:
+        where = await asyncio.to_thread(keep_page, report.corpus, run_id=run_id)
+        await show_markdown(f"{report.recipe}-report", page_link(where), "The report of the run")
+    except Exception as error:
+        line = f"the report was not made: {plain(one_line(error))}"
+        terminal_here().say(f"  {line}")
+        get_run_logger().warning("%s", line)
+        return report
+    get_run_logger().info("report: %s", where)
+    return report.model_copy(update={"page": where})
+
+
+def page_link(where: str) -> str:
+    """Where the page is, as Markdown: a link on the machine that has it."""
+    if "://" in where:
+        return f"The report of the run is `{where}`."
+    path = Path(where).absolute()
+    return f"[{path.name}]({path.as_uri()}): `{path}`, on the machine that ran it"
+
+
+def one_line(error: Exception) -> str:
+    """What is shown of it: of an error of ours the message alone."""
+    first = next(iter(str(error).strip().splitlines()), "")
+    return first if isinstance(error, LitecotError) else f"{type(error).__name__}: {first}"

@@ -1,36 +1,53 @@
 """The run a flow works on: opened by the outermost flow, shared by its sub-flows and tasks.
 
 Prefect passes plain values (an order, a stage's name, a shard's number); what they stand for is
-looked up here. Invariant: one open Run an order in this process, so one write lock.
+looked up here. Invariants: one open Run an order in this process; one write lock a corpus, which
+several runs open at once share (`runs_together`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from flows.flow_runs import CurrentRun, cancelled_with, current_run, mend
+from flows.flow_runs import (
+    CurrentRun,
+    cancelled_with,
+    current_run,
+    engines_in_log,
+    labelled,
+    mend,
+)
 from flows.progress.logs import escape_log_records
+from flows.progress.pace import Pace
 from flows.progress.terminal import StageCount, Terminal, silent_terminal
 from flows.recipes.loading import load_recipe
 from flows.recipes.plan import run_plan, training_plan
 from flows.recipes.recipe import Recipe, RecipeError
 from flows.recipes.secrets import load_secrets
 from infra.engines.endpoint.parameters import LOGGER
-from infra.runs.run import Run
+from infra.runs.account import Account
+from infra.runs.grading import ProcessGrader
+from infra.runs.run import Run, process_grader
 from infra.settings import load_settings
+from infra.storage import CorpusError, CorpusWriter
 from tasks.schemas import Invocation
 
 if TYPE_CHECKING:
     from flows.progress.artifacts import StageProgress
+
+
+TELL_EVERY_S = 1.0
 
 
 class Order(BaseModel):
@@ -38,13 +55,48 @@ class Order(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    recipe: str = "nano"
-    corpus: str = "corpus"
-    problems: tuple[str, ...] = ()
-    rationales: tuple[str, ...] = ()
-    limit: int | None = None
-    seed: int | None = None
-    overrides: tuple[str, ...] = ()
+    recipe: str = Field(default="nano", description="A shipped recipe's name, or a TOML file.")
+    corpus: str = Field(default="corpus", description="A folder, or s3://bucket/path.")
+    problems: tuple[str, ...] = Field(
+        default=(), description="Files or hub ids; empty: as the recipe has them."
+    )
+    rationales: tuple[str, ...] = Field(
+        default=(), description="Files or hub ids of rationales, for a recipe that verifies them."
+    )
+    limit: int | None = Field(default=None, description="Use only the first so many problems.")
+    seed: int | None = Field(default=None, description="Unset: as the recipe has it.")
+    overrides: tuple[str, ...] = Field(
+        default=(), description="Changes of the recipe: generate.num_candidates=8, and so on."
+    )
+
+    @property
+    def title(self) -> str:
+        """The recipe and what differs from it: "nano, limit 4, generate.num_candidates=8"."""
+        recipe = PurePath(self.recipe).stem if self.recipe.endswith(".toml") else self.recipe
+        inputs = [shortened(name) for name in (*self.problems, *self.rationales)]
+        differs = [*inputs, *map(shortened, self.overrides)]
+        differs += [] if self.limit is None else [f"limit {self.limit}"]
+        differs += [] if self.seed is None else [f"seed {self.seed}"]
+        told = [recipe, *differs[:MOST_DIFFERENCES]]
+        if len(differs) > MOST_DIFFERENCES:
+            told.append(f"{len(differs) - MOST_DIFFERENCES} more")
+        return ", ".join(told)
+
+    @property
+    def evaluated(self) -> str:
+        """The model that an order of `litecot evaluate` asks."""
+        values = dict(override.partition("=")[::2] for override in self.overrides)
+        named = values.get("evaluate.name") or values.get("models.student.model") or self.title
+        return shortened(named.strip('"'))
+
+
+MOST_DIFFERENCES, MOST_LETTERS = 4, 48  # that a run's name has of them, and of each
+
+
+def shortened(text: str) -> str:
+    """The end of a path, the beginning of anything else."""
+    told = text if "=" in text else text.rpartition("/")[2] or text
+    return told if len(told) <= MOST_LETTERS else f"{told[: MOST_LETTERS - 3]}..."
 
 
 DEFAULT = Order()
@@ -84,14 +136,59 @@ class Session:
     started_s: float = field(default_factory=time.monotonic)
     counts: dict[str, StageCount] = field(default_factory=dict)  # by stage, as terminals show it
     progress: dict[str, StageProgress] = field(default_factory=dict)  # by stage, for Prefect's UI
+    paces: dict[str, Pace] = field(default_factory=dict)  # by stage, what bars and status say
+    told_s: float = -TELL_EVERY_S  # when `tell` last wrote
     flow_run: CurrentRun | None = None  # the outermost flow's; None outside a flow
+    making: asyncio.Lock = field(default_factory=asyncio.Lock)  # shared by runs together
 
     def elapsed_s(self) -> float:
         """Seconds since the run was opened."""
         return time.monotonic() - self.started_s
 
+    def pace(self, stage: str) -> Pace:
+        """Of a stage, its shards together."""
+        if stage not in self.paces:
+            self.paces[stage] = Pace(Account(), self.recipe.estimate.price)
+        return self.paces[stage]
+
+    def tell(self, stage: str, **more: Any) -> None:
+        """Leave word of where the run is for `litecot status`, once a second at most."""
+        now = self.elapsed_s()
+        if now - self.told_s < TELL_EVERY_S:
+            return
+        self.told_s = now
+        told = {name: pace.told() for name, pace in self.paces.items()}
+        told.setdefault(stage, {}).update(more)
+        self._leave_word(
+            {
+                "recipe": self.recipe.name, "started_at": self.started_at,
+                "at": datetime.now(UTC).isoformat(timespec="seconds"), "stage": stage,
+                "stages": told,
+            },
+        )  # fmt: skip
+
+    def told_no_more(self) -> None:
+        """The run has ended: whatever is found of it from now on would be of a killed one."""
+        self._leave_word(None)
+
+    def _leave_word(self, told: dict[str, Any] | None) -> None:
+        with suppress(CorpusError):  # nobody's run fails because others cannot watch it
+            self.run.writer.tell(self.run.run_id, told)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Together:
+    """What runs on one corpus share while they are open at once."""
+
+    writer: CorpusWriter
+    grader: ProcessGrader
+    flow_run: CurrentRun | None  # the flow's that has them all inside
+    # held by the one that makes rows others may want too: nothing is made, and paid, twice
+    making: asyncio.Lock = field(default_factory=asyncio.Lock)
+
 
 _open: dict[Order, Session] = {}
+_together: dict[str, Together] = {}  # by corpus
 _terminals: list[Terminal] = []
 
 
@@ -128,6 +225,11 @@ def shown_on(terminal: Terminal) -> Iterator[None]:
         _terminals.remove(terminal)
 
 
+def terminal_here() -> Terminal:
+    """The one sessions report to."""
+    return _terminals[-1] if _terminals else silent_terminal()
+
+
 class _Notes(logging.Handler):
     """What endpoints have to say goes to the terminal, a line each."""
 
@@ -144,6 +246,11 @@ def session(order: Order) -> Session:
     return _open[order]
 
 
+def is_open(order: Order) -> bool:
+    """Whether an outer flow has it open, or runs on its corpus are open together."""
+    return order in _open or order.corpus in _together
+
+
 @contextmanager
 def open_session(order: Order, *, only_trains: bool = False) -> Iterator[Session]:
     """Open the order's run, or join it where an outer flow has it open.
@@ -156,16 +263,27 @@ def open_session(order: Order, *, only_trains: bool = False) -> Iterator[Session
         return
     escape_log_records()
     recipe = resolve_recipe(order)
-    terminal = _terminals[-1] if _terminals else silent_terminal()
+    terminal = terminal_here()
     plan = training_plan(recipe) if only_trains else run_plan(recipe)
     keys = {} if only_trains else load_secrets(recipe)
-    with Run(plan, corpus=order.corpus, settings=load_settings(), secrets=keys) as run:
+    shared = _together.get(order.corpus)
+    with Run(
+        plan, corpus=order.corpus, settings=load_settings(), secrets=keys,
+        writer=shared.writer if shared else None, grader=shared.grader if shared else None,
+    ) as run:  # fmt: skip
         opened = _open[order] = Session(order=order, recipe=recipe, run=run, terminal=terminal)
         opened.counts_before = run.writer.counts()
+        opened.tell("ingest", text="problems are read")
         status = "failed"
         try:
-            with known_to_prefect(opened):
+            if shared:
+                opened.flow_run, opened.making = shared.flow_run, shared.making
+                _join(opened)
                 yield opened
+            else:
+                label = Label(plan.run_id, (recipe.name, f"corpus:{order.corpus}"))
+                with known_to_prefect(run.writer, terminal, label) as opened.flow_run:
+                    yield opened
             status = "done"
         except BaseException as error:
             status = "failed" if isinstance(error, Exception) else "interrupted"
@@ -176,22 +294,52 @@ def open_session(order: Order, *, only_trains: bool = False) -> Iterator[Session
 
 
 @contextmanager
-def known_to_prefect(opened: Session) -> Iterator[None]:
+def runs_together(corpus: str) -> Iterator[Together]:
+    """Orders on `corpus` that are opened inside may be open at once: they share its one writer."""
+    settings = load_settings()
+    grader = process_grader(settings)
+    terminal = terminal_here()
+    try:
+        with CorpusWriter(corpus) as writer, known_to_prefect(writer, terminal) as flow_run:
+            shared = Together(writer=writer, grader=grader, flow_run=flow_run)
+            _together[corpus] = shared
+            try:
+                yield shared
+            finally:
+                del _together[corpus]
+    finally:
+        grader.close()
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a flow run's name and tags say of its rows."""
+
+    run_id: str
+    tags: tuple[str, ...]
+
+
+@contextmanager
+def known_to_prefect(
+    writer: CorpusWriter, terminal: Terminal, label: Label | None = None
+) -> Iterator[CurrentRun | None]:
     """Speak for flow runs whose process died with this corpus open, and leave a note of this one.
 
-    The note is taken out in the end, however it ends; only who is killed leaves one.
+    The note is taken out in the end, however it ends; only who is killed leaves one. None: there is
+    no flow.
     """
     if (current := current_run()) is None:
-        yield
+        yield None
         return
-    opened.flow_run, writer = current, opened.run.writer
+    if label is not None:
+        current = labelled(current, label.run_id, label.tags)
     lines, kept = mend(writer.notes, current)
     for line in lines:
-        opened.terminal.say(f"  {line}")
+        terminal.say(f"  {line}")
     writer.keep_notes([*kept, current.note(writer.holder)])
     try:
-        with cancelled_with(current):
-            yield
+        with cancelled_with(current), engines_in_log():
+            yield current
     finally:
         writer.keep_notes(kept)
 
@@ -218,5 +366,6 @@ def invocation(opened: Session, status: str = "done") -> Invocation:
 
 
 def _record(opened: Session, status: str) -> None:
+    opened.told_no_more()
     opened.run.write(opened.started_at, [invocation(opened, status)], stage="ingest")
     opened.run.writer.compact()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -16,10 +16,12 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.progress.artifacts import StageProgress
+from flows.progress.pace import Pace, rate_words
 from flows.progress.terminal import StageCount
 from flows.progress.training import TrainingWords
+from flows.recipes.intake import intake_of
 from flows.session import Order, Session, session
-from infra.runs.intake import Intake, IntakeReport, take_in
+from infra.runs.intake import IntakeReport, take_in
 from infra.runs.runner import StageFailedError, StageReport, run_stage
 from infra.runs.train_student import train_student
 from infra.training.reports import StepReport
@@ -31,15 +33,35 @@ TASK: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 def _count(order: Order, stage: str) -> tuple[StageCount, StageProgress]:
     opened = session(order)
     if stage not in opened.counts:
-        is_sharded = stage in opened.run.stages and not opened.run.stages[stage].stage.is_global
-        opened.counts[stage] = StageCount(num_shards=num_shards(opened) if is_sharded else 1)
+        opened.counts[stage] = StageCount(num_shards=_num_shards_of(opened, stage))
         opened.progress[stage] = StageProgress(opened.recipe.name, stage)
     return opened.counts[stage], opened.progress[stage]
 
 
-def num_shards(opened: Session) -> int:
-    """Shards of the run, from its memberships."""
-    return int(opened.run.database().run_file("runs", "num_shards").rows[0][0])
+def _num_shards_of(opened: Session, stage: str) -> int:
+    if stage not in opened.run.stages:  # training
+        return 1
+    declared = opened.run.stages[stage].stage
+    if declared.phase == "evaluation":
+        return num_shards(opened, "eval")
+    return 1 if declared.is_global else num_shards(opened)
+
+
+def num_shards(opened: Session, split: str = "train") -> int:
+    """Shards of the run's problems of that split, from its memberships."""
+    found = opened.run.latest().run_file("runs", "num_shards", variables={"split": split})
+    return int(found.rows[0][0])
+
+
+async def all_to_their_end(
+    shards: Iterable[Coroutine[Any, Any, None]],
+) -> list[Exception | None]:
+    """What each failed with, or None: a failure is told after the others have ended."""
+    outcomes = await asyncio.gather(*shards, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
+            raise outcome  # an interruption
+    return [outcome if isinstance(outcome, Exception) else None for outcome in outcomes]
 
 
 async def _in_thread(work: Callable[[Callable[[], None]], ResultT]) -> ResultT:
@@ -68,17 +90,7 @@ async def _in_thread(work: Callable[[Callable[[], None]], ResultT]) -> ResultT:
 async def ingest(order: Order) -> IntakeReport:
     """Problems and memberships, once a run."""
     opened = session(order)
-    recipe = opened.recipe
-    intake = Intake(
-        problems=recipe.problems,
-        eval_problems=recipe.evaluate.problems if "evaluate" in recipe.stages else (),
-        held_out=recipe.held_out(),
-        source=recipe.source,
-        hygiene=recipe.hygiene,
-        limit=recipe.limit,
-        eval_limit=recipe.evaluate.limit,
-        shard_size=recipe.shard_size,
-    )
+    intake = intake_of(opened.recipe)
 
     def advance(num_rows: int) -> None:
         opened.terminal.advance("ingest", num_rows, num_rows)
@@ -101,28 +113,34 @@ async def stage_shard(order: Order, stage: str, shard: int | None, shards: str) 
     """Whatever is pending of one stage in one shard."""
     opened = session(order)
     count, progress = _count(order, stage)
-    changed = asyncio.Event()
+    changed, pace, log = asyncio.Event(), opened.pace(stage), get_run_logger()
 
     def advance(done: int, pending: int) -> None:
+        if shard not in count.pending:
+            log.info("%s", _found(stage, shards, pending))
         count.update(shard, done, pending)
-        opened.terminal.advance(stage, *count.totals)
+        opened.terminal.advance(stage, *count.totals, text=pace.words)
         changed.set()
 
     opened.timings.start(stage)
-    shown = asyncio.create_task(_keep_showing(count, progress, changed))
+    shown = asyncio.create_task(_keep_showing(pace, count, progress, changed))
+    told = asyncio.create_task(_keep_telling_pace(opened, stage, count, pace))
     try:
-        report = await run_stage(opened.run, stage, shard=shard, on_progress=advance)
+        report = await run_stage(
+            opened.run, stage, shard=shard, on_progress=advance, account=pace.account
+        )
     except StageFailedError as error:
         opened.timings.end(stage, error.num_rows)
         raise
     finally:
         shown.cancel()
+        told.cancel()
+        pace.look(*count.totals)
+        opened.terminal.advance(stage, *count.totals, text=pace.words)
     opened.timings.end(stage, report.num_rows)
-    await _show(count, progress, is_last=True)
-    get_run_logger().info(
-        "%d rows, %d rejected, of %d pending records",
-        report.num_rows, report.num_rejected, report.num_pending,
-    )  # fmt: skip
+    await _show(pace, count, progress, is_last=True)
+    if report.num_pending:
+        log.info("%s", _done(stage, shards, report))
     opened.terminal.finished(
         stage, shard=shard, num_rows=report.num_rows, num_rejected=report.num_rejected,
         seconds=report.seconds,
@@ -130,17 +148,48 @@ async def stage_shard(order: Order, stage: str, shard: int | None, shards: str) 
     return report
 
 
-async def _keep_showing(count: StageCount, progress: StageProgress, changed: asyncio.Event) -> None:
+def _found(stage: str, shards: str, pending: int) -> str:
+    if not pending:
+        return f"{stage}, {shards}: all was found done"
+    return f"{stage}, {shards}: {pending} record{'s' * (pending != 1)} to do"
+
+
+def _done(stage: str, shards: str, report: StageReport) -> str:
+    """What came of it, and how fast: the models' loading is in it."""
+    rows = f"{report.num_rows} row{'s' * (report.num_rows != 1)}"
+    rejected = f", {report.num_rejected} rejected" if report.num_rejected else ""
+    rate = rate_words(report.num_pending / report.seconds) if report.seconds else ""
+    records = f"{report.num_pending} record{'s' * (report.num_pending != 1)}"
+    return f"{stage}, {shards}: {rows} of {records}{rejected} in {report.seconds:.1f} s, {rate}"
+
+
+async def _keep_showing(
+    pace: Pace, count: StageCount, progress: StageProgress, changed: asyncio.Event
+) -> None:
     while True:
         await changed.wait()
         changed.clear()
-        await _show(count, progress)
+        await _show(pace, count, progress)
         await asyncio.sleep(0.5)
 
 
-async def _show(count: StageCount, progress: StageProgress, *, is_last: bool = False) -> None:
-    done, pending = count.totals
-    await progress.show(count.share, f"{done} of {pending} records", is_last=is_last)
+async def _keep_telling_pace(opened: Session, stage: str, count: StageCount, pace: Pace) -> None:
+    """The bar's words, lines where no bars are and in the log, and what `litecot status` says."""
+    while True:
+        pace.look(*count.totals)
+        opened.terminal.advance(stage, *count.totals, text=pace.words)
+        if (line := pace.line()) is not None:
+            opened.terminal.say_where_no_bars_are(f"  {stage}: {line}")
+            get_run_logger().info("%s: %s", stage, line)
+        opened.tell(stage)
+        await asyncio.sleep(1.0)
+
+
+async def _show(
+    pace: Pace, count: StageCount, progress: StageProgress, *, is_last: bool = False
+) -> None:
+    pace.look(*count.totals)
+    await progress.show(count.share, pace.summary, is_last=is_last)
 
 
 @task(name="train", task_run_name="train the student", tags=["train"], **TASK)
@@ -171,6 +220,8 @@ async def train(order: Order) -> bool:
         telling.cancel()
     opened.timings.end("train", int(is_new))
     said = words.text.replace(", saving", "") if is_new else "nothing left to do"
+    if not is_new:
+        get_run_logger().info("train: the student was found trained")
     await progress.show(1.0, said, is_last=True)
     opened.terminal.finished(
         "train", shard=None, num_rows=int(is_new), num_rejected=0,
@@ -191,3 +242,5 @@ async def _keep_telling(
             log.info("%s", line)
             opened.terminal.say_where_no_bars_are(f"  train: {line}")
         await progress.show(count.share if count.pending else 0.0, words.text)
+        done, pending = count.totals
+        opened.tell("train", done=done, pending=pending, text=words.text)

@@ -9,38 +9,41 @@ from prefect import flow
 
 from flows import steps
 from flows.flow_runs import TOLD
-from flows.report import Report, make_report, publish_report
-from flows.session import DEFAULT, Order, Session, open_session
+from flows.report import Report, make_report, publish_report, with_page
+from flows.session import DEFAULT, Order, Session
+from flows.turns import in_turn
 from infra.runs.plan import TRAIN
+from tasks import mix
 from tasks.errors import UsageError
 
 
-@flow(name="train", flow_run_name="train {order.recipe}", **TOLD)
+@flow(name="train", flow_run_name="train {order.title}", **TOLD)
 async def train(order: Order = DEFAULT) -> None:
     """Train the student of a recipe on what its corpus selected."""
-    with open_session(order) as opened:
+    async with in_turn(order) as opened:
         await opened.run.begin(opened.run.placement.phase_of(TRAIN))
         await steps.train(order)
 
 
-@flow(name="train-alone", flow_run_name="train {order.recipe} alone", **TOLD)
+@flow(name="train-alone", flow_run_name="train alone {order.title}", **TOLD)
 async def train_alone(order: Order = DEFAULT) -> Report:
     """The same where no other stage is to be done: of the recipe's models only the student has to
     be here. Raises UsageError where a stage before it has something left to do."""
-    with open_session(order, only_trains=True) as opened:
+    async with in_turn(order, only_trains=True) as opened:
         await steps.ingest(order)
         assert_examples_whole(opened)
         await steps.train(order)
         report = make_report(opened)
         await publish_report(report)
-    return report
+        run_id = opened.run.run_id
+    return await with_page(report, run_id)
 
 
 def assert_examples_whole(opened: Session) -> None:
     """Raises UsageError: on a part of the examples another student would be trained."""
     for name, stage in opened.run.stages.items():
-        if stage.stage.phase == "evaluation":
-            continue
+        if stage.stage.phase == "evaluation" or mix.STAGE.name in stage.stage.upstream:
+            continue  # what reads the examples makes none
         if count := opened.run.pending(stage, None).count:
             records = "1 record" if count == 1 else f"{count} records"
             raise UsageError(

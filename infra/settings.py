@@ -35,6 +35,14 @@ class Settings(BaseSettings):
         default="auto", description="whether models stay loaded together or take turns"
     )
     max_attempts: int = Field(default=6, ge=1, description="tries of one request")
+    outage_s: float = Field(
+        default=900, ge=0, description="wait for an endpoint that was there and is gone; 0: none"
+    )
+    gpu_pool: str = Field(
+        default="",
+        pattern=r"^[\w.-]*$",
+        description="name of GPUs that runs share: they take turns (docs/cockpit.md)",
+    )
     scale_up_after_s: float = Field(
         default=10, ge=0, description="wait of a request that starts one more replica"
     )
@@ -51,6 +59,11 @@ class Settings(BaseSettings):
     )
     train_failures: int = Field(
         default=3, ge=0, description="losses of a worker or node that one training goes on after"
+    )
+    train_threads: int | None = Field(
+        default=None,
+        ge=1,
+        description="threads of a training rank on a CPU; unset: its share of the cores",
     )
     grader_processes: int = Field(default=1, ge=1, description="processes that verify answers")
     sql_memory_gib: float = Field(

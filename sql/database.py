@@ -24,8 +24,9 @@ from typing import Any
 
 import duckdb
 
-from sql.views import raw_views
+from sql.views import ALL_ROWS, raw_views
 from tasks.errors import UsageError, near_names
+from tasks.schemas import TABLES
 
 SQL_FOLDER = Path(__file__).parent
 BATCH_ROWS = 1024
@@ -38,6 +39,7 @@ _SETTINGS = {
     "autoload_known_extensions": "false",
     "allow_community_extensions": "false",
 }
+INTERRUPTED = "Query interrupted"  # a RuntimeError
 _READ = re.compile(r"\b(?:from|join) (\w+)")  # relations that a statement names
 _MACRO = "create macro fingerprint_of(stage) as getvariable('fingerprints')[stage]"
 
@@ -76,6 +78,7 @@ class Database:
         self._connection = connection
         self._clean = weakref.finalize(self, shutil.rmtree, folder or "", ignore_errors=True)
         self._variables: dict[str, Any] = {}
+        self._cursors: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
         self._through = through
         self.files = tuple(files)
         self.set_run("", {})
@@ -155,9 +158,14 @@ class Database:
 
     @contextmanager
     def file_faults(self) -> Iterator[None]:
-        """Raises what reading a file met, where DuckDB only says that something failed."""
+        """Raises what reading a file met, where DuckDB only says that something failed; and
+        KeyboardInterrupt, of which it makes an error of its own."""
         try:
             yield
+        except RuntimeError as error:
+            if str(error) == INTERRUPTED:
+                raise KeyboardInterrupt from None
+            raise
         except duckdb.Error as error:
             fault = getattr(self._through, "fault", None)
             if fault is None:
@@ -168,6 +176,7 @@ class Database:
     def cursor(self, variables: Mapping[str, Variable] | None = None) -> duckdb.DuckDBPyConnection:
         """A connection to the same views, with the variables of now: each cursor has its own."""
         cursor = self._connection.cursor()
+        self._cursors.add(cursor)
         for name, value in {**self._variables, **(variables or {})}.items():
             if isinstance(value, dict):
                 cursor.execute(
@@ -176,6 +185,11 @@ class Database:
             else:
                 cursor.execute(f"set variable {name} = ?", [value])
         return cursor
+
+    def interrupt(self) -> None:
+        """End what is being asked, from another thread: it raises there."""
+        for cursor in list(self._cursors):
+            cursor.interrupt()
 
     def close(self) -> None:
         self._connection.close()
@@ -195,8 +209,11 @@ def connect(
     run_id: str | None = None,
     memory_limit: str | None = None,
     threads: int | None = None,
+    kinds: Sequence[str] = ("staging", "marts"),
 ) -> Database:
     """The corpus made of `parts` (table -> files), with all views, and a run selected.
+
+    `kinds`: folders of views that are made over the stored tables; each takes its time.
 
     `through` is the fsspec filesystem to read them with, None for paths of this machine; `run_id`
     an id or its unique prefix, by default the latest; `memory_limit` e.g. "2GB".
@@ -211,19 +228,21 @@ def connect(
     files = [file for some in parts.values() for file in some]
     database = Database(connection, files, through=through, folder=folder)
     with database.file_faults():
-        _create_all_views(database.cursor(), parts)
+        _create_all_views(database.cursor(), parts, kinds)
     database.select_run(run_id)
     return database
 
 
 def _create_all_views(
-    cursor: duckdb.DuckDBPyConnection, parts: Mapping[str, Sequence[str]]
+    cursor: duckdb.DuckDBPyConnection, parts: Mapping[str, Sequence[str]], kinds: Sequence[str]
 ) -> None:
     cursor.execute(_MACRO)
     for name, query in raw_views(parts).items():  # each reads those before it only
         cursor.execute(f"create view {name} as {query}")
-    for kind in ("staging", "marts"):
-        _create_views(cursor, {name: statement(kind, name) for name in names(kind)})
+    for kind in kinds:
+        views = in_order({name: statement(kind, name) for name in names(kind)})
+        for name, query in views.items():
+            cursor.execute(f"create view {name} as {query}")
 
 
 def names(kind: str) -> list[str]:
@@ -233,7 +252,7 @@ def names(kind: str) -> list[str]:
 
 def relations() -> list[str]:
     """What a query can be asked of: the stored tables, the selected run's views, the marts."""
-    return [*raw_views({}), *names("staging"), *names("marts")]
+    return [*(f"raw_{table}" for table in TABLES), ALL_ROWS, *names("staging"), *names("marts")]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -269,8 +288,7 @@ def fetch_all(cursor: duckdb.DuckDBPyConnection) -> Result:
     )
 
 
-def _create_views(cursor: duckdb.DuckDBPyConnection, views: Mapping[str, str]) -> None:
+def in_order(views: Mapping[str, str]) -> dict[str, str]:
     """Views may read one another: those that are read come first."""
     reads = {name: {*_READ.findall(query)} & views.keys() for name, query in views.items()}
-    for name in TopologicalSorter(reads).static_order():
-        cursor.execute(f"create view {name} as {views[name]}")
+    return {name: views[name] for name in TopologicalSorter(reads).static_order()}

@@ -2,6 +2,7 @@
 
 Invariant: each row of the run about the problem appears once: a chain under the chain it was made
 from, its scores, selections, examples and rejections under the chain; the rest beside the problem.
+Answers of evaluated models are those of any run, each with the settings it was asked with.
 
     lineage(database, "9f0c").chains[0].children[1].selections[0].kept
 """
@@ -75,6 +76,10 @@ class EvaluationLine:
     num_tokens: int
     extracted_answer: str | None
     stated_as: str | None
+    sample: int
+    is_cut_off: bool
+    settings: str  # JSON; of rows of older versions the run's id
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +139,12 @@ def lineage(database: Database, row_id: str) -> Lineage:
             f"{row_id}: is not in run {database.run_id or '(none)'}; first stored by run {runs}"
         )
     return _problem(tables, tuple(str(row["id"]) for row in matched))
+
+
+def is_about_a_problem(database: Database, row_id: str) -> bool:
+    """Whether some row about a problem has an id that starts so."""
+    found = database.run_file("analyses", "find_id", variables={"id": row_id.strip().lower()})
+    return bool(row_id.strip()) and any(row["problem_id"] for row in found.records())
 
 
 def _find(database: Database, row_id: str) -> list[Found]:
@@ -246,4 +257,8 @@ def _evaluation(row: Found) -> EvaluationLine:
         num_tokens=row["num_tokens"],
         extracted_answer=row["answer"],
         stated_as=row["stated_as"],
+        sample=row["candidate"],
+        is_cut_off=row["reason"] == "length",
+        settings=row["settings"],
+        text=row["text"],
     )

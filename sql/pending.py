@@ -44,6 +44,17 @@ def count_pending(database: Database, **query: Any) -> int:
     return int(database.run_file("runs", "num_pending", variables=variables).rows[0][0])
 
 
+def count_by_problem(database: Database, **query: Any) -> list[tuple[str | None, int, int]]:
+    """Problem -> how many inputs it has, and how many of them are left.
+
+    Raises QueryFailedError where a query from outside fails over what the corpus holds.
+    """
+    variables = {**_variables(database, **query), "pending": statement("runs", "pending")}
+    with explained() if query.get("query") else nullcontext():
+        rows = database.run_file("runs", "inputs_by_problem", variables=variables).rows
+    return [(problem_id, num_inputs, num_pending) for problem_id, num_inputs, num_pending in rows]
+
+
 def input_columns(database: Database, **query: Any) -> list[tuple[str, str]]:
     """Name and DuckDB type of each column of a query from outside, asked as a run asks it.
 

@@ -8,7 +8,7 @@ of other commands.
 
 from __future__ import annotations
 
-from sql.database import Database, Result, did_you_mean, names, statement
+from sql.database import did_you_mean, names, statement
 from tasks.errors import UsageError
 
 KIND = "analyses"
@@ -32,7 +32,7 @@ def check_question(name: str) -> None:
         raise UnknownQuestionError(f"no question {name!r}. {meant}`litecot ask` lists them all")
 
 
-def answer(database: Database, name: str) -> Result:
-    """The rows of a question. Raises UnknownQuestionError."""
+def question_text(name: str) -> str:
+    """The query that answers a question. Raises UnknownQuestionError."""
     check_question(name)
-    return database.run_file(KIND, name)
+    return statement(KIND, name)

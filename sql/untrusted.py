@@ -85,6 +85,38 @@ def stream_untrusted(
     )
 
 
+@contextmanager
+def arrow_untrusted(
+    database: Database,
+    text: str,
+    *,
+    batch_rows: int = BATCH_ROWS,
+    memory_gib: float = MEMORY_GIB,
+) -> Iterator[Any]:
+    """The same as a pyarrow.RecordBatchReader, whose batches are to be read within."""
+    check_statement(text)
+    lock_down(database, memory_gib=memory_gib)
+    with _arrow_explained(memory_gib), explained(memory_gib), database.file_faults():
+        cursor = database.cursor()
+        cursor.execute("begin transaction read only")
+        # A relation streams; what a cursor has executed it would hold whole.
+        yield cursor.sql(text).to_arrow_reader(batch_rows)
+
+
+@contextmanager
+def _arrow_explained(memory_gib: float) -> Iterator[None]:
+    """DuckDB's errors as they come through a reader of Arrow's: as a text of OSError."""
+    try:
+        yield
+    except OSError as error:
+        said = str(error).strip().splitlines()
+        if type(error) is OSError and error.errno is None and said:
+            if "Out of Memory" in said[0]:
+                raise QueryFailedError(_too_much(memory_gib)) from error
+            raise QueryFailedError(said[0]) from error
+        raise
+
+
 def lock_down(database: Database, *, memory_gib: float = MEMORY_GIB) -> None:
     """From here on `database` reads its parts and nothing else, in so much memory; this cannot be
     taken back."""

@@ -37,7 +37,7 @@ def _raw_view(row_type: type[Row], files: Sequence[str]) -> str:
     Files of one layout are read together: then DuckDB opens one of them to learn the columns, where
     `union_by_name` would open all, every time a view is bound.
     """
-    columns = ", ".join(f"null::{kind} as {name}" for name, kind in _columns(row_type).items())
+    columns = ", ".join(f"null::{kind} as {name}" for name, kind in columns_of(row_type).items())
     selects = [f"select {columns} where false"]
     for _, alike in groupby(sorted(files, key=_layout), key=_layout):
         quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in alike)
@@ -65,7 +65,8 @@ def _layout(file: str) -> str:
     return "".join(Path(file).name.split("-")[2:3])
 
 
-def _columns(row_type: type[Row]) -> dict[str, str]:
+def columns_of(row_type: type[Row]) -> dict[str, str]:
+    """Column -> its type as DuckDB names it, in the order of the schema."""
     hints = get_type_hints(row_type)
     kinds: dict[str, Any] = {row_type.key: str, **{f.name: hints[f.name] for f in fields(row_type)}}
     kinds |= {name: kind for name, (kind, _) in STAMP.items()}

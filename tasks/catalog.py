@@ -16,7 +16,7 @@ STAGES: Registry[Stage[Any, Any]] = Registry(
     group="litecot.stages",
     modules=[  # in the order in which a recipe goes through them
         "tasks.generate", "tasks.verify", "tasks.difficulty", "tasks.rewrite", "tasks.compress",
-        "tasks.score", "tasks.select", "tasks.mix", "tasks.evaluate",
+        "tasks.score", "tasks.select", "tasks.mix", "tasks.measure", "tasks.evaluate",
     ],
 )  # fmt: skip
 

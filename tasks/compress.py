@@ -54,12 +54,14 @@ PROMPT = StepPrompt(
 class CompressConfig(StageConfig):
     """Method and bounds of the loop; docs/macc.md says which setting belongs to which method."""
 
-    prompt: str = "instruct"
+    prompt: str = Field(default="instruct", description="variant that ships, or a file of yours")
     source: str = Field(default="rewritten", description="kind of chain that is compressed")
     method: str = Field(default="until_rebound", description="litecot plugins lists them")
     options: dict[str, Any] = Field(default={}, description="of a method from a plug-in")
-    temperature: float = Field(default=0.0, ge=0)
-    max_tokens: int = Field(default=8192, ge=1)
+    temperature: float = Field(
+        default=0.0, ge=0, description="of sampling; 0: always the likeliest token"
+    )
+    max_tokens: int = Field(default=8192, ge=1, description="limit of a round")
     max_rounds: int = Field(default=8, ge=1, description="until_rebound: guard of ours")
     min_reduction: float = Field(
         default=0.01,
@@ -71,6 +73,9 @@ class CompressConfig(StageConfig):
         default=True, description="an answer that only the closing line gives away spoils a round"
     )
     num_rounds: int = Field(default=3, ge=1, description="fixed_rounds: rounds a chain")
+    until_ratio: float = Field(
+        default=0.5, gt=0, lt=1, description="until_ratio: share of the chain's tokens to reach"
+    )
     ratios: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
         default=(0.5, 0.6, 0.7, 0.8, 0.9),
         min_length=1,

@@ -28,6 +28,7 @@ STOP_REASONS: dict[str, str] = {
     "min_reduction": "got hardly shorter",
     "max_rounds": "were still getting shorter at max_rounds",
     "rounds_done": "went through all their rounds",
+    "ratio_reached": "were as short as they were to be",
     "answer_changed": "lost the gold answer",
     "answer_not_stated": "no longer stated the answer",
     "truncated": "were cut off",
@@ -123,6 +124,27 @@ class FixedRounds:
         return max(_valid(chain_tokens, rounds), default=None)
 
 
+@dataclass(frozen=True, kw_only=True)
+class UntilRatio:
+    """The same share of its tokens for every chain, whatever it can bear: the first round as short
+    as that, of at most `max_rounds`; where none is, the last valid one."""
+
+    ratio: float
+    max_rounds: int
+
+    def stop(self, chain_tokens: int, rounds: Sequence[Outcome]) -> str | None:
+        """A spoilt round first, then the length, then the bound."""
+        if reason := _spoilt(rounds[-1]):
+            return reason
+        if rounds[-1].num_tokens <= self.ratio * chain_tokens:
+            return "ratio_reached"
+        return "max_rounds" if len(rounds) >= self.max_rounds else None
+
+    def kept(self, chain_tokens: int, rounds: Sequence[Outcome]) -> int | None:
+        """The last valid round."""
+        return max(_valid(chain_tokens, rounds), default=None)
+
+
 class MethodError(LitecotError):
     """A method from outside broke the contract of CompressionRule."""
 
@@ -198,6 +220,11 @@ ONE_ROUND = CompressionMethod(
     name="one_round",
     rule=lambda settings: FixedRounds(num_rounds=1),
     rounds=lambda book, settings: 1,
+)
+UNTIL_RATIO = CompressionMethod(
+    name="until_ratio",
+    rule=lambda settings: UntilRatio(ratio=settings.until_ratio, max_rounds=settings.max_rounds),
+    rounds=lambda book, settings: min(book.assume("rounds"), settings.max_rounds),
 )
 FIXED_RATIO = CompressionMethod(
     name="fixed_ratio",

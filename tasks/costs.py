@@ -97,6 +97,14 @@ class CostBook(Protocol):
         """Correct chains of this kind, of compressed ones the kept rounds; 0 where none is made."""
         ...
 
+    def examples(self) -> float:
+        """Training examples."""
+        ...
+
+    def training_data(self) -> tuple[float, float]:
+        """Training examples, and tokens of one, prompt and completion."""
+        ...
+
     def reply(self, words: float, most: int) -> float:
         """A reply of `words` tokens behind what the teacher thinks first, cut at `most`."""
         ...

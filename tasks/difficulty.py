@@ -36,31 +36,45 @@ PROMPT = StepPrompt(step="judge", values=(QUESTION, structured("difficulty.struc
 class DifficultyConfig(StageConfig):
     """How the signals are weighed. Weights and thresholds are our choice (docs/litecot.md)."""
 
-    prompt: str = "instruct"
-    signal: Literal["teacher", "measured", "blended"] = "blended"
-    teacher_weight: float = Field(default=0.5, ge=0, le=1)
-    type_weight: float = Field(default=0.2, ge=0)
-    step_weight: float = Field(default=0.4, ge=0)
-    error_weight: float = Field(default=0.4, ge=0)
+    prompt: str = Field(default="instruct", description="variant that ships, or a file of yours")
+    signal: Literal["teacher", "measured", "blended", "random"] = Field(
+        default="blended",
+        description="what grades: the teacher, what was measured, both, or chance as a control",
+    )
+    teacher_weight: float = Field(
+        default=0.5, ge=0, le=1, description="of the teacher's grade, where signals are blended"
+    )
+    type_weight: float = Field(
+        default=0.2, ge=0, description="of the error rate of a problem's subject"
+    )
+    step_weight: float = Field(default=0.4, ge=0, description="of the steps that its chains take")
+    error_weight: float = Field(
+        default=0.4, ge=0, description="of the error rate of its own chains"
+    )
     subject_prior: float = Field(
         default=20, ge=0, description="candidates of all subjects that a subject's share starts at"
+    )
+    history: bool = Field(
+        default=True, description="error rates count the candidates of earlier runs, too"
     )
     num_steps_hard: int | None = Field(
         default=None,
         ge=1,
         description="step_score: counted steps that are fully complex; left out: by length",
     )
-    thresholds: Literal["fixed", "quantile"] = "fixed"
+    thresholds: Literal["fixed", "quantile"] = Field(
+        default="fixed", description="levels by scores, or by shares of the problems"
+    )
     medium_from: float = Field(default=1 / 3, ge=0, le=1, description="a score, or a quantile")
     hard_from: float = Field(default=2 / 3, ge=0, le=1, description="a score, or a quantile")
     max_tokens: int = Field(default=4096, ge=1, description="a reasoning model thinks first")
-    structured: bool = False
+    structured: bool = Field(default=False, description="hold the teacher to a JSON schema")
     """Hold the teacher's verdict to a JSON schema (engines vllm and endpoint). Off by default: a
     reasoning model has to be free to think before it answers, and a schema starts at once."""
 
     def asked(self, roles: tuple[Role, ...]) -> tuple[Role, ...]:
-        """Nobody where it only measures."""
-        return () if self.signal == "measured" else roles
+        """Nobody where it only measures, or draws."""
+        return () if self.signal in ("measured", "random") else roles
 
     @model_validator(mode="after")
     def _check(self) -> DifficultyConfig:
@@ -138,6 +152,11 @@ def blend(measured: float, teacher: Level | None, config: DifficultyConfig) -> f
     return weight * TEACHER_SCORE[teacher] + (1 - weight) * measured
 
 
+def drawn_score(problem_id: str, *, seed: int) -> float:
+    """A control: uniform in [0, 1), from the problem's id and the run's seed."""
+    return derive_seed(seed, "difficulty", problem_id) / 2**63
+
+
 def level_of(score: float, config: DifficultyConfig) -> Level:
     """easy < medium_from <= medium < hard_from <= hard."""
     if score < config.medium_from:
@@ -160,7 +179,8 @@ async def grade_difficulty(
     record: DifficultyRecord, ports: Ports, config: DifficultyConfig
 ) -> Sequence[Difficulty]:
     """One Difficulty row a problem."""
-    replies = [] if config.signal == "measured" else [await _ask_teacher(record, ports, config)]
+    asks = bool(config.asked(("teacher",)))
+    replies = [await _ask_teacher(record, ports, config)] if asks else []
     verdict = replies[0][0].text if replies else ""
     teacher = read_level(verdict)
     complexity = step_score(record, config)
@@ -172,6 +192,8 @@ async def grade_difficulty(
         config=config,
     )
     score = blend(measured, teacher, config)
+    if config.signal == "random":
+        score = drawn_score(record.problem_id, seed=ports.seed)
     return [
         Difficulty(
             problem_id=record.problem_id,

@@ -6,39 +6,51 @@ sql/checks proves it). pass@1 is the mean over samples; every sample is a row.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from pydantic import Field
 
 from tasks.costs import CostBook, Expectation, ExpectedUsage
 from tasks.generate import PROMPT
-from tasks.ports import Ports, Sampling
+from tasks.ports import Ports, Prompt, Sampling
 from tasks.schemas import Evaluation
 from tasks.stage import Record, Stage, StageConfig, derive_seed, usage_of
 from tasks.verify import grade_completion
 
 Evaluated = Literal["base", "trained"]
-CONDITIONS = 2  # without and with <compress>
+Asked = Literal["both", "plain", "compress"]
 
 
 class EvaluateConfig(StageConfig):
     """Sampling of the evaluation: LiteCoT repository's values (METHODS 1.7)."""
 
     problems: tuple[str, ...] = Field(
-        default=(), description="sets of held-out problems: files, hub ids; never trained on"
+        default=(),
+        description="sets of held-out problems: benchmarks, files, hub ids; never trained on",
     )
     limit: int | None = Field(default=None, ge=1, description="only the first of them; unset: all")
     models: tuple[Evaluated, ...] = Field(
         default=("base", "trained"), description="who is asked: the base, the trained student"
     )
     num_samples: int = Field(default=1, ge=1, description="answers a problem and prompt")
+    compress: Asked = Field(
+        default="both", description="both | plain | compress: prompts without and with <compress>"
+    )
+    name: str | None = Field(
+        default=None, description="the base's name in rows; unset: its own, of a folder with a hash"
+    )
     temperature: float = Field(default=0.6, ge=0, description="of sampling; 0 is greedy")
     top_p: float = Field(default=0.95, gt=0, le=1, description="nucleus of sampling")
     max_tokens: int = Field(
         default=32_768, ge=1, description="tokens of an answer; more and it is cut off"
     )
+
+    def which_records(self) -> tuple[str, ...]:
+        """More samples, or another benchmark, leave the answers that are there what they are."""
+        return ("problems", "limit", "models", "num_samples", "compress")
 
     def wants(self, stage: str, tables: Collection[str]) -> bool:
         """The models listed; a trained one only where the recipe trains it."""
@@ -52,6 +64,7 @@ class EvaluateRecord(Record):
     answer: str
     answer_type: str
     source: str
+    family: str | None = None
     compress: bool
     sample: int
 
@@ -84,9 +97,18 @@ async def evaluate(
             extracted_answer=grade.extracted_answer,
             stated_as=grade.stated_as,
             finish_reason=completion.finish_reason,
+            family=record.family,
+            settings=_settings(prompt, sampling),
             **usage_of([reply]),
         )
     ]
+
+
+def _settings(prompt: Prompt, sampling: Sampling) -> str:
+    """What two models have to share for their answers to be compared; the seed is not of it."""
+    asked = asdict(sampling) | {"prompt": prompt.sha}
+    names = ("max_tokens", "prompt", "temperature", "top_p")
+    return json.dumps({name: asked[name] for name in names})
 
 
 def evaluation_stage(role: Evaluated) -> Stage[EvaluateRecord, EvaluateConfig]:
@@ -125,7 +147,7 @@ def evaluation_stage(role: Evaluated) -> Stage[EvaluateRecord, EvaluateConfig]:
 
 def _records(book: CostBook, config: EvaluateConfig) -> float:
     held_out = min(book.num_held_out, config.limit or book.num_held_out)
-    return held_out * CONDITIONS * config.num_samples
+    return held_out * (2 if config.compress == "both" else 1) * config.num_samples
 
 
 BASE, TRAINED = evaluation_stage("base"), evaluation_stage("trained")

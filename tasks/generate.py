@@ -24,10 +24,16 @@ PROMPT = StepPrompt(step="generate", values=(QUESTION,))
 class GenerateConfig(StageConfig):
     """Sampling of the long chains. Temperature, top-p: the LiteCoT repository's values."""
 
-    num_candidates: int = Field(default=4, ge=1, le=1024)
-    temperature: float = Field(default=0.6, ge=0)
-    top_p: float = Field(default=0.95, gt=0, le=1)
-    max_tokens: int = Field(default=32_768, ge=1)
+    num_candidates: int = Field(default=4, ge=1, le=1024, description="chains asked for a problem")
+    temperature: float = Field(
+        default=0.6, ge=0, description="of sampling; 0: always the likeliest token"
+    )
+    top_p: float = Field(
+        default=0.95, gt=0, le=1, description="share of probability that is sampled from"
+    )
+    max_tokens: int = Field(
+        default=32_768, ge=1, description="limit of a chain; what reaches it is cut off"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

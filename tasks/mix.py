@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydantic import Field
+
 from tasks.generate import PROMPT
 from tasks.ports import Ports
 from tasks.schemas import Example, Rejection
@@ -18,6 +20,10 @@ from tasks.stage import Record, Stage, StageConfig
 
 class MixConfig(StageConfig):
     """`prompt` is the variant of the generation prompt the student is trained on."""
+
+    mark_compressed: bool = Field(
+        default=True, description="false: compressed chains are asked for as all others, a control"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +52,7 @@ async def mix(record: MixRecord, ports: Ports, config: MixConfig) -> Sequence[Ex
         Example(
             rationale_id=record.rationale_id,
             problem_id=record.problem_id,
-            condition=record.condition,
+            condition=record.condition if config.mark_compressed else "original",
             prompt=prompt.text,
             completion=record.text,
             num_tokens=ports.tokens.count(record.text),

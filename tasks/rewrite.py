@@ -59,18 +59,29 @@ CHECK_PROMPT = StepPrompt(
 class RewriteConfig(StageConfig):
     """Variant, template by level, checks, and what happens after the last attempt."""
 
-    prompt: str = "instruct"
+    prompt: str = Field(default="instruct", description="variant that ships, or a file of yours")
     check_prompt: str | None = Field(
         default=None,
         exclude_if=lambda name: name is None,  # left out, a recipe is stored as it always was
         description="of the teacher's check; left out: the variant of `prompt`, else instruct",
     )
-    variant: Literal["two_step", "single_prompt"] = "two_step"
-    temperature: float = Field(default=0.6, ge=0)
-    top_p: float = Field(default=0.95, gt=0, le=1)
-    max_tokens: int = Field(default=8192, ge=1)
+    variant: Literal["two_step", "single_prompt"] = Field(
+        default="two_step", description="rewrite by level and check, or all in one prompt"
+    )
+    level: Literal["graded", "easy", "medium", "hard"] = Field(
+        default="graded", description="template: of the level graded, or one for all problems"
+    )
+    temperature: float = Field(
+        default=0.6, ge=0, description="of sampling; 0: always the likeliest token"
+    )
+    top_p: float = Field(
+        default=0.95, gt=0, le=1, description="share of probability that is sampled from"
+    )
+    max_tokens: int = Field(default=8192, ge=1, description="limit of a rewrite")
     max_tokens_easy: int = Field(default=300, ge=1, description="an easy rewrite may be no longer")
-    max_attempts: int = Field(default=3, ge=1)
+    max_attempts: int = Field(
+        default=3, ge=1, description="rewrites of a chain before it is given up"
+    )
     escalate: bool = Field(
         default=False, description="an easy rewrite that stays too long is tried as medium"
     )
@@ -80,11 +91,19 @@ class RewriteConfig(StageConfig):
     fallback: Literal["reject", "original"] = Field(
         default="reject", description="after the last attempt; original: the parent goes on instead"
     )
-    teacher_check: bool = True
+    teacher_check: bool = Field(
+        default=True, description="the teacher checks logic and completeness"
+    )
     max_tokens_check: int = Field(default=8192, ge=1, description="a reasoning model thinks first")
-    structured_check: bool = False
+    structured_check: bool = Field(default=False, description="hold that check to a JSON schema")
     """Hold the teacher's check to a JSON schema (engines vllm and endpoint). Off by default: a
     reasoning model has to be free to think before it answers, and a schema starts at once."""
+
+    @model_validator(mode="after")
+    def _check_level(self) -> RewriteConfig:
+        if self.level != "graded" and self.variant == "single_prompt":
+            raise ValueError("level: with variant 'single_prompt' the teacher judges it: leave it")
+        return self
 
     @model_validator(mode="after")
     def _check_prompt(self) -> RewriteConfig:
@@ -236,7 +255,8 @@ async def rewrite(
     """
     if record.parent_id is None:
         return [_without_parent(record)]
-    attempts = await _attempts(record.level, [], record=record, ports=ports, config=config)
+    level = record.level if config.level == "graded" else config.level
+    attempts = await _attempts(level, [], record=record, ports=ports, config=config)
     last = attempts[-1].fault
     if config.escalate and last is not None and last.reason == "too_long_for_easy":
         attempts = await _attempts(HARDER, attempts, record=record, ports=ports, config=config)

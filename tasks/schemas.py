@@ -11,58 +11,23 @@ A sample row of `rationales`, as stored:
 
 from __future__ import annotations
 
-import hashlib
-import json
 import types
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Union, get_args, get_origin, get_type_hints
+
+from tasks.rows import STAMP as STAMP
+from tasks.rows import Row as Row
+from tasks.rows import column as column
+from tasks.rows import content_id as content_id
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ID_LENGTH = 16  # hex characters, 64 bits: 1e-5 chance of one collision among 2e7 rows
 
-
-def content_id(*parts: object) -> str:
-    """Hash of `parts` (JSON-serialisable), 16 hex characters; equal parts give equal ids."""
-    text = json.dumps(parts, ensure_ascii=True, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
-
-
-def column(description: str, *, default: Any = MISSING) -> Any:
-    """A dataclass field that carries its column description into the Parquet schema."""
-    if default is MISSING:
-        return field(metadata={"description": description})
-    return field(default=default, metadata={"description": description})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """Base of all tables. `table` is its name, `key` its id column, `identity` what the id hashes.
-
-    `of_stage` False: the row is the same whichever stage met it (a problem, a membership).
-    `is_made_again` False: it tells what once happened; a part of such rows that is lost stays lost.
-    """
-
-    table: ClassVar[str] = ""
-    key: ClassVar[str] = ""
-    identity: ClassVar[tuple[str, ...]] = ()
-    of_stage: ClassVar[bool] = True
-    is_made_again: ClassVar[bool] = True
-
-    def content_id(self, stage_fingerprint: str = "") -> str:
-        """The row's id within the stage `stage_fingerprint`."""
-        values = [getattr(self, name) for name in self.identity]
-        return content_id(self.table, stage_fingerprint if self.of_stage else "", *values)
-
-
-# The stamp: what the writer adds to every row, after the id.
-STAMP: dict[str, tuple[type, str]] = {
-    "run_id": (str, "run whose recipe and inputs first made this row"),
-    "stage_fingerprint": (str, "hash of prompts, models, sampling and settings of the stage"),
-    "input_id": (str, "id of the record the stage read; resume is an anti-join on it"),
-    "created_at": (str, "UTC time of writing, ISO 8601 with microseconds"),
-}
+# Raised with every change of a table's columns (tests/unit/test_schema_version.py knows them).
+# 1: columns came as time went by, so the parts of one table may have several layouts.
+# 2: all parts of a table have the columns below; `litecot corpus migrate` makes it so.
+SCHEMA = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +59,10 @@ class Membership(Row):
     split: str = column("train | eval")
     shard: int = column("shard number, from 0")
     position: int = column("number in the run's order, from 0")
+    benchmark: str | None = column("of split eval: the set it was read from", default=None)
+    family: str | None = column(
+        "what questions that are not independent of it share, in that set", default=None
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,6 +245,22 @@ class Example(Row):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Perplexity(Row):
+    """How much an example surprises the student before it has learnt any."""
+
+    table: ClassVar[str] = "perplexities"
+    key: ClassVar[str] = "perplexity_id"
+    identity: ClassVar[tuple[str, ...]] = ("example_id",)
+
+    example_id: str = column("the training example")
+    problem_id: str = column("its problem")
+    condition: str = column("original | compressed")
+    student: str = column("model that read it")
+    num_tokens: int = column("tokens of the completion, by the student's tokenizer")
+    perplexity: float = column("of the completion given the prompt, <compress> left out")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rejection(Usage, Row):
     """A record that ends here, and why. Returned by a step instead of, or beside, rows."""
 
@@ -301,7 +286,7 @@ class Evaluation(Usage, Row):
 
     model_id: str = column("model evaluated: a models.model_id, or the base's name")
     role: str = column("base | trained | teacher")
-    benchmark: str = column("source of the held-out problems")
+    benchmark: str = column("benchmark, or file or data set, the question was read from")
     problem_id: str = column("the problem")
     sample: int = column("sample number, from 0", default=0)
     compress: bool = column("whether the prompt carried <compress>")
@@ -314,6 +299,14 @@ class Evaluation(Usage, Row):
         default=None,
     )
     finish_reason: str = column("stop | length | content_filter (endpoints)")
+    family: str | None = column(
+        "questions that share it are one cluster, as the benchmark says; null: one of its own",
+        default=None,
+    )
+    settings: str | None = column(
+        "what the answers of two models have to share: sampling and prompt, JSON",
+        default=None,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -386,6 +379,43 @@ class TrainingStep(Row):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Forecast(Row):
+    """What a student is expected to come to, told before it is trained."""
+
+    table: ClassVar[str] = "forecasts"
+    key: ClassVar[str] = "forecast_id"
+    identity: ClassVar[tuple[str, ...]] = (
+        "model_id", "benchmark", "settings", "compress", "target", "level", "method", "rests_on",
+    )  # fmt: skip
+    of_stage: ClassVar[bool] = False
+    is_made_again: ClassVar[bool] = False
+
+    model_id: str = column("the models.model_id that the student has, or will have once trained")
+    recipe: str = column("recipe it is of")
+    base: str = column("the model training starts from")
+    data_fingerprint: str = column("hash of the examples' ids, in order")
+    benchmark: str = column("source of the held-out problems")
+    settings: str | None = column(
+        "how the students it rests on were evaluated, as evaluations.settings", default=None
+    )
+    compress: bool = column("whether the prompts carry <compress>")
+    target: str = column("accuracy (share of answers) | tokens (mean of an answer)")
+    predicted: float = column("the forecast, in the target's unit")
+    low: float = column("lower bound of the interval")
+    high: float = column("upper bound of the interval")
+    level: float = column("share of truths the interval is made to hold, e.g. 0.9")
+    num_models: int = column("evaluated students it rests on")
+    loo_error: float = column(
+        "mean absolute error on these, each forecast from the others, in the target's unit"
+    )
+    loo_error_of_mean: float = column("the same of saying the mean of the others")
+    features: str = column("feature -> value of the training set, JSON; null where unknown")
+    used: str = column("features that it rests on, as they were transformed, JSON")
+    method: str = column("regression and its revision")
+    rests_on: str = column("hash of the students' ids and results")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run(Row):
     """One row a (resolved recipe, inputs): the same command again has the same run_id."""
 
@@ -427,7 +457,7 @@ TABLES: dict[str, type[Row]] = {
     cls.table: cls
     for cls in (
         Problem, Membership, Candidate, Rationale, Difficulty, Score, Selection, Example,
-        Rejection, Evaluation, Model, TrainingStep, Run, Invocation,
+        Perplexity, Rejection, Evaluation, Model, TrainingStep, Forecast, Run, Invocation,
     )
 }  # fmt: skip
 

@@ -33,11 +33,24 @@ from tasks.stage import Record, Stage, StageConfig
 class ScoreConfig(StageConfig):
     """Which scores, and RD's form. Defaults: METHODS 3.2 and 4."""
 
-    kinds: tuple[str, ...] = ("long", "rewritten", "compressed")
-    scorers: tuple[str, ...] = ("rd", "ifd", "grape", "rsr")
-    rd_form: RdForm = "ratio"
-    strip_answer: bool = True
-    answer_template: str = "The answer is {answer}."
+    kinds: tuple[str, ...] = Field(
+        default=("long", "rewritten", "compressed"), description="rationales that are scored"
+    )
+    scorers: tuple[str, ...] = Field(
+        default=("rd", "ifd", "grape", "rsr"), description="measures of the student's reading"
+    )
+    rd_form: RdForm = Field(
+        default="ratio", description="reasoning difficulty as a ratio or a difference"
+    )
+    strip_answer: bool = Field(
+        default=True, description="score the chain without its closing answer"
+    )
+    only_correct: bool = Field(
+        default=True, description="false: chains with another verdict are scored too, a control"
+    )
+    answer_template: str = Field(
+        default="The answer is {answer}.", description="how the answer is put before the student"
+    )
     rank_clip: int = Field(default=100, ge=1, description="RSR: ranks above this count as this")
     window_steps: int = Field(
         default=2, ge=0, description="naturalness: steps of context; each is one more to compute"

@@ -16,7 +16,7 @@ import math
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -27,26 +27,42 @@ from tasks.schemas import Selection
 from tasks.scorers import SCORERS
 from tasks.stage import Record, Stage, StageConfig
 
+Filter = Literal["accuracy", "diversity", "difficulty"]
 LEAST_WEIGHT_RATIO = 1e-9  # of the smallest weight to the largest: below, it decides nothing
 
 
 class SelectConfig(StageConfig):
     """Filters. Diversity: n-gram Jaccard, n 3, threshold 0.8 (METHODS 3.3, our reading)."""
 
-    original_kinds: tuple[str, ...] = ("long",)
-    with_compressed: bool = False
+    filters: tuple[Filter, ...] = Field(
+        default=("accuracy", "diversity", "difficulty"),
+        description="those applied; leave one out as a control (what was cut off never stays)",
+    )
+    original_kinds: tuple[str, ...] = Field(
+        default=("long",), description="uncompressed kinds that may be kept"
+    )
+    with_compressed: bool = Field(default=False, description="keep compressed chains beside them")
     ngram: int = Field(default=3, ge=1, description="words an n-gram")
-    max_similarity: float = Field(default=0.8, gt=0, le=1)
+    max_similarity: float = Field(
+        default=0.8, gt=0, le=1, description="n-gram overlap from which two chains are one"
+    )
     require_stated_answer: bool = Field(
         default=False, description="drop a chain whose answer only its closing line gives away"
     )
     max_rd: float = Field(
         default=1.0, description="below 1 the rationale helps this student; only where by is rd"
     )
-    keep_per_problem: int | None = Field(default=1, ge=1)
-    keep_fraction: float | None = Field(default=None, gt=0, le=1)
+    keep_per_problem: int | None = Field(
+        default=1, ge=1, description="the best so many of a problem; none: all"
+    )
+    keep_fraction: float | None = Field(
+        default=None, gt=0, le=1, description="the best share of all; none: all"
+    )
     by: str | dict[str, float] = Field(
         default="rd", description="a scorer, or scorer -> weight: a weighted mean of ranks"
+    )
+    worst_first: bool = Field(
+        default=False, description="the worst by the measure are kept, as a control; no max_rd"
     )
     threshold: float | None = Field(
         default=None,
@@ -87,6 +103,8 @@ class SelectConfig(StageConfig):
             return self
         if self.by == "rd":
             raise ValueError("threshold: where select.by is rd it is select.max_rd, set that")
+        if self.worst_first:
+            raise ValueError("threshold: it says how bad is too bad, and worst_first keeps those")
         if self.by_ranks and not 0 <= self.threshold <= 1:
             raise ValueError("threshold: weighted ranks are 0 (the best of the run) to 1")
         return self
@@ -94,6 +112,11 @@ class SelectConfig(StageConfig):
     def read_kinds(self) -> tuple[str, ...]:
         """Compressed ones are chosen from apart (`with_compressed`)."""
         return self.original_kinds
+
+    @property
+    def is_by_rd(self) -> bool:
+        """Whether RD's own column and threshold decide, as in the paper."""
+        return self.by == "rd" and not self.worst_first
 
     @property
     def by_ranks(self) -> bool:
@@ -107,15 +130,18 @@ class SelectConfig(StageConfig):
 
     @property
     def measure(self) -> str:
-        """In words, as a row tells it: "ifd", "0.5 rd + 0.5 rsr"."""
-        if isinstance(self.by, str):
-            return self.by
-        return " + ".join(f"{weight:g} {name}" for name, weight in self.weights.items())
+        """In words, as a row tells it: "ifd", "0.5 rd + 0.5 rsr", "worst by rd"."""
+        named = self.by if isinstance(self.by, str) else ""
+        weighted = " + ".join(f"{weight:g} {name}" for name, weight in self.weights.items())
+        return ("worst by " if self.worst_first else "") + (named or weighted)
 
     @property
     def sign(self) -> int:
         """1 or -1: times the measure, less is better. Ranks are lower for the better."""
-        return SCORERS[self.by].sign if isinstance(self.by, str) else 1
+        return self._turned(SCORERS[self.by].sign) if isinstance(self.by, str) else 1
+
+    def _turned(self, sign: int) -> int:
+        return -sign if self.worst_first else sign
 
     @property
     def shares(self) -> dict[str, float]:
@@ -127,15 +153,15 @@ class SelectConfig(StageConfig):
     def for_query(self) -> str:
         """With what the query cannot know: which scorers, and in which direction."""
         measures = [
-            {"scorer": name, "weight": share, "sign": SCORERS[name].sign}
+            {"scorer": name, "weight": share, "sign": self._turned(SCORERS[name].sign)}
             for name, share in self.shares.items()
         ]
         return json.dumps(
             {
                 **json.loads(self.model_dump_json()),
-                "by_rd": self.by == "rd",
+                "by_rd": self.is_by_rd,
                 "by_ranks": self.by_ranks,
-                "measures": [] if self.by == "rd" else measures,
+                "measures": [] if self.is_by_rd else measures,
             }
         )
 
@@ -175,7 +201,7 @@ def best_first(candidates: Iterable[Considered], config: SelectConfig) -> list[C
 
 def cost_of(candidate: Considered, config: SelectConfig) -> float:
     """The measure so that less is better. NaN: no value; of RD infinity is a value, the worst."""
-    if config.by == "rd":
+    if config.is_by_rd:
         return math.inf if candidate.rd is None else candidate.rd
     value = candidate.value
     return math.nan if value is None or not math.isfinite(value) else config.sign * value
@@ -193,7 +219,11 @@ def select_condition(
     unfit = {c.rationale_id: decision for c in candidates if (decision := _unfit(c, config))}
     decided = [(c, unfit[c.rationale_id]) for c in candidates if c.rationale_id in unfit]
     correct = best_first((c for c in candidates if c.rationale_id not in unfit), config)
-    duplicates = near_duplicates(correct, size=config.ngram, least=config.max_similarity)
+    duplicates = (
+        near_duplicates(correct, size=config.ngram, least=config.max_similarity)
+        if "diversity" in config.filters
+        else {}
+    )
     rank = 0
     for candidate in correct:
         if twin := duplicates.get(candidate.rationale_id):
@@ -217,20 +247,24 @@ class _Decision:
 
 def _unfit(candidate: Considered, config: SelectConfig) -> _Decision | None:
     """What rules a chain out on its own: accuracy, then completeness; None where nothing does."""
-    if candidate.verdict != "correct":
+    is_for_accuracy = "accuracy" in config.filters
+    if is_for_accuracy and candidate.verdict != "correct":
         wrong = "wrong_answer" if candidate.verdict == "wrong" else candidate.verdict
         return _Decision("accuracy", wrong)
     if candidate.incomplete:
         return _Decision("completeness", candidate.incomplete)
-    if config.require_stated_answer and candidate.stated_as == "closing_line":
+    if is_for_accuracy and config.require_stated_answer and candidate.stated_as == "closing_line":
         return _Decision("accuracy", "answer_not_stated")
-    return _Decision("accuracy", "not_scored") if candidate.rd is None else None
+    is_unscored = "difficulty" in config.filters and candidate.rd is None
+    return _Decision("accuracy", "not_scored") if is_unscored else None
 
 
 def _difficulty_fault(
     cost: float, *, rank: int, cutoff: float | None, config: SelectConfig
 ) -> str | None:
-    if config.by == "rd" and not cost <= config.max_rd:  # also NaN
+    if "difficulty" not in config.filters:
+        return None
+    if config.is_by_rd and not cost <= config.max_rd:  # also NaN
         return "rd_above_threshold"
     if config.threshold is not None and not cost <= config.sign * config.threshold:  # also NaN
         return "beyond_threshold"
@@ -245,7 +279,7 @@ def _row(
     candidate: Considered, decision: _Decision, problem_id: str, config: SelectConfig
 ) -> Selection:
     """`by` and `value` are empty where the measure is RD, which has its column."""
-    by_rd = config.by == "rd"
+    by_rd = config.is_by_rd
     return Selection(
         rationale_id=candidate.rationale_id,
         problem_id=problem_id,

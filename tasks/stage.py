@@ -53,6 +53,10 @@ class StageConfig(BaseModel):
         """Kinds of rationale that it reads where there are any."""
         return self.needed_kinds()
 
+    def which_records(self) -> tuple[str, ...]:
+        """Settings that say which records there are, and nothing of what becomes of one."""
+        return ()
+
     def for_query(self) -> str:
         """What the stage's query sees as getvariable('config'): JSON."""
         return self.model_dump_json()

@@ -4,6 +4,74 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+QuestionColumn = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Column of the question, or of a conversation that asks it; repeatable: parts "
+        "are joined by line breaks.",
+        rich_help_panel="Columns",
+    ),
+]
+OptionsColumn = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Column of all options of a multiple choice; or one each, repeatable, in order.",
+        rich_help_panel="Columns",
+    ),
+]
+AnswerColumn = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Column of the gold answer; repeatable: parts are joined by commas.",
+        rich_help_panel="Columns",
+    ),
+]
+CandidatesColumn = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Column of a rationale, or of a list of them; dotted paths reach into objects; "
+        "repeatable.",
+        rich_help_panel="Columns",
+    ),
+]
+CorrectColumn = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="The source's own grading, parallel to the candidates; repeatable.",
+        rich_help_panel="Columns",
+    ),
+]
+CandidateModelColumn = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="The model that wrote a rationale, parallel to the candidates; repeatable.",
+        rich_help_panel="Columns",
+    ),
+]
+SubjectColumn = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Column of the topic; repeatable: joined by commas.", rich_help_panel="Columns"
+    ),
+]
+AnswerTypeColumn = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Column of the answer's type; repeatable: the first that holds one.",
+        rich_help_panel="Columns",
+    ),
+]
+AnswerType = Annotated[
+    str | None,
+    typer.Option(
+        help="math | integer | choice | yes_no | date | text; guessed if not given.",
+        rich_help_panel="Columns",
+    ),
+]
 
 
 def column_overrides(

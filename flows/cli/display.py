@@ -8,6 +8,9 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
@@ -15,17 +18,20 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from flows.cli.corpus_shown import print_json
 from flows.cli.spelling import cell, json_text, unique_names
+from flows.evaluations.metrics import settings_words
 from flows.progress.consoles import console, page
 from flows.progress.text import plain, shown
 from tasks.catalog import title_of
 from tasks.errors import UsageError
 
 if TYPE_CHECKING:
-    from sql.database import Database, Result
-    from sql.lineage import Chain, Lineage
+    from sql.database import Result
+    from sql.lineage import Chain, EvaluationLine, Lineage
 
 FORMATS = ("table", "csv", "json")
+ROLES = ("teacher", "compressor", "student")
 MAX_RECORDS = 50  # rows shown one column a line where a table does not fit
 
 
@@ -38,7 +44,7 @@ def check_format(name: str) -> None:
 def print_result(result: Result, output: str, stream: TextIO | None = None) -> None:
     """A query's result as a table for eyes, or as CSV or JSON for programs."""
     if output == "table":
-        _print_table(result, stream or sys.stdout)
+        print_table(result, console(file=stream or sys.stdout))
     else:
         print_batches(result.columns, [result.rows], output, stream)
 
@@ -71,7 +77,8 @@ def _print_json(columns: Sequence[str], rows: Iterable[Sequence[Any]], stream: T
     stream.write(after)
 
 
-def _print_table(result: Result, stream: TextIO) -> None:
+def print_table(result: Result, screen: Console, *, chops: bool = False) -> None:
+    """`chops`: whoever shows it cuts long lines, so that a table of many rows need not fit."""
     table = Table(header_style="bold")
     for name, kind in zip(result.columns, result.types, strict=True):
         is_number = any(word in kind for word in ("INT", "DOUBLE", "DECIMAL", "FLOAT"))
@@ -79,12 +86,13 @@ def _print_table(result: Result, stream: TextIO) -> None:
         table.add_column(title, justify="right" if is_number else "left", overflow="fold")
     for row in result.rows:
         table.add_row(*(Text(cell(value)) for value in row))
-    screen = console(file=stream)
     if not screen.is_terminal:  # piped: as wide as the rows are
-        screen = console(file=stream, width=_width(result))
-    elif _width(result) > screen.width and len(result.rows) <= MAX_RECORDS:
-        _print_records(result, screen)
-        return
+        screen = console(file=screen.file, width=_width(result))
+    elif _width(result) > screen.width:
+        if len(result.rows) <= MAX_RECORDS:
+            _print_records(result, screen)
+            return
+        screen.width = _width(result) if chops else screen.width
     screen.print(table)
     screen.print(f"{len(result.rows)} row{'s' * (len(result.rows) != 1)}")
 
@@ -118,13 +126,27 @@ def print_lineage(lineage: Lineage) -> None:
     for rejection in lineage.rejections:
         why = f"{rejection.reason}; {rejection.detail}"
         tree.add(shown(f"rejected by {rejection.stage}: {why}"))
-    for answer in lineage.evaluations:
-        how = "with <compress>" if answer.compress else "plain"
-        said = f"{answer.verdict}, says {answer.extracted_answer or 'nothing'}"
-        said += _stated(answer.stated_as)
-        tree.add(shown(f"evaluated {how}, {answer.role} {answer.model_id}: {said}, "
-                      f"{answer.num_tokens} tokens"))  # fmt: skip
+    for settings, answers in groupby(lineage.evaluations, key=attrgetter("settings")):
+        asked = tree.add(shown(f"evaluated with {settings_words(settings)}"))
+        for answer in answers:
+            asked.add(_block(_answer_title(answer), answer.text))
     page().print(tree)
+
+
+def print_lineage_json(lineage: Lineage) -> None:
+    """The same for programs."""
+    print_json(asdict(lineage))
+
+
+def _answer_title(answer: EvaluationLine) -> str:
+    how = "with <compress>" if answer.compress else "plain"
+    said = f"{answer.verdict}, says {answer.extracted_answer or 'nothing'}"
+    said += _stated(answer.stated_as)
+    sample = f", sample {answer.sample}" if answer.sample else ""
+    cut = ", cut off" if answer.is_cut_off else ""
+    return (
+        f"{answer.role} {answer.model_id}, {how}{sample}: {said}, {answer.num_tokens} tokens{cut}"
+    )
 
 
 def _block(title: str, text: str) -> Text:
@@ -163,45 +185,77 @@ def _stated(stated_as: str | None) -> str:
     return f" by {plain(stated_as).replace('_', ' ')}" if stated_as else ""
 
 
-def print_status(database: Database, corpus: str) -> None:
-    """Rows by table as `litecot sql` names it, runs, and how their invocations ended."""
-    from tasks.schemas import TABLES
-
-    screen = page()
-    screen.print(shown(f"corpus {corpus}"))
-    counts = Table("table", "rows", header_style="bold")
-    stored = dict(database.run_file("status", "stored_rows").rows)
-    for table in TABLES:
-        counts.add_row(f"raw_{table}", str(stored.get(table, 0)))
-    screen.print(counts)
-    runs = Table(
-        "recipe", "run", "started", "ended", "requests", "lost replies", header_style="bold"
-    )
-    for row in database.run_file("status", "runs_and_invocations").rows:
-        runs.add_row(*map(shown, row))
-    screen.print(runs)
-
-
-def print_recipes() -> None:
+def print_recipes(*, as_json: bool = False) -> None:
     """Name, what it does, which models it wants."""
     from flows.recipes.loading import load_recipe, shipped_recipes
 
-    table = Table("recipe", "what it does", "models", header_style="bold")
+    told: list[dict[str, Any]] = []
     for name in shipped_recipes():
         recipe = load_recipe(name)
-        roles: dict[str, Any] = {
-            role: getattr(recipe.models, role) for role in ("teacher", "compressor", "student")
-        }
-        models = "\n".join(f"{role}: {m.model}" for role, m in roles.items() if m)
-        table.add_row(name, recipe.description, models)
+        roles = {role: getattr(recipe.models, role) for role in ROLES}
+        models = {role: one.model for role, one in roles.items() if one}
+        told.append({"recipe": name, "description": recipe.description, "models": models})
+    if as_json:
+        print_json(told)
+        return
+    table = Table("recipe", "what it does", "models", header_style="bold")
+    for one in told:
+        lines = "\n".join(f"{role}: {model}" for role, model in one["models"].items())
+        table.add_row(one["recipe"], one["description"], lines)
     page().print(table)
 
 
-def print_questions() -> None:
+def print_relations(*, as_json: bool = False) -> None:
+    """What can be asked, by kind."""
+    from sql.database import relations
+    from sql.described import kind_of, rows_of
+
+    _print_list(
+        ("kind", "relation", "one row per"),
+        [(kind_of(name), name, rows_of(name)) for name in relations()], as_json=as_json,
+    )  # fmt: skip
+
+
+def _print_list(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, as_json: bool
+) -> None:  # fmt: skip
+    if as_json:
+        names = [name.replace(" ", "_") for name in columns]
+        print_json([dict(zip(names, row, strict=True)) for row in rows])
+        return
+    table = Table(*columns, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    page().print(table)
+
+
+def print_relation_json(relation: str) -> None:
+    """The same for programs. Raises UnknownRelationError."""
+    from sql.database import connect
+    from sql.described import describe
+
+    with connect({}) as database:
+        print_json(asdict(describe(database, relation)))
+
+
+def print_relation(relation: str, screen: Console | None = None) -> None:
+    """What its rows are, and each of its columns. Raises UnknownRelationError."""
+    from sql.database import connect
+    from sql.described import describe
+
+    with connect({}) as database:
+        told = describe(database, relation)
+    screen = screen or page()
+    screen.print(shown(f"{relation} ({told.kind}): one row per {told.rows}"))
+    table = Table("column", "type", "what it is", header_style="bold")
+    for column in told.columns:
+        table.add_row(column.name, column.type, column.description)
+    screen.print(table)
+
+
+def print_questions(*, as_json: bool = False) -> None:
     """What `litecot ask` can answer."""
     from sql.questions import questions
 
-    table = Table("litecot ask", "question", header_style="bold")
-    for name, asked in questions().items():
-        table.add_row(name, asked)
-    page().print(table)
+    names = ("name", "question") if as_json else ("litecot ask", "question")
+    _print_list(names, list(questions().items()), as_json=as_json)

@@ -10,12 +10,13 @@ import os
 import shutil
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.table import Table
 from rich.text import Text
 
+from flows.cli.corpus_shown import print_json
 from flows.progress.consoles import console
 from infra.engines import ENGINES, EngineConfig, ModelFilesError, check_model, smollm2
 from infra.placement.machine import gpus
@@ -54,8 +55,11 @@ def examine() -> list[Finding]:
     ]
 
 
-def print_findings(findings: list[Finding]) -> int:
-    """A table; the exit code."""
+def print_findings(findings: list[Finding], *, as_json: bool = False) -> int:
+    """A table, or JSON; the exit code."""
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+        return int(any(f.is_needed and not f.is_well for f in findings))
     table = Table("", "what", "found", "remedy", header_style="bold")
     for finding in findings:
         mark = "ok" if finding.is_well else ("MISSING" if finding.is_needed else "-")

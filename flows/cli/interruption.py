@@ -61,6 +61,34 @@ def cleaning_up() -> Iterator[None]:
         yield
 
 
+def ended_by_signals(end: Callable[[], object], work: Callable[[], ResultT]) -> ResultT:
+    """What `work` returns, in a thread: DuckDB minds no signal while it computes. `end` makes it
+    raise. Where signals are exceptions: KeyboardInterrupt once it has ended.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    is_interrupted = False
+    with ThreadPoolExecutor(1, thread_name_prefix="query") as pool:
+        future = pool.submit(work)
+        while True:
+            try:
+                found = future.result(timeout=POLL_S if is_interrupted else None)
+            except KeyboardInterrupt:
+                is_interrupted = True
+            except TimeoutError:
+                if future.done():
+                    raise
+            except BaseException:
+                if is_interrupted:
+                    raise KeyboardInterrupt from None
+                raise
+            else:
+                if is_interrupted:
+                    raise KeyboardInterrupt
+                return found
+            end()  # again and again: it may have come between two steps
+
+
 def end_interrupted() -> NoReturn:
     """Leave a command in order; the line is said when all else has ended."""
     if _Guard.pid != os.getpid():

@@ -6,9 +6,10 @@ gets a temporary one of its own, with its database in the project's home.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from flows.cli.interruption import run_interruptibly
 from flows.cli.readers import open_corpus
@@ -34,6 +35,8 @@ from tasks.errors import UsageError
 if TYPE_CHECKING:
     from flows.report import Report
 
+ResultT = TypeVar("ResultT")
+
 
 def check(order: Order, settings: Settings) -> tuple[Recipe, Placement]:
     """Everything that can be known before anything starts. Raises errors of one line."""
@@ -56,7 +59,7 @@ def launch(order: Order) -> None:
 
         return liter
 
-    _run_flow(order, recipe, settings, models=recipe.roles().values(), lines=lines, flow=flow)
+    _report(order, recipe, settings, models=recipe.roles().values(), lines=lines, flow=flow)
 
 
 def launch_training(order: Order) -> None:
@@ -74,7 +77,7 @@ def launch_training(order: Order) -> None:
 
     lines = [f"  training {recipe.models.student.model} on the examples that are there"]
     models = [recipe.models.student]
-    _run_flow(order, recipe, settings, models=models, lines=lines, flow=flow)
+    _report(order, recipe, settings, models=models, lines=lines, flow=flow)
 
 
 def check_examples(corpus: str, recipe: Recipe, plan: RunPlan) -> None:
@@ -95,15 +98,18 @@ def check_examples(corpus: str, recipe: Recipe, plan: RunPlan) -> None:
     )
 
 
-def _run_flow(
-    order: Order, recipe: Recipe, settings: Settings, *, models: Iterable[EngineConfig],
-    lines: Sequence[str], flow: Callable[[], Callable[[Order], Awaitable[Report]]],
-) -> None:  # fmt: skip
-    """Prefect's server, what is to be said, the flow to its end, its report."""
+def run_flow(
+    what: str, settings: Settings, *, models: Iterable[EngineConfig], lines: Sequence[str],
+    flow: Callable[[], Callable[[], Awaitable[ResultT]]],
+) -> ResultT:  # fmt: skip
+    """Prefect's server, what is to be said, the flow to its end; what the flow returns.
+
+    `flow` imports it, and so Prefect, while the server starts.
+    """
     terminal = Terminal(console())
     settle_environment(settings)
     server = find_server(settings.home.resolve())
-    terminal.say(f"recipe {recipe.name}, corpus {order.corpus}, {_server_line(server)}")
+    terminal.say(f"{what}, {_server_line(server)}")
     for line in lines:
         terminal.say(line)
     if any(one.model == smollm2.NAME and one.engine_type.has_checkpoint for one in models):
@@ -112,11 +118,29 @@ def _run_flow(
     if server is not None:
         server.wait()
 
-    async def run() -> Report:
-        with shown_on(terminal), terminal.live():
-            return await called(order)
+    async def run() -> ResultT:
+        gc.freeze()  # what is imported stays: no collection has to look through it again
+        try:
+            with shown_on(terminal), terminal.live():
+                return await called()
+        finally:
+            gc.unfreeze()  # else libraries say at the end that they leaked
 
-    report = run_interruptibly(run)
+    return run_interruptibly(run)
+
+
+def _report(
+    order: Order, recipe: Recipe, settings: Settings, *, models: Iterable[EngineConfig],
+    lines: Sequence[str], flow: Callable[[], Callable[[Order], Awaitable[Report]]],
+) -> None:  # fmt: skip
+    """The order's flow to its end, and its report."""
+
+    def of_order() -> Callable[[], Awaitable[Report]]:
+        called = flow()
+        return lambda: called(order)
+
+    what = f"recipe {recipe.name}, corpus {order.corpus}"
+    report = run_flow(what, settings, models=models, lines=lines, flow=of_order)
     from flows.report import print_report
 
     print_report(report, page())

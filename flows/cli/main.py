@@ -7,25 +7,50 @@ is a bug of ours.
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flows.cli.interruption import cleaning_up, end_interrupted, guard
-from flows.cli.messages import (
-    EXIT_FAILED,
-    EXIT_USAGE,
-    exit_code,
-    fail,
-    is_interruption,
-    is_query_fault,
-    one_line,
+from flows.cli import (
+    asking,
+    compare,
+    completing,
+    corpus,
+    evaluate,
+    evaluations,
+    forecast,
+    replicate,
+    replicate_real,
+    report,
+    serving,
+    starting,
+    trying,
+)
+from flows.cli.columns import (
+    AnswerColumn,
+    AnswerType,
+    AnswerTypeColumn,
+    CandidateModelColumn,
+    CandidatesColumn,
+    CorrectColumn,
+    OptionsColumn,
+    QuestionColumn,
+    SubjectColumn,
+    column_overrides,
+)
+from flows.cli.interruption import cleaning_up, guard
+from flows.cli.messages import EXIT_FAILED
+from flows.cli.options import (
+    DEFAULT_CORPUS,
+    CorpusOption,
+    JsonOption,
+    RecipeArgument,
+    RunOption,
+    SeedOption,
+    clear_errors,
 )
 from flows.cli.pasted import QueryCommand
 from tasks.errors import UsageError
@@ -35,21 +60,14 @@ app = typer.Typer(
     help="Problems go in, a small fast reasoning model comes out; every row on the way can be "
     "queried, resumed and traced. Start with `litecot run nano`.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-CorpusOption = Annotated[
-    str,
-    typer.Option("--corpus", envvar="LITECOT_CORPUS", help="Corpus: a folder or s3://bucket/path."),
-]
 prompts_app = typer.Typer(invoke_without_command=True, add_completion=False)
 app.add_typer(prompts_app, name="prompts")
 recipes_app = typer.Typer(invoke_without_command=True, add_completion=False)
 app.add_typer(recipes_app, name="recipes")
-RunOption = Annotated[
-    str | None, typer.Option("--run", help="A run's id or its start; default: the latest.")
-]
+app.add_typer(corpus.app, name="corpus")
 ProblemsOption = Annotated[
     list[str] | None,
     typer.Option(help="File (JSONL, JSON, CSV, Parquet, Arrow) or hub id of problems; repeatable."),
@@ -61,7 +79,6 @@ RationalesOption = Annotated[
 LimitOption = Annotated[
     int | None, typer.Option(min=1, help="Only the first N problems to learn from.")
 ]
-SeedOption = Annotated[int | None, typer.Option(min=0, help="Seed of all sampling.")]
 OnOption = Annotated[
     str | None,
     typer.Option(
@@ -69,102 +86,26 @@ OnOption = Annotated[
         "memory of each machine 2x8x80+1024."
     ),
 ]
-DEFAULT_CORPUS = "corpus"
-corpus_app = typer.Typer(no_args_is_help=True, add_completion=False)
-app.add_typer(corpus_app, name="corpus", help="A corpus' files: `litecot corpus check`.")
 
 
-@contextmanager
-def clear_errors(corpus: str | None = None) -> Iterator[None]:
-    """One line and an exit code for whatever a person can mend. `corpus`: what is read within."""
-    try:
-        yield
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(1) from None
-    except BaseException as error:
-        if is_interruption(error):
-            end_interrupted()
-        if corpus is not None and is_query_fault(error):
-            from flows.cli.readers import rot_in
-
-            if rot := rot_in(corpus):
-                fail(rot, code=EXIT_USAGE)
-        if (code := exit_code(error)) is None:
-            raise
-        fail(one_line(error), code=code)
+app.command()(starting.init)
 
 
 @app.command()
 def run(
-    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, or a TOML file.")],
+    recipe: RecipeArgument,
     corpus: CorpusOption = DEFAULT_CORPUS,
     problems: ProblemsOption = None,
     rationales: RationalesOption = None,
-    question_column: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Column of the question, or of a conversation that asks it; repeatable: parts "
-            "are joined by line breaks.",
-            rich_help_panel="Columns",
-        ),
-    ] = None,
-    options_column: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Column of all options of a multiple choice; or one each, repeatable, in order.",
-            rich_help_panel="Columns",
-        ),
-    ] = None,
-    answer_column: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Column of the gold answer; repeatable: parts are joined by commas.",
-            rich_help_panel="Columns",
-        ),
-    ] = None,
-    candidates_column: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Column of a rationale, or of a list of them; dotted paths reach into objects; "
-            "repeatable.",
-            rich_help_panel="Columns",
-        ),
-    ] = None,
-    correct_column: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="The source's own grading, parallel to the candidates; repeatable.",
-            rich_help_panel="Columns",
-        ),
-    ] = None,
-    candidate_model_column: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="The model that wrote a rationale, parallel to the candidates; repeatable.",
-            rich_help_panel="Columns",
-        ),
-    ] = None,
-    subject_column: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Column of the topic; repeatable: joined by commas.", rich_help_panel="Columns"
-        ),
-    ] = None,
-    answer_type_column: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Column of the answer's type; repeatable: the first that holds one.",
-            rich_help_panel="Columns",
-        ),
-    ] = None,
-    answer_type: Annotated[
-        str | None,
-        typer.Option(
-            help="math | integer | choice | yes_no | date | text; guessed if not given.",
-            rich_help_panel="Columns",
-        ),
-    ] = None,
+    question_column: QuestionColumn = None,
+    options_column: OptionsColumn = None,
+    answer_column: AnswerColumn = None,
+    candidates_column: CandidatesColumn = None,
+    correct_column: CorrectColumn = None,
+    candidate_model_column: CandidateModelColumn = None,
+    subject_column: SubjectColumn = None,
+    answer_type_column: AnswerTypeColumn = None,
+    answer_type: AnswerType = None,
     limit: LimitOption = None,
     seed: SeedOption = None,
     overrides: Annotated[
@@ -173,12 +114,17 @@ def run(
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be done, and stop.")] = False,
     on: OnOption = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="With --plan: ask servers whether they answer.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --plan: one JSON object, for programs.")
+    ] = False,
 ) -> None:
     """Run a recipe: all its stages, training and evaluation. Run it again to resume.
 
     Nothing that is done is done again: the same command twice makes no row the second time.
     """
-    from flows.cli.columns import column_overrides
     from flows.session import Order
 
     columns = column_overrides(
@@ -195,10 +141,17 @@ def run(
         )  # fmt: skip
         if on is not None and not plan:
             raise UsageError("--on goes with --plan: a run goes where RAY_ADDRESS says, or here")
+        if check and not plan:
+            raise UsageError("--check goes with --plan: a run finds out by itself")
+        if as_json and (not plan or check):
+            raise UsageError("--json goes with --plan, and without --check")
         if plan:
-            from flows.cli.plan import show_plan
+            from flows.cli.plan import print_plan_json, show_plan
 
-            show_plan(order, on=on)
+            if as_json:
+                print_plan_json(order, on=on)
+            else:
+                show_plan(order, on=on, check=check)
             return
         from flows.cli.launch import launch
 
@@ -207,7 +160,7 @@ def run(
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, or a TOML file.")],
+    recipe: RecipeArgument,
     corpus: CorpusOption = DEFAULT_CORPUS,
     problems: ProblemsOption = None,
     rationales: RationalesOption = None,
@@ -252,61 +205,20 @@ def train(
         launch_training(order)
 
 
-@app.command(cls=QueryCommand)
-def sql(
-    query: Annotated[
-        str | None,
-        typer.Argument(help="One SELECT over the corpus' relations; without one, or -, of stdin."),
-    ] = None,
-    corpus: CorpusOption = DEFAULT_CORPUS,
-    output: Annotated[str, typer.Option("--format", help="table | csv | json")] = "table",
-    run_id: RunOption = None,
-) -> None:
-    """Ask a question of the corpus, read-only. Start with 'from funnel' or 'show tables'."""
-    from flows.cli.display import check_format, print_batches, print_result
-    from flows.cli.pasted import query_text
-    from flows.cli.readers import open_corpus
-    from infra.settings import load_settings
-    from sql.untrusted import bounded_memory, query_untrusted, stream_untrusted
-
-    with clear_errors():
-        check_format(output)
-        asked = query_text(query)
-        gib = load_settings().sql_memory_gib
-    with (
-        clear_errors(corpus),
-        open_corpus(corpus, run_id=run_id) as database,
-        bounded_memory(gib),
-    ):
-        if output == "table":
-            print_result(query_untrusted(database, asked, memory_gib=gib), output)
-        else:
-            found = stream_untrusted(database, asked, memory_gib=gib)
-            print_batches(found.columns, found.batches, output)
-
-
-@app.command()
-def ask(
-    question: Annotated[
-        str | None, typer.Argument(help="A question's name; without one, all are listed.")
-    ] = None,
-    corpus: CorpusOption = DEFAULT_CORPUS,
-    output: Annotated[str, typer.Option("--format", help="table | csv | json")] = "table",
-    run_id: RunOption = None,
-) -> None:
-    """Questions about the corpus that are answered already: 'ask kinds_kept'; 'ask' lists them."""
-    from flows.cli.display import check_format, print_questions, print_result
-    from flows.cli.readers import open_corpus
-    from sql.questions import answer, check_question
-
-    with clear_errors():
-        check_format(output)
-        if question is None:
-            print_questions()
-            return
-        check_question(question)
-    with clear_errors(corpus), open_corpus(corpus, run_id=run_id) as database:
-        print_result(answer(database, question), output)
+app.command()(evaluate.evaluate)
+app.command()(compare.compare)
+app.command()(evaluations.evaluations)
+app.command()(evaluations.frontier)
+app.command("try")(trying.try_)
+app.command()(serving.serve)
+app.command()(forecast.forecast)
+app.command()(report.report)
+app.command()(replicate.replicate)
+app.command()(replicate_real.replicate_real)
+app.command(cls=QueryCommand)(asking.sql)
+app.command()(asking.ask)
+app.command()(asking.describe)
+app.command()(asking.export)
 
 
 @app.command()
@@ -334,7 +246,11 @@ def publish_model(
     folder: Annotated[Path, typer.Argument(help="Folder to make; it must not be there yet.")],
     corpus: CorpusOption = DEFAULT_CORPUS,
     model: Annotated[
-        str | None, typer.Option(help="A student's id or its start; default: the run's latest.")
+        str | None,
+        typer.Option(
+            help="A student's id or its start; default: the run's latest.",
+            autocompletion=completing.models,
+        ),
     ] = None,
     licences: Annotated[
         list[str] | None,
@@ -359,48 +275,58 @@ def publish_model(
 @app.command()
 def show(
     record_id: Annotated[
-        str, typer.Argument(metavar="ID", help="Of a problem, rationale or example, or its start.")
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="Of a problem, rationale, example or model, or its start.",
+            autocompletion=completing.models,
+        ),
     ],
     corpus: CorpusOption = DEFAULT_CORPUS,
+    as_json: JsonOption = False,
     run_id: RunOption = None,
 ) -> None:
-    """The whole lineage of a problem: question, candidates, rewrite, rounds, scores, example."""
-    from flows.cli.display import print_lineage
+    """The whole lineage of a problem: question, candidates, rewrite, rounds, scores, answers.
+
+    Of a model (or "base", "trained" of the run): how it did, and what it answered.
+    """
+    from flows.cli.answers import model_named, print_answers
+    from flows.cli.display import print_lineage, print_lineage_json
     from flows.cli.readers import open_corpus
     from sql.lineage import lineage
 
     with clear_errors(corpus), open_corpus(corpus, run_id=run_id) as database:
-        print_lineage(lineage(database, record_id))
+        if as_json:
+            print_lineage_json(lineage(database, record_id))
+        elif model := model_named(database, record_id):
+            print_answers(database, model)
+        else:
+            print_lineage(lineage(database, record_id))
 
 
 @app.command()
-def status(corpus: CorpusOption = DEFAULT_CORPUS) -> None:
-    """What the corpus holds: runs, rows, rejections, and how each invocation ended.
+def status(corpus: CorpusOption = DEFAULT_CORPUS, as_json: JsonOption = False) -> None:
+    """Who makes the corpus now and how far, which runs were killed, and what it holds.
 
-    One that was killed (kill -9, power) leaves no line here, only what it had finished.
+    Stage, records, rate and time left are of the last second. A killed run (kill -9, power) is told
+    from one that goes on; what it had finished is saved.
     """
-    from flows.cli.display import print_status
+    from flows.cli.corpus_shown import print_json
     from flows.cli.readers import open_corpus
+    from flows.cli.standing import print_standing, print_stored, standing_of, stored_of
 
     with clear_errors(corpus), open_corpus(corpus) as database:
-        print_status(database, corpus)
-
-
-@corpus_app.command("check")
-def check_corpus(corpus: CorpusOption = DEFAULT_CORPUS) -> None:
-    """Read every byte of a corpus and name what is not what was written; exit 1 if anything is.
-
-    Nothing is changed: the next run sets a rotten part aside and makes its rows again.
-    """
-    from flows.cli import corpus_check
-
-    with clear_errors():
-        if count := corpus_check.check_corpus(corpus):
-            fail(f"{corpus}: {count} {'faults' if count > 1 else 'fault'}; see above")
+        told = standing_of(corpus)
+        held = stored_of(database)
+        if as_json:
+            print_json({**told, **held})
+            return
+        print_standing(told)
+        print_stored(held)
 
 
 @recipes_app.callback()
-def recipes(context: typer.Context) -> None:
+def recipes(context: typer.Context, as_json: JsonOption = False) -> None:
     """The recipes that come with the package: what each does, and with which models.
 
     To change one, start from its file: `litecot recipes show litecot > mine.toml`, then
@@ -410,12 +336,17 @@ def recipes(context: typer.Context) -> None:
         from flows.cli.display import print_recipes
 
         with clear_errors():
-            print_recipes()
+            print_recipes(as_json=as_json)
 
 
 @recipes_app.command("show")
 def show_recipe(
-    recipe: Annotated[str, typer.Argument(help="A recipe's name, as `litecot recipes` has it.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            help="A recipe's name, as `litecot recipes` has it.", autocompletion=completing.shipped
+        ),
+    ],
 ) -> None:
     """Print a recipe's file, byte for byte: `litecot recipes show litecot > mine.toml`."""
     from flows.cli.prompts import print_recipe_file
@@ -425,7 +356,7 @@ def show_recipe(
 
 
 @prompts_app.callback()
-def prompts(context: typer.Context) -> None:
+def prompts(context: typer.Context, as_json: JsonOption = False) -> None:
     """The prompts that come with the package: step, variants, first line, which settings name them.
 
     A recipe may name a file of yours instead: `litecot prompts show rewrite instruct >
@@ -435,7 +366,7 @@ def prompts(context: typer.Context) -> None:
         from flows.cli.prompts import print_prompts
 
         with clear_errors():
-            print_prompts()
+            print_prompts(as_json=as_json)
 
 
 @prompts_app.command("show")
@@ -458,8 +389,12 @@ def show_prompt(
 @app.command()
 def plugins(
     recipe: Annotated[
-        str | None, typer.Argument(help="A recipe whose `plugins` are to be listed too.")
+        str | None,
+        typer.Argument(
+            help="A recipe whose `plugins` are to be listed too.", autocompletion=completing.recipes
+        ),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Scorers, compression methods, answer types, engines and stages: what there is, from where.
 
@@ -468,16 +403,16 @@ def plugins(
     from flows.cli.plugins import print_plugins
 
     with clear_errors():
-        print_plugins(recipe)
+        print_plugins(recipe, as_json=as_json)
 
 
 @app.command()
-def doctor() -> None:
+def doctor(as_json: JsonOption = False) -> None:
     """What is installed, which engines work here, what is missing and how to get it."""
     from flows.cli.doctor import examine, print_findings
 
     with clear_errors():
-        raise typer.Exit(print_findings(examine()))
+        raise typer.Exit(print_findings(examine(), as_json=as_json))
 
 
 def main() -> None:

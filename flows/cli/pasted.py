@@ -49,6 +49,11 @@ def as_pasted(arguments: Sequence[str], options: dict[str, bool]) -> list[str]:
     return words
 
 
+def wants_shell(given: str | None) -> bool:
+    """Whether nobody gives a query and a person is there to type some."""
+    return given is None and sys.stdin.isatty() and sys.stdout.isatty()
+
+
 def query_text(given: str | None) -> str:
     """The query: as given, or from standard input where it is left out or "-".
 

@@ -1,20 +1,25 @@
 """`litecot run --plan`: the stages, where their models would run, what it would cost.
 
-Invariant: nothing is started, written or asked over the network; everything that is missing is said
-at the end, at once, after all there is to see.
+Invariant: nothing is started or written, and nothing asked over the network but, with `--check`,
+whether servers answer; everything that is missing is said at the end, at once, after all there is
+to see.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache
 
 from rich.table import Table
 
+from flows.cli.answering import ask_servers, notes_on_servers
+from flows.cli.corpus_shown import print_json
 from flows.costs.estimate import Estimate, estimate
+from flows.costs.expected import Expected, Observed
 from flows.costs.first_try import notes_on_student
-from flows.costs.observed import Known, know_corpus, know_inputs
+from flows.costs.observed import know_inputs
+from flows.costs.stored import know_corpus
 from flows.costs.table import print_estimate
 from flows.progress.consoles import page
 from flows.progress.text import say, shown
@@ -36,12 +41,14 @@ from infra.hosting.nodes import nodes as nodes_here
 from infra.placement.plan import Node, read_nodes
 from infra.runs.plan import TRAIN, RunPlan
 from infra.settings import load_settings
+from tasks.intake.sources import IngestError
 
 
-def show_plan(order: Order, *, on: str | None = None) -> None:
+def show_plan(order: Order, *, on: str | None = None, check: bool = False) -> None:
     """What would run, and where: here, or on the cluster `on` ("2x8x80"); what it would cost.
 
-    On another cluster nothing of this machine is checked. Raises what `launch` would refuse:
+    On another cluster nothing of this machine is checked. `check`: servers are asked whether they
+    answer. Raises what `launch` would refuse:
     input files that are not there before anything is shown, the rest after.
     """
     nodes = nodes_here() if on is None else read_nodes(on)
@@ -59,11 +66,41 @@ def show_plan(order: Order, *, on: str | None = None) -> None:
     placement, misplaced = place_or_faults(recipe, plan, nodes, load_settings().placement)
     for line in placement.words if placement else ():
         say(line)
-    for note in [*notes_on_prompts(recipe), *notes_on_student(recipe)]:
+    notes = [*notes_on_prompts(recipe), *notes_on_student(recipe)]
+    for note in [*notes, *(notes_on_servers(recipe) if on is None else [])]:
         say(note)
-    print_estimate(make_estimate(recipe, plan, nodes, order.corpus), recipe.estimate)
-    if faults := [*faults, *misplaced, *_say_training(recipe, nodes)]:
+    try:
+        print_estimate(make_estimate(recipe, plan, nodes, order.corpus), recipe.estimate)
+    except IngestError as error:  # the run would end there
+        faults.append(str(error))
+    faults += [*misplaced, *_say_training(recipe, nodes)]
+    if check:
+        lines, wrong = ask_servers(recipe)
+        for line in lines:
+            say(line)
+        faults += wrong
+    if faults:
         raise missing(faults)
+
+
+def print_plan_json(order: Order, *, on: str | None = None) -> None:
+    """The same for programs, one JSON object. Raises as `show_plan`, before anything is printed."""
+    nodes = nodes_here() if on is None else read_nodes(on)
+    recipe = resolve_recipe(order)
+    faults = faults_of_inputs(recipe.problems, recipe.source, ask_hub=False)
+    if on is None:
+        faults += faults_here(recipe, ask_hub=False)
+    plan = draft_or_faults(recipe, faults)
+    placement, misplaced = place_or_faults(recipe, plan, nodes, load_settings().placement)
+    fault = training_fault(recipe, nodes) if TRAIN in recipe.stages else None
+    faults += [*misplaced, *([fault.line] if fault and not fault.is_of_gpus else [])]
+    if faults:
+        raise missing(faults)
+    print_json({
+        "recipe": recipe.name, "run_id": plan.run_id, "fingerprints": dict(plan.fingerprints),
+        "placement": list(placement.words) if placement else [],
+        "estimate": asdict(make_estimate(recipe, plan, nodes, order.corpus)),
+    })  # fmt: skip
 
 
 def _say_training(recipe: Recipe, nodes: Sequence[Node]) -> list[str]:
@@ -84,11 +121,11 @@ def _say_training(recipe: Recipe, nodes: Sequence[Node]) -> list[str]:
 
 def make_estimate(recipe: Recipe, plan: RunPlan, nodes: Sequence[Node], corpus: str) -> Estimate:
     """From the recipe's files and what the corpus has already."""
-    known: Known = know_corpus(corpus, plan)
     inputs = know_inputs(recipe)
-    if known.num_problems:
-        counts = {"num_problems": known.num_problems, "num_held_out": known.num_held_out}
-        inputs = replace(inputs, **counts)
+    expected = Expected(recipe, inputs, Observed()).num_problems
+    known = know_corpus(corpus, recipe, plan, num_problems=expected)
+    counts = {"num_problems": known.num_problems, "num_held_out": known.num_held_out}
+    inputs = replace(inputs, **{name: count for name, count in counts.items() if count})
     has_gpus = any(node.num_gpus for node in nodes)
 
     @cache

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import typer
 from rich.table import Table
 
+from flows.cli.corpus_shown import print_json
 from flows.progress.consoles import page
 from flows.recipes.loading import shipped_recipes
 from tasks.catalog import STAGES
@@ -21,8 +22,15 @@ class UnknownNameError(UsageError):
     """Nothing that ships is called so; the message has the names that are near."""
 
 
-def print_prompts() -> None:
+def print_prompts(*, as_json: bool = False) -> None:
     """One line a variant: step, variant, first line, the settings that name it."""
+    if as_json:
+        print_json([
+            {"step": step, "variant": one, "named_by": settings_of(step),
+             "text": load_prompt(step, one).text}
+            for step in steps() for one in variants(step)
+        ])  # fmt: skip
+        return
     table = Table("step", "variant", "first line", "named by", header_style="bold")
     for step in steps():
         named_by = ", ".join(settings_of(step))

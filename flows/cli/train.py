@@ -11,7 +11,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from flows.costs.expected import Expected, Inputs, Observed
-from flows.costs.observed import know_inputs, known_examples
+from flows.costs.observed import know_inputs
+from flows.costs.stored import known_examples
 from flows.progress.consoles import page
 from flows.progress.text import say, shown
 from flows.recipes.assumptions import Assumptions
@@ -150,7 +151,8 @@ def _say_work(config: TrainConfig, data: Data) -> None:
     say(f"data: {data.num_examples:,} examples of {data.tokens_each:.0f} tokens, prompt included "
         f"({data.whence}); {work.num_held_out:,} of them held out")  # fmt: skip
     epochs = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
-    cut = "" if config.max_steps is None else " (train.max_steps)"
+    cuts = [name for name in ("max_steps", "max_tokens") if getattr(config, name) is not None]
+    cut = "".join(f" (train.{name})" for name in cuts)
     say(f"work: {epochs} of {_tokens(work.tokens_an_epoch)} tokens, {_tokens(work.tokens)} in all; "
         f"{work.steps:,} steps{cut}, the first {work.warmup_steps:,} warm-up")  # fmt: skip
 

@@ -1,17 +1,19 @@
 """What a run will ask of its models before it starts: requests, tokens, GPU hours by stage.
 
-Role: arithmetic only. A stage's records follow from the stages before it; what one record asks is
-the corpus' own mean where it has rows of that stage under the same settings ("measured"), else it
-follows from flows/recipes/assumptions.py ("assumed"), and every assumption used is named.
+Role: arithmetic only. A stage's records are those that its query finds now and those that follow
+from the stages before it; what one record asks is the corpus' own mean where it has rows of that
+stage under the same settings ("measured") or under others ("similar"), else it follows from
+flows/recipes/assumptions.py ("assumed"), and every assumption used is named.
 
-A sample: StageCost(stage="generate", role="teacher", records=1000, requests=1000,
-prompt_tokens=98_000, completion_tokens=42_140_000, gpu_hours=17.9, ...)
+A sample: StageCost(stage="generate", role="teacher", records=1000, done=320, requests=1000,
+left=ExpectedUsage(requests=680, prompt_tokens=66_640, ...), gpu_hours=17.9, basis="measured", ...)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from flows.costs.expected import Expected, Inputs, Observed
 from flows.recipes.assumptions import Assumptions, Price
@@ -27,9 +29,13 @@ REFERENCE_PARAMETERS = 7e9
 COMPRESSED_BY = 4  # characters a byte of the corpus: zstd on real chains, docs/recipes.md
 
 
+Basis = Literal["measured", "similar", "assumed"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class StageCost:
-    """Of all records of a stage, those done included. `gpu_hours` None: on CPU, or not known."""
+    """`requests` and tokens are of all records of a stage, those done included; `left`, `gpu_hours`
+    and `price` of those that the run will ask for. `gpu_hours` None: on CPU, or not known."""
 
     stage: str
     role: str
@@ -39,9 +45,16 @@ class StageCost:
     requests: int
     prompt_tokens: int
     completion_tokens: int
+    left: ExpectedUsage
     gpu_hours: float | None
     price: float | None
-    is_measured: bool
+    currency: str
+    basis: Basis
+
+    @property
+    def is_measured(self) -> bool:
+        """By rows under the same settings."""
+        return self.basis == "measured"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +87,10 @@ def estimate(
         if stage in unknown:
             continue
         records = book.records(stage)
-        per_record = observed.usage.get(stage) or book.usage(stage)
+        basis, per_record = _per_record(stage, book)
         costs.append(
             _cost(
-                stage, role, records, per_record.times(records), book=book, parameters=parameters,
+                stage, role, records, per_record, basis=basis, book=book, parameters=parameters,
                 on_gpu=on_gpu,
             )
         )  # fmt: skip
@@ -106,29 +119,49 @@ def _asking(recipe: Recipe) -> dict[str, Role]:
     return found
 
 
+def _per_record(stage: str, book: Expected) -> tuple[Basis, ExpectedUsage]:
+    if (found := book.observed.usage.get(stage)) is not None:
+        return "measured", found
+    if (found := book.observed.similar.get(stage)) is not None:
+        return "similar", found
+    is_known = stage == TRAIN and book.observed.examples is not None
+    return "measured" if is_known and _is_made(book) else "assumed", book.usage(stage)
+
+
+def _is_made(book: Expected) -> bool:
+    """Whether the examples of these settings are all there."""
+    mixed = book.observed.records.get("mix")
+    return mixed is not None and mixed.is_final and mixed.num_done == mixed.num_inputs
+
+
 def _cost(
-    stage: str, role: Role, records: float, usage: ExpectedUsage, *, book: Expected,
-    parameters: Callable[[EngineConfig], int | None], on_gpu: Callable[[EngineConfig], bool],
+    stage: str, role: Role, records: float, per_record: ExpectedUsage, *, basis: Basis,
+    book: Expected, parameters: Callable[[EngineConfig], int | None],
+    on_gpu: Callable[[EngineConfig], bool],
 ) -> StageCost:  # fmt: skip
     recipe = book.recipe
     config = recipe.model_of(role)
     assert config is not None
     count = parameters(config) if config.engine_type.is_hosted else None
     is_here = on_gpu(config) and (stage != TRAIN or recipe.train.device == "gpu")
-    done = book.observed.done.get(stage, 0)
+    done = book.num_done(stage)
+    left = book.usage_left(stage, per_record).times(max(0.0, records - done))
+    there = per_record.times(min(records, done))
     price = recipe.estimate.price.get(role)
     return StageCost(
         stage=stage,
         role=role,
         model=config.model,
         records=round(records),
-        done=round(records) if done and stage == TRAIN else done,  # trained once, on all
-        requests=round(usage.requests),
-        prompt_tokens=round(usage.prompt_tokens),
-        completion_tokens=round(usage.completion_tokens),
-        gpu_hours=_gpu_hours(stage, role, usage, count, book) if count and is_here else None,
-        price=None if price is None else _price(usage, price),
-        is_measured=stage in book.observed.usage,
+        done=round(done),
+        requests=round(there.requests + left.requests),
+        prompt_tokens=round(there.prompt_tokens + left.prompt_tokens),
+        completion_tokens=round(there.completion_tokens + left.completion_tokens),
+        left=left,
+        gpu_hours=_gpu_hours(stage, role, left, count, book) if count and is_here else None,
+        price=None if price is None else _price(left, price),
+        currency="" if price is None else price.currency,
+        basis=basis,
     )
 
 

@@ -19,6 +19,7 @@ from tasks.prompts import load_prompt
 from tasks.stage import StageConfig
 
 UNKNOWN_LENGTH = "long_tokens"  # of a chain whose maker does not say
+MOST_MOVED = 2.0  # a trend is believed that far
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +43,57 @@ class Inputs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StageRecords:
+    """The inputs of a stage as the corpus has them now, by the query that the run will ask.
+
+    `num_done`: of those, found under the stage's fingerprint. `num_open`: training problems of
+    which stages before it have work left, so that more inputs will come; `num_inputs_open`: inputs
+    that they have already. `rate`: inputs a problem of the others. `is_final`: none will come.
+    """
+
+    num_inputs: int
+    num_done: int
+    num_open: float = 0
+    num_inputs_open: int = 0
+    rate: float | None = None
+    is_final: bool = False
+    question_characters: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trend:
+    """How what a record asks grows with its question: around their mean, a character more."""
+
+    question_characters: float
+    slope: ExpectedUsage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """Training examples, a training problem, and tokens of one, prompt and completion."""
+
+    per_problem: float
+    num_tokens: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Observed:
-    """What the corpus has already, by stage: usage of a record, and records done of this run."""
+    """What the corpus has already, by stage.
+
+    `usage` of a record under the same settings; of `similar` a run under other settings, with the
+    same models: usage, and in `rates` the inputs a problem. `trends`: of either usage. `chains` by
+    kind. `trained`: the student of these settings is there.
+    """
 
     usage: Mapping[str, ExpectedUsage] = field(default_factory=dict)
-    chains: Mapping[str, Chains] = field(default_factory=dict)  # by kind
-    done: Mapping[str, int] = field(default_factory=dict)
+    similar: Mapping[str, ExpectedUsage] = field(default_factory=dict)
+    trends: Mapping[str, Trend] = field(default_factory=dict)
+    records: Mapping[str, StageRecords] = field(default_factory=dict)
+    rates: Mapping[str, float] = field(default_factory=dict)
+    chains: Mapping[str, Chains] = field(default_factory=dict)
     share_accepted: float | None = None
+    examples: Examples | None = None
+    trained: bool = False
 
 
 class Expected:
@@ -155,11 +200,50 @@ class Expected:
         return maker.expects.chains(self, self.recipe.settings_of(maker))
 
     def records(self, stage: str) -> float:
-        """Inputs of a stage, or of training."""
+        """Inputs of a stage, or of training: those that are there, and those that will come."""
         if stage == TRAIN:
             return self.examples()
+        found = self.observed.records.get(stage)
+        if found is None:
+            return self._expected_records(stage)
+        if found.is_final:
+            return found.num_inputs
+        if self.stages[stage].is_global or self.stages[stage].phase == "evaluation":
+            return max(found.num_inputs, self._expected_records(stage))
+        to_come = found.num_open * self._rate(stage, found)
+        return found.num_inputs - found.num_inputs_open + max(found.num_inputs_open, to_come)
+
+    def _rate(self, stage: str, found: StageRecords) -> float:
+        """Inputs a problem: of these that are done, else of a run before, else assumed."""
+        rate = self.observed.rates.get(stage) if found.rate is None else found.rate
+        return self._expected_records(stage) / self.num_problems if rate is None else rate
+
+    def _expected_records(self, stage: str) -> float:
         expects = self.stages[stage].expects
         return expects.records(self, self._settings(stage)) if expects else 0
+
+    def usage_left(self, stage: str, mean: ExpectedUsage) -> ExpectedUsage:
+        """Of one record that is left, where `mean` is that of those measured: by its question."""
+        trend, found = self.observed.trends.get(stage), self.observed.records.get(stage)
+        if trend is None or found is None or found.question_characters is None:
+            return mean
+        longer = found.question_characters - trend.question_characters
+
+        def moved(value: float, slope: float) -> float:
+            return min(max(value + slope * longer, value / MOST_MOVED), value * MOST_MOVED)
+
+        return ExpectedUsage(
+            requests=moved(mean.requests, trend.slope.requests),
+            prompt_tokens=moved(mean.prompt_tokens, trend.slope.prompt_tokens),
+            completion_tokens=moved(mean.completion_tokens, trend.slope.completion_tokens),
+        )
+
+    def num_done(self, stage: str) -> float:
+        """Of its records, those that the run will not ask for."""
+        if stage == TRAIN:  # once, on all
+            return self.examples() if self.observed.trained else 0
+        found = self.observed.records.get(stage)
+        return found.num_done if found else 0
 
     def usage(self, stage: str) -> ExpectedUsage:
         """Of one record, as assumed."""
@@ -177,6 +261,8 @@ class Expected:
         """Training examples, original and compressed."""
         if "mix" not in self.recipe.stages:
             return 0
+        if (known := self.observed.examples) is not None:
+            return known.per_problem * self.num_problems
         select = self.recipe.select
         originals = sum(self.chains(kind) for kind in select.original_kinds)
         found = self._kept(originals)
@@ -196,6 +282,8 @@ class Expected:
 
     def training_data(self) -> tuple[float, float]:
         """Examples, and tokens of one, prompt and completion."""
+        if (known := self.observed.examples) is not None:
+            return self.examples(), known.num_tokens
         select = self.recipe.select
         kinds = [*select.original_kinds, *(["compressed"] if select.with_compressed else [])]
         return self.examples(), self.question + self.mean_length(kinds)

@@ -1,25 +1,18 @@
-"""What is known before a run starts: of its input files, and of the corpus it will add to.
+"""What is known of a run's input files before it starts.
 
-Invariant: cheap, whatever the size: files are sampled and counted, never parsed as a whole, and the
-corpus is asked for sums. What is not known is None, never a guess.
+Invariant: cheap, whatever the size: files are sampled and counted, never parsed as a whole. What is
+not known is None, never a guess.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-from flows.costs.expected import Chains, Inputs, Observed
-from flows.recipes.assumptions import Assumptions
+from flows.costs.expected import Inputs
 from flows.recipes.recipe import Recipe
 from infra.nano.files import resolve_nano
-from infra.runs.plan import RunPlan
-from infra.storage.corpus import Corpus
-from infra.storage.recovery import assert_corpus_or_empty
-from sql.database import Database, connect
-from tasks.costs import ExpectedUsage
 from tasks.intake.columnar import count_arrow_rows
 from tasks.intake.problems import IngestedProblem, read_problems
 from tasks.intake.readers import read_rows, unpacked
@@ -97,82 +90,3 @@ def _count_lines(source: Source, *, most: int) -> int:
         if read < most:
             return lines + (last != b"\n")
         return round(lines * size / raw.tell())
-
-
-@dataclass(frozen=True, kw_only=True)
-class Known:
-    """`num_problems`, `num_held_out`: of the run, where its ingest is done."""
-
-    observed: Observed
-    num_problems: int | None = None
-    num_held_out: int | None = None
-
-
-def know_corpus(location: str, plan: RunPlan) -> Known:
-    """What the corpus has of the plan's stages, made under the same settings by whichever run."""
-    corpus = Corpus(location)
-    if not corpus.exists:  # a run may be about to make it
-        with corpus.store.explained():
-            assert_corpus_or_empty(corpus.store)
-        return Known(observed=Observed())
-    database = connect(corpus.sound_parts(), through=corpus.store.files)
-    database.set_run(plan.run_id, dict(plan.fingerprints))
-    stages = {fingerprint: stage for stage, fingerprint in plan.fingerprints.items()}
-    inputs, usage = _usage(database, stages)
-    chains, rewritten = _chains(database)
-    splits = dict(database.run_file("costs", "members_by_split").rows)
-    observed = Observed(
-        usage=usage,
-        chains=chains,
-        done=_done(database, stages) if splits else {},
-        share_accepted=rewritten / inputs["rewrite"] if inputs.get("rewrite") else None,
-    )
-    return Known(
-        observed=observed, num_problems=splits.get("train"), num_held_out=splits.get("eval")
-    )
-
-
-def known_examples(location: str, plan: RunPlan, assumed: Assumptions) -> tuple[int, float] | None:
-    """Training examples that the corpus has under the plan's settings, and their mean tokens,
-    prompts by their characters; None where it has none."""
-    corpus = Corpus(location)
-    if "mix" not in plan.fingerprints or not corpus.exists:
-        return None
-    with connect(corpus.sound_parts(), through=corpus.store.files) as database:
-        database.set_run(plan.run_id, dict(plan.fingerprints))
-        rows = database.run_file("costs", "examples").rows
-    if not rows:
-        return None
-    ((count, completion, prompt),) = rows
-    return count, completion + prompt / assumed.characters_per_token
-
-
-def _usage(
-    database: Database, stages: Mapping[str, str]
-) -> tuple[dict[str, int], dict[str, ExpectedUsage]]:
-    """Records that asked a model, and what one of them asked, by stage."""
-    inputs: dict[str, int] = {}
-    usage: dict[str, ExpectedUsage] = {}
-    for fingerprint, count, *sums in database.run_file("costs", "paid").rows:
-        stage = stages[fingerprint]
-        requests, prompt, completion = (float(value) / count for value in sums)
-        inputs[stage] = count
-        usage[stage] = ExpectedUsage(
-            requests=requests, prompt_tokens=prompt, completion_tokens=completion
-        )
-    return inputs, usage
-
-
-def _chains(database: Database) -> tuple[dict[str, Chains], int]:
-    """By kind; and how many rewrites there are."""
-    rows = database.run_file("costs", "chains").rows
-    chains = {
-        kind: Chains(num_tokens=tokens, share_correct=correct, share_solved=solved)
-        for kind, tokens, correct, solved, _ in rows
-    }
-    return chains, next((count for kind, *_, count in rows if kind == "rewritten"), 0)
-
-
-def _done(database: Database, stages: Mapping[str, str]) -> dict[str, int]:
-    """Records of this run that are finished, by stage."""
-    return {stages[key]: count for key, count in database.run_file("costs", "done").rows}

@@ -15,16 +15,20 @@ from flows.progress.consoles import page
 from flows.progress.text import say, shown
 from flows.recipes.assumptions import Assumptions
 from infra.engines.model_size import GIB
+from tasks.costs import ExpectedUsage
 
 
 def print_estimate(found: Estimate, assumptions: Assumptions) -> None:
     """The costs as a table, then the assumptions they rest on."""
     print(f"\nestimate for {found.num_problems} problems{_whence(found)}")
     page().print(_cost_table(found))
-    if any(cost.done for cost in found.stages):
-        left = [_left(cost) for cost in found.stages]
-        print(f"still to do: {_count(sum(r for r, _ in left))} requests, "
-              f"{_count(sum(t for _, t in left))} completion tokens")  # fmt: skip
+    if any(cost.price is not None for cost in found.stages):
+        say(f"price of what is to do: {_prices(found.stages)}")
+    _say_what_is_there(found.stages)
+    if any(cost.basis == "similar" for cost in found.stages):
+        print(
+            "similar: measured in this corpus under other settings of these stages, or before them"
+        )
     made = [f"about {_count(found.num_examples)} training examples"] if found.num_examples else []
     made += [_disk(found)] if found.disk_bytes else []
     print("; ".join(made))
@@ -58,36 +62,61 @@ def _whence(found: Estimate) -> str:
     return "" if found.is_counted else " (no file here says how many there are)"
 
 
-def _left(cost: StageCost) -> tuple[float, float]:
-    """Requests and completion tokens of the records not done."""
-    share = max(0.0, 1 - cost.done / cost.records) if cost.records else 0.0
-    return cost.requests * share, cost.completion_tokens * share
+def _say_what_is_there(costs: Sequence[StageCost]) -> None:
+    """What the corpus has and the run will not ask for again, and what is left."""
+    if not any(cost.done for cost in costs):
+        return
+    left, asked = _total(costs), sum(cost.requests for cost in costs)
+    written = sum(cost.completion_tokens for cost in costs)
+    print(
+        f"in the corpus already: {_count(asked - left.requests)} requests,"
+        f" {_count(written - left.completion_tokens)} completion tokens;"
+        f" still to do: {_count(left.requests)} requests,"
+        f" {_count(left.completion_tokens)} completion tokens"
+    )
+
+
+def _total(costs: Sequence[StageCost]) -> ExpectedUsage:
+    """Of the records that are left."""
+    return ExpectedUsage(
+        requests=sum(cost.left.requests for cost in costs),
+        prompt_tokens=sum(cost.left.prompt_tokens for cost in costs),
+        completion_tokens=sum(cost.left.completion_tokens for cost in costs),
+    )
 
 
 def _cost_table(found: Estimate) -> Table:
+    """What is left to ask for, stage by stage."""
     has_price = any(cost.price is not None for cost in found.stages)
     table = Table(header_style="bold", show_footer=True)
+    total = _total(found.stages)
     columns = {
-        "stage": "all", "role": "", "records": "", "done": "",
-        "requests": _count(sum(c.requests for c in found.stages)),
-        "prompt tokens": _count(sum(c.prompt_tokens for c in found.stages)),
-        "completion tokens": _count(sum(c.completion_tokens for c in found.stages)),
-        "GPU hours": _hours(found.stages),
+        "stage": "to do", "role": "", "records": "", "done": "",
+        "requests": _count(total.requests), "prompt tokens": _count(total.prompt_tokens),
+        "completion tokens": _count(total.completion_tokens), "GPU hours": _hours(found.stages),
     }  # fmt: skip
     if has_price:
-        columns["price"] = f"{sum(c.price or 0 for c in found.stages):.2f}"
-    for name, total in (columns | {"per record": ""}).items():
+        columns["price"] = ""
+    for name, footer in (columns | {"per record": ""}).items():
         is_text = name in ("stage", "role", "per record")
-        table.add_column(name, footer=total, justify="left" if is_text else "right")
+        table.add_column(name, footer=footer, justify="left" if is_text else "right")
     for cost in found.stages:
-        price = ["" if cost.price is None else f"{cost.price:.2f}"] if has_price else []
+        left = cost.left
         table.add_row(
             shown(cost.stage), shown(cost.role), _count(cost.records), _count(cost.done),
-            _count(cost.requests), _count(cost.prompt_tokens), _count(cost.completion_tokens),
-            _hours([cost]), *price,
-            "measured" if cost.is_measured else "assumed",
+            _count(left.requests), _count(left.prompt_tokens), _count(left.completion_tokens),
+            _hours([cost]), *([_prices([cost])] if has_price else []), cost.basis,
         )  # fmt: skip
     return table
+
+
+def _prices(costs: Sequence[StageCost]) -> str:
+    """A sum a currency: no rate between two is known here."""
+    sums: dict[str, float] = {}
+    for cost in costs:
+        if cost.price is not None:
+            sums[cost.currency] = sums.get(cost.currency, 0.0) + cost.price
+    return " + ".join(f"{value:.2f} {currency}" for currency, value in sums.items())
 
 
 def _hours(costs: Sequence[StageCost]) -> str:

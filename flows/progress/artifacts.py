@@ -5,6 +5,7 @@ Invariant: the UI never slows the work: a progress artifact is updated at most e
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from typing import Any
@@ -30,6 +31,7 @@ class StageProgress:
 
     def __init__(self, recipe: str, stage: str) -> None:
         self._key = artifact_key(recipe, stage)
+        self._one_at_a_time = asyncio.Lock()  # shards that begin together make one artifact
         self._text = f"{stage} of recipe {recipe}"
         self._artifact: UUID | None = None
         self._updated_at = 0.0
@@ -42,12 +44,13 @@ class StageProgress:
         self._updated_at = now
         percent = round(100 * share, 1)
         description = f"{self._text}: {text}"
-        if self._artifact is None:
-            self._artifact = await acreate_progress_artifact(
-                percent, key=self._key, description=description
-            )
-        else:
-            await aupdate_progress_artifact(self._artifact, percent, description=description)
+        async with self._one_at_a_time:
+            if self._artifact is None:
+                self._artifact = await acreate_progress_artifact(
+                    percent, key=self._key, description=description
+                )
+            else:
+                await aupdate_progress_artifact(self._artifact, percent, description=description)
 
 
 async def show_table(name: str, rows: list[dict[str, Any]], description: str) -> None:

@@ -16,8 +16,10 @@ PATIENCE_S = 2.0
 
 
 @contextmanager
-def shown_if_slow(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Yields what is told the bytes done and those of all."""
+def shown_if_slow(
+    what: str, *, are_bytes: bool = True
+) -> Iterator[Callable[[int, int], None]]:  # fmt: skip
+    """Yields what is told the bytes done and those of all; other things than bytes are counted."""
     from rich.console import Console
 
     console, started = Console(stderr=True), time.monotonic()
@@ -28,19 +30,27 @@ def shown_if_slow(what: str) -> Iterator[Callable[[int, int], None]]:
             nonlocal update
             is_slow = time.monotonic() - started > PATIENCE_S
             if update is None and is_slow and console.is_terminal:
-                update = _bar(what, console, stack)
+                update = _bar(what, console, stack, are_bytes=are_bytes)
             if update is not None:
                 update(done, total)
 
         yield advance
 
 
-def _bar(what: str, console: object, stack: ExitStack) -> Callable[[int, int], None]:
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+def _bar(
+    what: str, console: object, stack: ExitStack, *, are_bytes: bool
+) -> Callable[[int, int], None]:
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
-    )  # fmt: skip
+    amount = DownloadColumn() if are_bytes else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
     progress = stack.enter_context(Progress(*columns, console=console, transient=True))  # type: ignore[arg-type]
     task = progress.add_task(what, total=None)
     return lambda done, total: progress.update(task, completed=done, total=total)

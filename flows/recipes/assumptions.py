@@ -22,9 +22,13 @@ def _share(default: float, description: str) -> float:
 
 
 class Price(BaseModel):
-    """Of an endpoint, in any currency, per million tokens."""
+    """Of an endpoint, per million tokens."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    currency: str = Field(
+        default="USD", pattern=r"^\w{1,8}$", description="by which sums are kept apart; any word"
+    )
 
     input: float = Field(default=0.0, ge=0)
     output: float = Field(default=0.0, ge=0)

@@ -17,6 +17,7 @@ from infra.nano.files import resolve_nano
 from infra.placement.footprints import footprint
 from infra.placement.plan import Node, Placement, PlacementError, PlacementMode
 from infra.runs.plan import RunPlan
+from tasks.benchmarks import BenchmarkError
 from tasks.errors import UsageError
 from tasks.intake.problems import SourceConfig, resolve_questions, resolve_sources
 from tasks.intake.sources import IngestError, find_sources
@@ -61,7 +62,11 @@ def draft_or_faults(recipe: Recipe, faults: Sequence[str]) -> RunPlan:
     """The plan whether or not its parts are here. Raises RecipeError, or UsageError (`faults`)."""
     try:
         return draft_plan(recipe)
-    except (ModelFilesError, IngestError) as error:  # a local folder or file is not there
+    except (
+        ModelFilesError,
+        IngestError,
+        BenchmarkError,
+    ) as error:  # a local folder or file is not there
         raise missing([*faults, str(error)]) from None
 
 
@@ -106,6 +111,12 @@ def faults_here(recipe: Recipe, *, ask_hub: bool = True) -> list[str]:
     ]
 
 
+def is_read_from_hub(recipe: Recipe) -> bool:
+    """Whether anything that its ingest reads has to be asked for over the network."""
+    names = (*recipe.problems, *recipe.held_out())
+    return any(_is_hub_id(resolve_nano(name)) for name in names)
+
+
 def _is_hub_id(location: str) -> bool:
     try:
         return find_sources([location])[0].kind == "hub"
@@ -116,6 +127,6 @@ def _is_hub_id(location: str) -> bool:
 def _fault(check: Callable[[], object]) -> list[str]:
     try:
         check()
-    except (RecipeError, IngestError, ModelFilesError, PlacementError) as error:
+    except (RecipeError, IngestError, BenchmarkError, ModelFilesError, PlacementError) as error:
         return [str(error)]
     return []

@@ -19,6 +19,7 @@ from typing import Any
 
 from infra.engines import ENGINES, EngineConfig
 from infra.engines.model_files import is_shipped, model_folder, model_identity
+from tasks.benchmarks import is_own_benchmark
 from tasks.intake.sources import is_file_name
 from tasks.prompts import is_own
 
@@ -75,7 +76,7 @@ def anchor(tree: dict[str, Any], folder: Path) -> None:
     rename(
         tree,
         Renames(
-            data=lambda name: at(name) if is_file_name(name) else name,
+            data=lambda name: at(name) if is_file_name(name) or is_own_benchmark(name) else name,
             model=model,
             adapter=at,
             prompt=lambda key, name: at(name) if is_own(name) else name,

@@ -17,12 +17,19 @@ from flows.recipes.paths import store_names
 from flows.recipes.queries import query_faults
 from flows.recipes.recipe import Recipe, RecipeError
 from flows.recipes.templates import prompt_faults, prompt_notes
-from infra.engines import EngineConfig, check_model, engine_identity, model_fingerprint
+from infra.engines import (
+    EngineConfig,
+    check_model,
+    engine_identity,
+    model_fingerprint,
+    model_name,
+)
 from infra.nano.files import PREFIX, resolve_nano
 from infra.runs.fingerprints import decisive_settings, stage_fingerprint
 from infra.runs.plan import TRAIN, TRAIN_REVISION, RunPlan, StageRun
 from infra.training.config import BATCH_SETTINGS, RUNTIME_SETTINGS
 from tasks import difficulty
+from tasks.benchmarks import is_benchmark, load_benchmark
 from tasks.catalog import STAGES, stages_of
 from tasks.intake.sources import file_sha, is_saved_dataset
 from tasks.schemas import Run as RunRow
@@ -35,10 +42,17 @@ AnyStage = Stage[Any, Any]
 def input_hashes(recipe: Recipe) -> dict[str, str]:
     """Input as named -> the hash of its file, of train and eval alike; hub ids are not in it."""
     return {
-        name: file_sha(path)
+        name: benchmark_sha(name) if is_benchmark(name) else file_sha(path)
         for name in dict.fromkeys((*recipe.problems, *recipe.held_out()))
-        if _is_file(path := Path(resolve_nano(name)))
+        if is_benchmark(name) or _is_file(path := Path(resolve_nano(name)))
     }
+
+
+def benchmark_sha(name: str) -> str:
+    """Of what its file says and, where its data are a file too, of what they hold."""
+    told = load_benchmark(name)
+    data = file_sha(told.data) if _is_file(Path(told.data)) else told.data
+    return content_id(told.model_copy(update={"data": data}).model_dump_json())
 
 
 def own_files(hashes: Mapping[str, str]) -> dict[str, str]:
@@ -79,7 +93,7 @@ def training_plan(recipe: Recipe) -> RunPlan:
 
 def check_problems(recipe: Recipe) -> None:
     """Raises RecipeError where the recipe has none."""
-    if not recipe.problems:
+    if recipe.makes_data and not recipe.problems:
         raise RecipeError("no problems: give --problems FILE (or --rationales), or recipe.problems")
 
 
@@ -113,7 +127,9 @@ def draft_plan(recipe: Recipe) -> RunPlan:
             if not stage.is_wanted(getattr(recipe, name), recipe.stages):
                 continue
             made = _stage_run(stage, nameless, fingerprints, inputs=inputs)
-            stages[stage.name] = replace(made, config=getattr(recipe, name))
+            stages[stage.name] = replace(
+                made, config=getattr(recipe, name), names=_names(stage, recipe)
+            )
             fingerprints[stage.name] = made.fingerprint
     stored = _stored(recipe, own, stages)
     resolved = json.dumps({"recipe": stored, "inputs": inputs})
@@ -207,9 +223,10 @@ def _stage_run(
             stage.name,
             config,
             table=stage.settings,
+            without=config.which_records(),
             models=_identities({**models, "counter": recipe.models.student}),
             prompts={use.setting: prompts[use.step] for use in stage.prompts},
-            upstream=[done[name] for name in _upstream(stage, config) if name in done],
+            upstream=[done[name] for name in upstream_of(stage, config) if name in done],
             seed=recipe.seed,
             inputs=_looks_across(stage, recipe, inputs),
             revision=stage.revision,
@@ -222,7 +239,7 @@ def _stage_run(
     )
 
 
-def _upstream(stage: AnyStage, config: StageConfig) -> list[str]:
+def upstream_of(stage: AnyStage, config: StageConfig) -> list[str]:
     """The stages whose rows it reads: those it names, and those from outside that make a kind of
     chain its settings name."""
     makers = [
@@ -248,6 +265,13 @@ def _models(stage: AnyStage, recipe: Recipe) -> dict[str, EngineConfig]:
         if config is None:
             raise RecipeError(f"stage {stage.name!r} needs models.{role}")
     return {role: config for role, config in models.items() if config is not None}
+
+
+def _names(stage: AnyStage, recipe: Recipe) -> dict[str, str]:
+    """Role -> what its model is called in the rows of an evaluation, if not as it was named."""
+    if stage.phase != "evaluation" or stage.asks_trained:
+        return {}
+    return {"student": recipe.evaluate.name or model_name(recipe.models.student)}
 
 
 def _identities(models: Mapping[str, EngineConfig]) -> dict[str, str]:

@@ -25,9 +25,11 @@ from tasks.compress import CompressConfig
 from tasks.difficulty import DifficultyConfig
 from tasks.errors import UsageError, near_names
 from tasks.evaluate import EvaluateConfig
+from tasks.forecasts.config import ForecastConfig
 from tasks.generate import GenerateConfig
 from tasks.intake.hygiene import HygieneConfig
 from tasks.intake.problems import SourceConfig
+from tasks.measure import MeasureConfig
 from tasks.mix import MixConfig
 from tasks.ports import Role
 from tasks.rewrite import RewriteConfig
@@ -78,9 +80,11 @@ class Recipe(BaseModel):
     score: ScoreConfig = ScoreConfig()
     select: SelectConfig = SelectConfig()
     mix: MixConfig = MixConfig()
+    measure: MeasureConfig = MeasureConfig()
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     estimate: Assumptions = Field(default=Assumptions(), exclude=True)  # for --plan; in no identity
+    forecast: ForecastConfig = Field(default=ForecastConfig(), exclude=True)  # in no identity
 
     @model_validator(mode="after")
     def _check(self) -> Recipe:
@@ -146,6 +150,15 @@ class Recipe(BaseModel):
         return any(one.name in names[: names.index(stage.name) + 1] for one in makers)
 
     def _check_select(self) -> None:
+        if (
+            "accuracy" not in self.select.filters
+            and "difficulty" in self.select.filters
+            and ("score" in self.stages and self.score.only_correct)
+        ):
+            raise ValueError(
+                "select.filters without 'accuracy' keeps chains of every verdict, and those that "
+                "are not correct are not scored: set score.only_correct = false"
+            )
         have = (*ALWAYS, *self.score.scorers)
         if lacking := [name for name in self.select.weights if name not in have]:
             names = json.dumps([*self.score.scorers, *lacking])
@@ -157,16 +170,18 @@ class Recipe(BaseModel):
 
     def _check_engines(self) -> None:
         student = self.models.student
-        if not student.engine_type.has_checkpoint:
+        if self.makes_data and not student.engine_type.has_checkpoint:
             raise ValueError(
                 "models.student: its tokenizer counts tokens and it is scored and trained here, "
                 f"and engine {student.engine!r} has no checkpoint for that: give a local folder or "
                 f"hub id with {_engines_that(lambda engine: engine.has_checkpoint)}"
             )
-        if "score" in self.stages and not student.engine_type.can_score:
+        reading = [stage for stage in ("score", "measure") if stage in self.stages]
+        if reading and not student.engine_type.can_score:
+            able = _engines_that(lambda engine: engine.has_checkpoint and engine.can_score)
             raise ValueError(
-                f"models.student: stage 'score' reads with it, and engine {student.engine!r} "
-                f"cannot score: set {_engines_that(lambda e: e.has_checkpoint and e.can_score)}"
+                f"models.student: stage {reading[0]!r} reads with it, and engine "
+                f"{student.engine!r} cannot score: set {able}"
             )
         for stage in self.all_stages():
             key = stage.schema_setting
@@ -180,6 +195,12 @@ class Recipe(BaseModel):
                         f"{stage.settings}.{key}: the {role}'s engine {config.engine!r} cannot "
                         f"hold a reply to a schema: set models.{role}.{able}, or leave it out"
                     )
+
+    @property
+    def makes_data(self) -> bool:
+        """Whether it does more than evaluate, so needs problems to work on."""
+        corpus = any(stage.phase == "corpus" for stage in self.all_stages())
+        return corpus or TRAIN in self.stages
 
     def all_stages(self) -> list[Stage[Any, Any]]:
         """What the tables it names as stages stand for, in order; training is not among them."""

@@ -15,6 +15,7 @@ A sample:
 from __future__ import annotations
 
 import atexit
+import base64
 import os
 import select
 import socket
@@ -25,20 +26,24 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from filelock import FileLock
 
 from flows.errors import ServerError
+from flows.server import database
 
 SERVER_FILE = "server.url"
 STARTING_FILE = "starting.lock"
 API_URL = "PREFECT_API_URL"
+KEY, SERVER_KEY = "PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"
 LIMIT = "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"
 LOOPBACK = "127.0.0.1"
 START_TIMEOUT_S = 180
 HEALTH_TIMEOUT_S = 2.0
+UNAUTHORIZED = 401
 POLL_S = 0.1
 STOP_S = 5.0
 LOG_LINES = 12
@@ -52,11 +57,14 @@ def find_server(home: Path) -> TemporaryServer | None:
     In order: PREFECT_API_URL, the server of `make ui`, the address in Prefect's own settings
     (a profile, prefect.toml), a temporary server, which is starting. Raises ServerError.
     """
+    if key := os.environ.get(SERVER_KEY):  # of a server that is started in this environment
+        os.environ.setdefault(KEY, key)
     if url := os.environ.get(API_URL) or standing_server(home):
         if not server_answers(url):
             raise ServerError(f"no Prefect server answers at {url}: start it with `make ui`, or "
                               f"unset {API_URL} to run with a temporary one")  # fmt: skip
         os.environ[API_URL] = url
+        _check_key(url)
         return None
     server = TemporaryServer()
     kind, os.environ[API_URL] = server.address()
@@ -77,6 +85,32 @@ def server_answers(url: str) -> bool:
             return bool(reply.status == 200)
     except (OSError, ValueError, urllib.error.URLError):
         return False
+
+
+def _check_key(url: str) -> None:
+    """Raises ServerError where the server wants a key, and not the one that is set."""
+    if _status(url, os.environ.get(KEY)) != UNAUTHORIZED:
+        return
+    from prefect.settings import PREFECT_API_AUTH_STRING  # a profile's, prefect.toml's
+
+    key = PREFECT_API_AUTH_STRING.value()
+    if key is None:
+        raise ServerError(f"the Prefect server at {url} wants a key: set {KEY}")
+    if _status(url, key) == UNAUTHORIZED:
+        raise ServerError(f"the Prefect server at {url} refuses the key in {KEY}: set it anew")
+
+
+def _status(url: str, key: str | None) -> int:
+    request = urllib.request.Request(f"{url}/admin/version")
+    if key:
+        request.add_header("Authorization", f"Basic {base64.b64encode(key.encode()).decode()}")
+    try:
+        with urllib.request.urlopen(request, timeout=HEALTH_TIMEOUT_S) as reply:
+            return int(reply.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0  # the run itself will say
 
 
 def starting_alone(prefect_home: Path) -> AbstractContextManager[object]:
@@ -164,7 +198,7 @@ def _limit_s() -> float:
 
 def main() -> None:
     """The temporary server itself: say the address, serve until told to end or left alone."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
     if configured := PREFECT_API_URL.value():
@@ -178,7 +212,7 @@ def main() -> None:
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            with starting_alone(PREFECT_HOME.value()):
+            with starting_alone(PREFECT_HOME.value()), database_at_hand():
                 await super().startup(sockets)
 
     app = create_app(ephemeral=True, final=True)
@@ -186,7 +220,30 @@ def main() -> None:
     server.run(sockets=[listener])  # ends the process with a status of its own if it cannot start
 
 
-def _end_with_parent() -> None:
+@contextmanager
+def database_at_hand() -> Iterator[None]:
+    """A server starts inside: without migrations where the home's database needs none."""
+    from prefect.settings import (
+        PREFECT_API_DATABASE_CONNECTION_URL,
+        PREFECT_API_DATABASE_MIGRATE_ON_START,
+        PREFECT_HOME,
+        temporary_settings,
+    )
+
+    home = PREFECT_HOME.value()
+    if not database.is_default(PREFECT_API_DATABASE_CONNECTION_URL.value(), home):
+        yield
+        return
+    is_ready = database.prepare(home)
+    changes = {PREFECT_API_DATABASE_MIGRATE_ON_START: False} if is_ready else {}
+    with temporary_settings(changes):
+        yield
+    if not is_ready:
+        database.brought_up_to_date(home)
+
+
+def end_with_parent() -> None:
+    """End this process, in whatever state, once the other end of its stdin is closed."""
     while os.read(0, 1):
         pass
     os._exit(1)

@@ -4,7 +4,7 @@ from infra.engines.config import EngineConfig
 from infra.engines.engine import Engine, EngineInfo, ServedModel
 from infra.engines.engine_type import ENGINES, EngineType, Needs, SleepMode
 from infra.engines.errors import EngineBrokenError, EngineDied, EngineStartError
-from infra.engines.identity import engine_identity, engine_sha, model_fingerprint
+from infra.engines.identity import engine_identity, engine_sha, model_fingerprint, model_name
 from infra.engines.model_files import ModelFilesError, check_checkpoint
 from infra.engines.opening import check_model, open_engine
 
@@ -26,5 +26,6 @@ __all__ = [
     "engine_identity",
     "engine_sha",
     "model_fingerprint",
+    "model_name",
     "open_engine",
 ]

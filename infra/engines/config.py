@@ -217,3 +217,13 @@ def _own_options(engine: str, table: Any) -> dict[str, Any]:
             key = ".".join([engine, *map(str, item["loc"])])
             faults.append(f"{key}: {text}")
         raise ValueError("; ".join(faults)) from None
+
+
+def engine_for(*, has_gpu: bool) -> str:
+    """What hosts a checkpoint that nobody named an engine for: ours is there and starts at once."""
+    return "vllm" if has_gpu else "transformers"
+
+
+def at_server(base_url: str, model: str) -> dict[str, Any]:
+    """The settings of a model that somebody's server answers for."""
+    return {"engine": "endpoint", "model": model, "endpoint": {"base_url": base_url}}

@@ -94,6 +94,10 @@ class EngineType:
     """A model at somebody's server, given the keys of secret blocks; connects when asked."""
     address: Callable[[EngineConfig], str] | None = None
     """Of that server, as a plan words it."""
+    note: Callable[[EngineConfig], str | None] | None = None
+    """What of this machine is odd about it, and may be meant, in a line; None: nothing."""
+    probe: Callable[[EngineConfig, Mapping[str, str]], str] | None = None
+    """Asks that server, at no cost, whether a run could: a line. Raises LitecotError."""
     has_checkpoint: bool = False
     """`model` is a checkpoint (folder, hub id): its size is known, its tokenizer counts tokens,
     training starts from it."""

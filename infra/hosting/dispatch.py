@@ -12,12 +12,12 @@ A sample: with replicas 0 (3 inside) and 1 (none), assign() -> [(request, 1)]
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
 
+from infra.hosting.loads import Loads
 from infra.hosting.suspects import Suspects
 
 SLACK_SHARE = 8  # a preferred replica may be busier by this part of the limit, and by 1 at least
@@ -25,17 +25,13 @@ SLACK_SHARE = 8  # a preferred replica may be busier by this part of the limit, 
 
 @dataclass(eq=False, kw_only=True, slots=True)
 class Request:
-    """A request that waits or is in flight: `key` is its content, `since` when it came (s)."""
+    """A request that waits or is in flight: `key` is its content, `since` when it came (s),
+    `replica` where it is inside."""
 
     key: Hashable
     affinity: str = ""
     since: float = 0.0
-
-
-def preferred(affinity: str, replicas: Iterable[int]) -> int:
-    """Rendezvous hash: when a replica goes, only its own affinities move."""
-    return max(replicas, key=lambda replica: hashlib.blake2b(f"{replica}\0{affinity}".encode(),
-                                                             digest_size=8).digest())  # fmt: skip
+    replica: int | None = None
 
 
 class Dispatch:
@@ -47,6 +43,7 @@ class Dispatch:
         self._slack = max(1, limit // SLACK_SHARE)
         self._clock = clock
         self._inside: dict[int, dict[Request, None]] = {}  # in the order they came
+        self._loads = Loads()
         self._idle_since: dict[int, float] = {}
         self._waiting: OrderedDict[Request, None] = OrderedDict()
         self._suspected: OrderedDict[Request, None] = OrderedDict()  # waiting too
@@ -76,11 +73,15 @@ class Dispatch:
     def add(self, replica: int) -> None:
         """`replica` is ready."""
         self._inside[replica] = {}
+        self._loads.add(replica)
         self._idle_since[replica] = self._clock()
 
     def remove(self, replica: int) -> list[Hashable]:
         """`replica` is gone; the content of what was in flight there."""
         inside = self._inside.pop(replica)
+        self._loads.remove(replica)
+        for request in inside:
+            request.replica = None
         if replica == self._reserved:
             self._reserved = self._cell = None
         return [request.key for request in inside]
@@ -109,10 +110,11 @@ class Dispatch:
             self.suspects.clear(request.key)
         self._waiting.pop(request, None)
         self._suspected.pop(request, None)
-        for replica, inside in self._inside.items():
-            if request in inside:
-                del inside[request]
-                self._idle_since[replica] = self._clock()
+        if (replica := request.replica) is not None:
+            request.replica = None
+            del self._inside[replica][request]
+            self._loads.change(replica, -1)
+            self._idle_since[replica] = self._clock()
 
     def assign(self) -> list[tuple[Request, int]]:
         """Who may go now, and where."""
@@ -122,18 +124,23 @@ class Dispatch:
             if replica is None:
                 break
             request, _ = self._waiting.popitem(last=False)
-            self._inside[replica][request] = None
+            self._enter(request, replica)
             sent.append((request, replica))
         return sent
 
+    def _enter(self, request: Request, replica: int) -> None:
+        request.replica = replica
+        self._inside[replica][request] = None
+        self._loads.change(replica, 1)
+
     def _choice(self, affinity: str) -> int | None:
-        loads = {r: len(inside) for r, inside in self._inside.items() if r != self._reserved}
-        least = min(loads, key=lambda replica: (loads[replica], replica), default=None)
-        if least is None or loads[least] >= self._limit:
+        least = self._loads.least(without=self._reserved)
+        if least is None or self._loads[least] >= self._limit:
             return None
         if affinity:
-            favourite = preferred(affinity, loads)
-            if loads[favourite] < self._limit and loads[favourite] <= loads[least] + self._slack:
+            favourite = self._loads.preferred(affinity, without=self._reserved)
+            most = min(self._limit - 1, self._loads[least] + self._slack)
+            if favourite is not None and self._loads[favourite] <= most:
                 return favourite
         return least
 
@@ -151,7 +158,7 @@ class Dispatch:
         sent = cell[: self._limit - len(inside)]
         for request in sent:
             del self._suspected[request]
-            inside[request] = None
+            self._enter(request, self._reserved)
         return [(request, self._reserved) for request in sent]
 
     def _release_cleared(self) -> None:
@@ -169,5 +176,4 @@ class Dispatch:
             self._cell = None  # this cell is through
         self._reserved = None
         if self._suspected:
-            loads = {replica: len(inside) for replica, inside in self._inside.items()}
-            self._reserved = min(loads, key=lambda r: (loads[r], r), default=None)
+            self._reserved = self._loads.least()

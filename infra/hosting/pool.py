@@ -189,6 +189,8 @@ class EnginePool:
             self._starting[number] = asyncio.create_task(self._bring_up(number))
 
     async def _bring_up(self, number: int) -> None:
+        began, what = time.monotonic(), f"engine {number} of {self._config.model}"
+        _log.info("%s starts", what)
         try:
             await self._take_room()
             replica = await self._loaded(number)
@@ -199,6 +201,7 @@ class EnginePool:
         self._starting.pop(number)
         self._live[number] = replica
         self._ready_at = time.monotonic()
+        _log.info("%s is ready after %.0f s", what, self._ready_at - began)
         self._dispatch.add(number)
         self._hand_out()
 
@@ -248,7 +251,9 @@ class EnginePool:
         if self._starting:  # they will say the same, or do better
             return
         self._give_room_back()
-        if not isinstance(error, TransientError):
+        if isinstance(error, TransientError):
+            _log.warning("no engine of %s could start yet: %s", self._config.model, error)
+        else:
             self._failure = error
         self._numbers = set(range(self._config.replicas))
         self._fail_waiting(error)

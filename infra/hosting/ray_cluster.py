@@ -39,6 +39,7 @@ _STARTING = threading.Lock()
 # Ray puts the driver's folder first on its workers' path: a `tasks.py` there must not be ours; and
 # workers have the environment of Ray's daemon, keys included (infra/environment.py).
 _WORKERS = {"worker_process_setup_hook": "litecot._names.enter_worker"}
+_keepers: list[object] = []  # who wants Ray to outlive the run that started it
 _joined = False  # a cluster that stood before this driver came
 
 
@@ -124,9 +125,21 @@ def _join_or_start(num_cpus: int | None, temp_dir: Path | None, address: str | N
 
 
 def stop_ray() -> None:
-    """Leave the cluster; a local one stops with its actors."""
-    if ray.is_initialized():
+    """Leave the cluster, unless it is kept; a local one stops with its actors."""
+    if ray.is_initialized() and not _keepers:
         ray.shutdown()
+
+
+@contextmanager
+def ray_kept() -> Iterator[None]:
+    """Runs inside, one after another or at once, leave Ray up for the next; its end stops it."""
+    keeper = object()
+    _keepers.append(keeper)
+    try:
+        yield
+    finally:
+        _keepers.remove(keeper)
+        stop_ray()
 
 
 def ray_address() -> str | None:

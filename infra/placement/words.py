@@ -123,7 +123,8 @@ def _after(stages: Sequence[Demand]) -> list[str]:
         else:
             on_gpus = f"on {_count(stage.num_gpus, 'GPU')} with no model loaded"
             said.append(f"{stage.name} {on_gpus if stage.num_gpus else 'on the CPU'}")
-    return [f"after the corpus: {', then '.join(said)}"]
+    behind = "after the corpus: " if len(alone) < len(stages) else ""
+    return [f"{behind}{', then '.join(said)}"]
 
 
 def _size(num_bytes: int) -> str:

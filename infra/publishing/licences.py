@@ -18,7 +18,7 @@ from tasks.intake.sources import KINDS, parse_hub_id
 UNKNOWN = "unknown"
 NANO = "apache-2.0"  # the embedded problems are this project's own
 ASK_S = 10
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(:.*)?")
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[^:]*)?(:.*)?")
 _IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 
@@ -57,7 +57,7 @@ def _hub_licence(name: str, *, repo_type: str = "dataset") -> str | None:
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # its HTTP client's
 
     try:
-        found = HfApi().repo_info(parse_hub_id(name)[0], repo_type=repo_type, timeout=ASK_S)
+        found = HfApi().repo_info(parse_hub_id(name).name, repo_type=repo_type, timeout=ASK_S)
     except (HTTPError, OSError, ValueError):
         return None
     card = getattr(found, "card_data", None)

@@ -126,7 +126,7 @@ def take_in(
     go_on()
     items = _training(intake, report, held_out, same_gold)
     _take_split(run, intake, "train", items, report, advance)
-    if not report.num_problems and report.removed:
+    if intake.problems and not report.num_problems and report.removed:
         raise IngestError(
             f"all problems were removed at ingest ({report.removals}), nothing is left to work on: "
             "is an input an evaluation set too?"
@@ -139,7 +139,7 @@ def take_in(
 
 def is_taken_in(run: Run) -> bool:
     """Whether the run's row, which ingest writes last, is there, and all that it counted."""
-    return bool(run.database().run_file("runs", "runs_taken_in").rows)
+    return bool(run.latest().run_file("runs", "runs_taken_in").rows)
 
 
 def read_held_out(
@@ -274,6 +274,8 @@ def _write_problem(
         split=split,
         shard=shard,
         position=position,
+        benchmark=item.problem.source if split == "eval" else None,
+        family=item.family if split == "eval" else None,
     )
     rows: list[Row] = [item.problem, membership, *item.candidates]
     run.write(problem_id, rows, stage="ingest", shard=shard)

@@ -14,7 +14,7 @@ from infra.engines.model_size import size_of
 from infra.hosting.nodes import nodes as nodes_here
 from infra.placement.plan import Node, Placement, PlacementMode, StageDemand, place
 from tasks.prompts import PromptFile
-from tasks.stage import Stage
+from tasks.stage import Stage, StageConfig
 
 TRAIN = "train"  # no Stage: its records are not rows
 TRAIN_REVISION = 1  # raised where the same settings give other weights
@@ -30,6 +30,17 @@ class StageRun:
     models: Mapping[str, EngineConfig] = field(default_factory=dict)  # role -> engine
     names: Mapping[str, str] = field(default_factory=dict)  # role -> name in rows, if another
     prompts: Mapping[str, PromptFile] = field(default_factory=dict)  # by step, read when planned
+
+    def pending_query(self, shard: int | None = None) -> dict[str, Any]:
+        """What sql/pending.py is told to find its inputs, and which of them are left."""
+        return {
+            "reads": self.stage.reads,
+            "query": self.stage.query,
+            "table": self.stage.writes.table,
+            "fingerprint": self.fingerprint,
+            "config": config_json(self.config),
+            "shard": shard,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,3 +94,8 @@ class RunPlan:
         asked = {config for demand in demands for config in demand.models.values()}
         sizes = {config: size_of(config) for config in asked if config.engine_type.is_hosted}
         return place(demands, sizes=sizes, nodes=nodes or nodes_here(), mode=mode)
+
+
+def config_json(config: StageConfig) -> str:
+    """What a query sees of a stage's settings, through getvariable('config')."""
+    return config.for_query()

@@ -7,6 +7,7 @@ whatever dies afterwards; a request whose reply was lost is counted when it is s
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from tasks.ports import ChatModel, Completion, Prompt, Sampling
@@ -21,17 +22,28 @@ class RequestJournal(Protocol):
     def lookup(self, key: str) -> str | None: ...
 
 
+async def _nothing(text: str) -> None: ...
+
+
+def _nobody(completions: list[Completion]) -> None: ...
+
+
 class ReplayedChat:
     """ChatModel of one record.
 
     `keys` are the requests it made, to be forgotten with the record; `paid` the replies it got, for
-    the account of a record that ends without rows of its own.
+    the account of a record that ends without rows of its own. `on_text` is awaited with each text
+    before the step has it; `on_paid` is told of replies that were not kept from before.
     """
 
     def __init__(
-        self, model: ChatModel, *, name: str, fingerprint: str, journal: RequestJournal
-    ) -> None:
+        self, model: ChatModel, *, name: str, fingerprint: str, journal: RequestJournal,
+        on_text: Callable[[str], Awaitable[object]] = _nothing,
+        on_paid: Callable[[list[Completion]], None] = _nobody,
+    ) -> None:  # fmt: skip
         self._model = model
+        self._on_paid = on_paid
+        self._on_text = on_text
         self._name = name
         self._fingerprint = fingerprint
         self._journal = journal
@@ -57,5 +69,8 @@ class ReplayedChat:
             self._journal.issued(key)
             completions = await self._model.complete(prompt, sampling)
             self._journal.completed(key, json.dumps([vars(c) for c in completions]))
+            self._on_paid(completions)
         self.paid.append(completions)
+        for completion in completions:
+            await self._on_text(completion.text)
         return completions

@@ -6,7 +6,8 @@ first use only, so a run with nothing left to do loads nothing; one Run a corpus
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -29,7 +30,6 @@ from sql.pending import check_pending, count_pending, stream_pending
 from tasks.errors import LitecotError, UsageError
 from tasks.ports import Grader, TokenCounter
 from tasks.schemas import Row
-from tasks.stage import StageConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,8 @@ class Run:
     """Use as a context manager: it holds the corpus's one write lock.
 
     `models`, `grader` and `tokens`, where given, stand in for Ray, worker processes and
-    the tokenizer; `secrets` are keys of endpoints by the name of their block.
+    the tokenizer; `secrets` are keys of endpoints by the name of their block. `writer`: one of the
+    same corpus that is open already and outlives this run.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Run:
         grader: Grader | None = None,
         tokens: TokenCounter | None = None,
         secrets: Mapping[str, str] | None = None,
+        writer: CorpusWriter | None = None,
     ) -> None:
         self.plan = plan
         self.run_id = plan.run_id
@@ -68,15 +70,20 @@ class Run:
         self.stages = plan.stages
         self.settings = settings
         self.corpus = Corpus(corpus)
-        self.writer = CorpusWriter(corpus)
+        self._shares_writer = writer is not None
+        self.writer = writer or CorpusWriter(corpus)
         counter = plan.counter
         self.tokens = tokens or TokenizerCounter(counter.model, revision=counter.revision)
         self._models = models
         self._grader = grader
+        self._shares_grader = grader is not None
         self._secrets = secrets
+        self._latest: tuple[Mapping[str, Sequence[str]], Database] | None = None
+        self._looking = threading.Lock()
 
     def __enter__(self) -> Self:
-        self.writer.__enter__()
+        if not self._shares_writer:
+            self.writer.__enter__()
         return self
 
     def __exit__(
@@ -86,12 +93,13 @@ class Run:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if isinstance(self._grader, ProcessGrader):
+            if isinstance(self._grader, ProcessGrader) and not self._shares_grader:
                 self._grader.close()
             if self._models is not None:
                 self._models.close()
         finally:
-            self.writer.__exit__(kind, error, trace)
+            if not self._shares_writer:
+                self.writer.__exit__(kind, error, trace)
 
     @cached_property
     def placement(self) -> Placement:
@@ -116,7 +124,7 @@ class Run:
         stage = replace(stage, models=models)
         if not stage.stage.asks_trained:
             return stage
-        weights = trained_weights(self.database(), self.corpus.store)
+        weights = trained_weights(self.latest(), self.corpus.store)
         if weights is None:
             raise NotTrainedError("there is no trained student to evaluate: run the stage 'train'")
         student = stage.models["student"].model_copy(update={"model": str(weights.resolve())})
@@ -126,10 +134,7 @@ class Run:
     def grader(self) -> Grader:
         """Started on first use."""
         if self._grader is None:
-            self._grader = ProcessGrader(
-                max_workers=self.settings.grader_processes,
-                time_limit_s=self.settings.answer_timeout_s,
-            )
+            self._grader = process_grader(self.settings)
         return self._grader
 
     def model(self, config: EngineConfig, *, affinity: str = "") -> HostedModel:
@@ -139,8 +144,20 @@ class Run:
         return self._models.model(config, affinity=affinity)
 
     def database(self) -> Database:
-        """The corpus as it is now, this run selected."""
-        database = connect(self.corpus.parts(), through=self.corpus.store.files)
+        """The corpus as it is now, this run selected; the caller's own, who may close it."""
+        return self._connected(self.corpus.parts())
+
+    def latest(self) -> Database:
+        """The same for all who only ask: made again when the corpus has other parts, for making
+        all views takes longer than most questions do. Not to be closed."""
+        with self._looking:
+            parts = self.corpus.parts()
+            if self._latest is None or self._latest[0] != parts:
+                self._latest = parts, self._connected(parts)
+            return self._latest[1]
+
+    def _connected(self, parts: Mapping[str, Sequence[str]]) -> Database:
+        database = connect(parts, through=self.corpus.store.files)
         database.set_run(self.run_id, dict(self.plan.fingerprints))
         return database
 
@@ -149,15 +166,8 @@ class Run:
 
         Raises UsageError where a query from outside fails, or gives a record twice.
         """
-        database = self.database()
-        arguments: dict[str, Any] = {
-            "reads": stage.stage.reads,
-            "query": stage.stage.query,
-            "table": stage.stage.writes.table,
-            "fingerprint": stage.fingerprint,
-            "config": config_json(stage.config),
-            "shard": shard,
-        }
+        database = self.latest()
+        arguments = stage.pending_query(shard)
         if stage.stage.query:
             with _named(stage):
                 check_pending(database, **arguments)
@@ -177,6 +187,13 @@ class Run:
         )
 
 
+def process_grader(settings: Settings) -> ProcessGrader:
+    """As the settings have it; its workers start with the first answer."""
+    return ProcessGrader(
+        max_workers=settings.grader_processes, time_limit_s=settings.answer_timeout_s
+    )
+
+
 @contextmanager
 def _named(stage: StageRun) -> Iterator[None]:
     """What a query from outside is blamed for names its stage."""
@@ -189,8 +206,3 @@ def _named(stage: StageRun) -> Iterator[None]:
 def _records(stage: StageRun, records: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     with _named(stage):
         yield from records
-
-
-def config_json(config: StageConfig) -> str:
-    """What a query sees of a stage's settings, through getvariable('config')."""
-    return config.for_query()

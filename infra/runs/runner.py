@@ -16,10 +16,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from typing import Any
 
 from infra.engines.endpoint.refusals import EndpointError
+from infra.runs.account import Account
 from infra.runs.commits import Commits
 from infra.runs.in_flight import Slot, Slots
 from infra.runs.plan import StageRun
@@ -36,6 +38,7 @@ from tasks.stage import Record, Stage, usage_of
 
 GIVE_UP_AFTER = 100  # records that failed one after another: the fault is not theirs
 BATCH_RECORDS = 256  # taken from the query at once
+LONG_TEXT = 2_000  # characters, from which counting its tokens takes longer than a thread does
 
 ProgressCallback = Callable[[int, int], None]  # records done, records pending
 
@@ -70,6 +73,7 @@ class StageReport:
 @dataclass
 class _Tally:
     pending: int
+    account: Account
     done: int = 0
     rows: int = 0
     rejected: int = 0
@@ -83,12 +87,15 @@ class _Tally:
         self.done += 1
         self.rejected += rejected
         self.rows += len(rows) - rejected
+        self.account.num_rejected += rejected
+        self.account.num_rows += len(rows) - rejected
         self.failed_in_a_row = 0
 
     def fail(self, record_id: str, fault: BaseException) -> None:
         if not self.failed:
             self.first_failure = f"record {record_id}: {type(fault).__name__}: {fault}"
         self.failed += 1
+        self.account.num_failed += 1
         self.failed_in_a_row += 1
         if isinstance(fault, EndpointError):
             self.refusal = fault
@@ -100,9 +107,10 @@ class _Tally:
 
 
 async def run_stage(
-    run: Run, name: str, *, shard: int | None = None, on_progress: ProgressCallback | None = None
-) -> StageReport:
-    """Do what is pending of stage `name` in `shard` (None: all shards).
+    run: Run, name: str, *, shard: int | None = None, on_progress: ProgressCallback | None = None,
+    account: Account | None = None,
+) -> StageReport:  # fmt: skip
+    """Do what is pending of stage `name` in `shard` (None: all shards), kept account of.
 
     Raises StageFailedError, EndpointError (a server refuses us, not a record) or CorpusError; what
     was finished is saved.
@@ -110,11 +118,13 @@ async def run_stage(
     started = time.monotonic()
     stage = run.stage(name)
     pending = await asyncio.to_thread(run.pending, stage, shard)
-    tally = _Tally(pending=pending.count)
+    tally = _Tally(pending=pending.count, account=account or Account())
     notify = on_progress or (lambda done, total: None)
     notify(0, tally.pending)
-    if tally.pending:  # the tokenizer loads now: later it would hold up replies until they time out
-        await asyncio.to_thread(run.tokens.count, "")
+    if tally.pending:
+        if run.plan.counter.engine_type.has_checkpoint:  # a server that is evaluated has none
+            # The tokenizer loads now: later it would hold up replies until they time out.
+            await asyncio.to_thread(run.tokens.count, "")
         await _work_off(run, stage, _Feed(pending.records), shard, tally=tally, notify=notify)
     if tally.refusal:
         raise tally.refusal
@@ -206,7 +216,7 @@ async def _rows_of(
     """What a record comes to; None where it failed, which the tally is told."""
     record_id, affinity = fields["record_id"], fields["problem_id"] or ""
     hosts = {role: run.model(config, affinity=affinity) for role, config in stage.models.items()}
-    chats = _chats(run, stage, hosts, commits=commits, slot=slot)
+    chats = _chats(run, stage, hosts, commits=commits, slot=slot, account=tally.account)
     ports = Ports(
         prompts=PromptFiles(stage.config.prompt, stage.prompts),
         grader=run.grader,
@@ -286,13 +296,23 @@ def _chats(
     *,
     commits: Commits,
     slot: Slot,
+    account: Account,
 ) -> dict[str, ReplayedChat]:
+    counts = issubclass(stage.stage.writes, Rationale)
+
+    async def count(text: str) -> None:
+        """In a thread, so that the step's own count, in this one, takes no time."""
+        if counts and len(text) > LONG_TEXT:
+            await asyncio.to_thread(run.tokens.count, text)
+
     return {
         role: ReplayedChat(
             RetryingChat(host, max_attempts=run.settings.max_attempts, pause=slot.pause),
             name=stage.names.get(role, stage.models[role].model),
             fingerprint=stage.fingerprint,
             journal=commits,
+            on_text=count,
+            on_paid=partial(account.pay, role),
         )
         for role, host in hosts.items()
     }

@@ -24,6 +24,13 @@ def trained_weights(
     """
     rows = database.run_file("runs", "trained_models").rows
     paths = [path for path, data in rows if data_fingerprint in (None, data)]
-    for path in paths:
-        checked_name(path, of=f"{store}, a row of raw_models", below=WEIGHTS)
-    return next((store.folder / path for path in paths if store.fetch(path)), None)
+    return next(filter(None, (kept_weights(store, path) for path in paths)), None)
+
+
+def kept_weights(store: Store, path: str) -> Path | None:
+    """The folder of the weights that a row of models names, fetched; None: they are not there.
+
+    Raises UnsafeNameError where it names another place than a folder of the corpus' weights.
+    """
+    checked_name(path, of=f"{store}, a row of raw_models", below=WEIGHTS)
+    return store.folder / path if store.fetch(path) else None

@@ -5,7 +5,8 @@ killed whenever; readers see whole parts only, all of one moment.
 
     corpus/_manifest.json            the live parts and how far the journal is folded
     corpus/_journal/journal.sqlite   finished records on their way to parts, paid requests
-    corpus/rationales/part-000000000001-9c0e12-3fa2c1.parquet
+    corpus/rationales/part-000000000001-9c0e12-3fa2c1.parquet    what any Parquet reader may glob
+    corpus/_parts/rationales/...     the same files, and for some minutes those they replaced
 
 The same in a bucket (s3://bucket/prefix), but the journal, which stays on this machine's disk.
 """

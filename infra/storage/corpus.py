@@ -1,9 +1,10 @@
 """Reading a corpus: no lock, no journal, the parts of one manifest.
 
 Invariant: `parts()` are the files of one moment, all there; a part that a compaction replaces stays
-for some minutes, so what was just listed can be read to its end.
+for some minutes, so what was just listed can be read to its end. A small part is listed by its
+second name, `_parts/`: the other it loses when it is replaced (infra/storage/local.py).
 
-    Corpus(path).parts() == {"problems": ["corpus/problems/part-...parquet"], "rationales": [], ...}
+    Corpus(path).parts() == {"problems": ["corpus/_parts/problems/part-...parquet"], ...}
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from pathlib import Path
 
 from infra.storage.errors import CorpusError
 from infra.storage.journal import journal_fault
-from infra.storage.manifest import Manifest, load_manifest
+from infra.storage.lock import Standing, standing
+from infra.storage.manifest import Manifest, load_manifest, unfinished_copy
 from infra.storage.opening import open_store
 from infra.storage.parquet_parts import remedy
 from infra.storage.soundness import Advance, Looked, look
-from infra.storage.store import JOURNAL, FileState, Store
+from infra.storage.store import COPYING, JOURNAL, LOCK, FileState, Store
 from tasks.schemas import TABLES
 
 ATTEMPTS = 5  # a compaction would have to finish between each of them
@@ -36,6 +38,10 @@ class Corpus:
     def exists(self) -> bool:
         with self.store.explained():
             return load_manifest(self.store) is not None
+
+    def standing(self) -> Standing:
+        """Who writes it on this machine, and what its runs told of themselves."""
+        return standing(self.store.folder / LOCK)
 
     def parts(self) -> dict[str, list[str]]:
         """Table -> files, every table. Raises CorpusError where no corpus or a file is gone."""
@@ -56,6 +62,15 @@ class Corpus:
     def listed(self) -> dict[str, list[str]]:
         """Table -> files by the manifest, whether or not they are there."""
         return part_files(self.store, self._manifest())
+
+    def bytes_by_table(self) -> dict[str, int]:
+        """Of the live parts."""
+        parts = self._manifest().parts
+        return {table: sum(part.bytes for part in live) for table, live in parts.items()}
+
+    def manifest(self) -> Manifest:
+        """What is live. Raises ManifestError where it cannot be believed."""
+        return self._manifest()
 
     def looked_through(self, advance: Advance | None = None) -> list[Looked]:
         """All parts and what is wrong with them: every byte of every part is read."""
@@ -95,6 +110,8 @@ class Corpus:
     def _manifest(self) -> Manifest:
         with self.store.explained():
             manifest = load_manifest(self.store)
+            if manifest is None and COPYING in self.store.entries():
+                raise CorpusError(unfinished_copy(self.store))
         if manifest is None:
             raise CorpusError(
                 f"{self.store}: no corpus here; pass --corpus, or make one with `litecot run`"
@@ -109,6 +126,6 @@ def _more(lines: list[str]) -> str:
 def part_files(store: Store, manifest: Manifest) -> dict[str, list[str]]:
     """Table -> its live files, every table of the schema."""
     return {
-        table: [store.where(f"{table}/{part.name}") for part in manifest.parts.get(table, ())]
+        table: [store.readable(f"{table}/{part.name}") for part in manifest.parts.get(table, ())]
         for table in TABLES
     }

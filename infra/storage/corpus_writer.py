@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +28,7 @@ from infra.storage.lock import Note, WriterLock
 from infra.storage.manifest import Manifest, Part, save_manifest
 from infra.storage.opening import open_store
 from infra.storage.parquet_parts import merge_parts, read_entries, write_part
-from infra.storage.recovery import assert_corpus_or_empty, log, open_journal, recover
+from infra.storage.recovery import all_ids, assert_corpus_or_empty, log, open_journal, recover
 from infra.storage.retirement import Retirement
 from infra.storage.rows import Stamp, Stored, stamped
 from infra.storage.soundness import Advance
@@ -147,6 +148,11 @@ class CorpusWriter:
         """Leave these instead."""
         with self.store.explained():
             self._lock.keep(notes)
+
+    def tell(self, run_id: str, told: Note | None) -> None:
+        """How far a run is, for `litecot status`; None: it has ended."""
+        with self.store.explained():
+            self._lock.tell(run_id, told)
 
     # --- records
 
@@ -274,12 +280,45 @@ class CorpusWriter:
         with self._folding, self.store.explained():
             for name in [table] if table else list(self._manifest.parts):
                 for group in _small_neighbours(self._manifest.parts.get(name, ()), target_bytes):
-                    merged = merge_parts(self.store, TABLES[name], group)
-                    now = self.store.now()
-                    self._adopt(self._manifest.with_merged(name, group, merged, at=now))
+                    self._replace(name, group, merge_parts(self.store, TABLES[name], group))
                     num_merged += len(group)
             self._drop_retired()
         return num_merged
+
+    @property
+    def manifest(self) -> Manifest:
+        """The live parts; `flush` first to have every finished record in them."""
+        return self._manifest
+
+    def replace_parts(
+        self, parts: Mapping[str, Sequence[Part]], *, schema: int | None = None
+    ) -> None:
+        """`parts`, published apart all, instead of those that are live, in one step. `schema`:
+        which they have; by default as before.
+
+        Which ids are stored is learnt anew from them: what they have no more can be stored again.
+        """
+        with self._folding, self.store.explained():
+            # `parts` were made of those that are live now.
+            assert not self._journal.pending(after=self._manifest.folded), "flush before"
+            # Killed before the ids are learnt: without its name the journal is not believed.
+            manifest = self._manifest.with_live(parts, at=self.store.now())
+            schema = self._manifest.schema if schema is None else schema
+            self._adopt(replace(manifest, journal="", schema=schema))
+            kept = {gone.file for gone in self._manifest.retired}
+            self.store.settle(list(TABLES), live=self._manifest.files, kept=kept)
+            self._journal.relearn(all_ids(self.store, self._manifest))
+            folded = self._journal.last_seq()
+            self._adopt(replace(self._manifest, journal=self._journal.name, folded=folded))
+            self._drop_retired()
+
+    def _replace(self, table: str, old: Sequence[Part], merged: Part) -> None:
+        """The manifest first: what an object store's writer deletes must be its own to delete."""
+        self._adopt(self._manifest.with_merged(table, old, merged, at=self.store.now()))
+        gone = [f"{table}/{part.name}" for part in old]
+        etag = self.store.exchange(gone, f"{table}/{merged.name}")
+        if etag != merged.etag:
+            self._adopt(self._manifest.with_etag(table, merged, etag))
 
     def _drop_retired(self) -> None:
         """Delete replaced parts that no reader should have open any more."""

@@ -23,6 +23,10 @@ class CorpusError(UsageError):
     """A corpus that cannot be used as asked: one line naming the thing and the remedy."""
 
 
+class CorpusBusyError(CorpusError):
+    """Another process writes it: it will end."""
+
+
 class DiskFullError(CorpusError):
     """No space left: nothing is wrong with the corpus or the command."""
 

@@ -16,6 +16,7 @@ import sqlite3
 import threading
 import uuid
 import zlib
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -264,16 +265,59 @@ def journal_fault(path: Path) -> str | None:
         return None
     if _is_sealed(path):
         return seal_fault(path)
-    # Without a log there is nothing beside the file, which may be on a read-only disk.
-    how = "mode=ro" if _has_log(path) else "mode=ro&immutable=1"
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True)) as found:
+        with closing(_read_only(path)) as found:
             _check_structure(found)
             columns = {name for (name,) in found.execute(_COLUMNS)}
             num_rotten = len(_rotten(found, "finished", "seq", "body")) if "crc" in columns else 0
     except sqlite3.Error as error:
         return f"cannot be read ({error})"
     return f"{num_rotten} of its records hold other bytes than were written" if num_rotten else None
+
+
+class Told(NamedTuple):
+    """What a journal says of the corpus. `ids`: of all rows stored, `waiting`: those in no part."""
+
+    name: str
+    last_seq: int
+    num_waiting: int  # finished records that are not folded
+    num_replies: int  # paid for, of records that are not finished
+    ids: array[int]
+    waiting: array[int]
+
+
+def read_journal(path: Path, *, folded: int = 0) -> Told | None:
+    """Without changing it; None where there is none. `folded`: records up to it are in parts.
+
+    Raises sqlite3.Error where it is damaged (`journal_fault` says so in words).
+    """
+    if not path.exists():
+        return None
+    with closing(_read_only(path)) as found:
+        names = found.execute("select name from identity").fetchone() or [""]
+        last = found.execute("select max(seq) from sqlite_sequence where name = 'finished'")
+        bodies = found.execute("select body from finished where seq > ?", [folded]).fetchall()
+        replies = found.execute("select count(*) from payloads").fetchone()
+        waiting = {
+            row_number(table, row)
+            for (body,) in bodies
+            for table, rows in decode(body).items()
+            for row in rows
+        }
+        return Told(
+            name=str(names[0]),
+            last_seq=last.fetchone()[0] or 0,
+            num_waiting=len(bodies),
+            num_replies=replies[0],
+            ids=array("q", (number for (number,) in found.execute("select id from ids"))),
+            waiting=array("q", waiting),
+        )
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    # Without a log there is nothing beside the file, which may be on a read-only disk.
+    how = "mode=ro" if _has_log(path) else "mode=ro&immutable=1"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True)
 
 
 _COLUMNS = "select name from pragma_table_info('finished')"

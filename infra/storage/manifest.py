@@ -4,7 +4,8 @@ Invariant: `_manifest.json` is replaced in one step (infra/storage/store.py), so
 sees the old one or the new one; a part it does not name does not exist. It ends in a checksum of
 all bytes before, so that what rotted in it is named and never believed.
 
-    {"version": 2, "generation": 7, "journal": "5f0c...", "folded": 128, "retired": [],
+    {"version": 3, "needs": "0.1.0", "schema": 2, "generation": 7, "journal": "5f0c...",
+     "folded": 128, "retired": [],
      "parts": {"rationales": [{"name": "part-000000000128-9c0e12-3fa2c1.parquet", ...}]},
      "seal": "b1f0c3d9a7e4410f9c0e12f4a7e44105"}
 """
@@ -15,17 +16,25 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from importlib import metadata
 from typing import Any
 
 from infra.storage.checksums import checksum_of
 from infra.storage.errors import CorpusError
 from infra.storage.names import checked_part
-from infra.storage.store import MANIFEST, Store
+from infra.storage.store import COPYING, MANIFEST, Store
+from tasks.schemas import SCHEMA
 
-VERSION = 2
-UNSEALED = 1  # version of manifests that had no checksums, neither their own nor of parts
-OTHER_VERSION = "written by another version of litecot"
+VERSION = 3
+NEEDS = "0.1.0"  # the first litecot that reads this version and schema: what an older one will say
+SEALED = range(2, VERSION + 1)  # 2: said nothing of the tables' schema
+UNSEALED = 1  # had no checksums, neither its own nor of parts
+FIRST_SCHEMA = 1  # of corpora whose manifest does not say
 _SEALED = re.compile(rb'(.*,\n "seal": ")([0-9a-f]{32})"\n}', re.DOTALL)
+
+
+class NewerError(ValueError):
+    """Written by a later version of litecot than this one."""
 
 
 class ManifestError(CorpusError):
@@ -71,6 +80,7 @@ class Manifest:
     """
 
     journal: str
+    schema: int = FIRST_SCHEMA  # which tasks/schemas.py all live parts have, at least
     generation: int = 0
     folded: int = 0
     parts: Mapping[str, tuple[Part, ...]] = field(default_factory=dict)
@@ -96,11 +106,28 @@ class Manifest:
         parts = {**self.parts, table: tuple(live)}
         return replace(self, parts=parts, retired=self.retired + gone)
 
+    def with_live(self, parts: Mapping[str, Sequence[Part]], *, at: float) -> Manifest:
+        """`parts` instead of all that are live, of all tables in one step."""
+        gone = tuple(
+            Retired(table=table, name=part.name, at=at)
+            for table, live in self.parts.items()
+            for part in live
+            if part not in parts.get(table, ())
+        )
+        live = {table: tuple(some) for table, some in parts.items()}
+        return replace(self, parts=live, retired=self.retired + gone)
+
     def without_retired(self, gone: Sequence[Retired]) -> Manifest:
         return replace(self, retired=tuple(one for one in self.retired if one not in gone))
 
     def without(self, table: str, part: Part) -> Manifest:
         live = tuple(kept for kept in self.parts[table] if kept != part)
+        return replace(self, parts={**self.parts, table: live})
+
+    def with_etag(self, table: str, part: Part, etag: str) -> Manifest:
+        live = tuple(
+            replace(kept, etag=etag) if kept == part else kept for kept in self.parts[table]
+        )
         return replace(self, parts={**self.parts, table: live})
 
     def with_checksum(self, table: str, part: Part, checksum: str) -> Manifest:
@@ -118,11 +145,21 @@ def load_manifest(store: Store) -> Manifest | None:
     try:
         manifest = _decode(_read(content))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        remedy = "upgrade litecot" if str(error) == OTHER_VERSION else "restore it from a backup"
+        newer = isinstance(error, NewerError)
+        remedy = "upgrade litecot" if newer else "restore it from a backup"
         raise ManifestError(f"{path}: {error}; {remedy}") from error
     for name in [*manifest.files, *(gone.file for gone in manifest.retired)]:
         checked_part(name, of=path)
     return manifest
+
+
+def unfinished_copy(store: Store) -> str:
+    """What is said of a place that the first copy of a corpus did not come to its end in."""
+    try:
+        of = str(json.loads(store.read(COPYING) or b"")["of"])
+    except (ValueError, TypeError, KeyError):
+        of = "FROM"
+    return f"{store}: is an unfinished copy; go on with `litecot corpus copy {of} {store}`"
 
 
 def _read(content: bytes) -> dict[str, Any]:
@@ -135,13 +172,31 @@ def _read(content: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"not JSON ({error})") from error
     version = read.pop("version", None)
-    if version != (VERSION if sealed else UNSEALED):
-        if isinstance(version, int) and (sealed or version > VERSION):
-            raise ValueError(OTHER_VERSION)
+    needs = read.pop("needs", "a later version")
+    _assert_known("manifest", version, VERSION, needs)
+    _assert_known("schema", read.get("schema"), SCHEMA, needs)
+    if version not in SEALED if sealed else version != UNSEALED:
         raise ValueError("holds other bytes than were written")
     if sealed:
         del read["seal"]
     return dict(read)
+
+
+def _assert_known(what: str, written: object, known: int, needs: object) -> None:
+    """Raises NewerError. What else a later version writes is not looked at."""
+    if isinstance(written, int) and written > known:
+        raise NewerError(
+            f"needs litecot {needs} or later (its {what} is of version {written}, and this "
+            f"litecot, {version_here()}, knows {known})"
+        )
+
+
+def version_here() -> str:
+    """Of the package that runs."""
+    try:
+        return metadata.version("litecot")
+    except metadata.PackageNotFoundError:  # a checkout that nobody installed
+        return "not installed"
 
 
 def _decode(read: dict[str, Any]) -> Manifest:
@@ -166,6 +221,6 @@ def save_manifest(store: Store, manifest: Manifest) -> None:
 
 def sealed(manifest: Manifest) -> bytes:
     """As it is stored."""
-    body = json.dumps({"version": VERSION, **asdict(manifest)}, indent=1)
+    body = json.dumps({"version": VERSION, "needs": NEEDS, **asdict(manifest)}, indent=1)
     head = body.removesuffix("\n}").encode() + b',\n "seal": "'
     return head + checksum_of(head).encode() + b'"\n}'

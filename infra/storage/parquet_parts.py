@@ -12,15 +12,17 @@ import io
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields, replace
 from io import RawIOBase
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from infra.storage.checksums import SummingFile, checksum_of
 from infra.storage.errors import CorpusError
 from infra.storage.manifest import Part
 from infra.storage.rows import id_number
 from infra.storage.store import FileState, Store
-from tasks.schemas import TABLES, Row, arrow_schema, content_id
+from tasks.schemas import STAMP, TABLES, Row, arrow_schema, content_id
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -99,7 +101,8 @@ def _as_stored(column: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def merge_parts(store: Store, row_type: type[Row], parts: Sequence[Part]) -> Part:
-    """One durable part with the rows of `parts`, in order; they stay where they are.
+    """One durable part with the rows of `parts`, in order; they stay where they are, and it is
+    apart until `Store.exchange`.
 
     Raises CorpusError where one has rotted: its checksum would be lost with it.
     """
@@ -107,7 +110,64 @@ def merge_parts(store: Store, row_type: type[Row], parts: Sequence[Part]) -> Par
     stem = "-".join(parts[-1].name.split("-")[:2])
     rows = lambda: _row_groups((_whole(store, row_type.table, p) for p in parts), schema)  # noqa: E731
     shards = _sorted(shard for part in parts for shard in part.shards)
-    return _write(store, row_type.table, stem, schema, rows, shards=shards)
+    return _write(store, row_type.table, stem, schema, rows, shards=shards, apart=True)
+
+
+def filtered_part(
+    store: Store,
+    row_type: type[Row],
+    part: Part,
+    stays: Callable[[list[str]], Sequence[bool]],
+    *,
+    of: Store | None = None,
+    is_dry: bool = False,
+) -> Part | None:
+    """One durable part of the current layout with the rows of `part` (a part `of` that store, by
+    default of this one) whose ids `stays`, in order; None where no row does. It is apart until
+    CorpusWriter.replace_parts.
+
+    `is_dry`: nothing is written; only size, rows and stages of what is returned are true.
+    Raises CorpusError where `part` has rotted.
+    """
+    schema, stem = arrow_schema(row_type), "-".join(part.name.split("-")[:2])
+
+    def rows() -> Iterator[pa.Table]:
+        for group in _row_groups([_whole(of or store, row_type.table, part)], schema):
+            mask = stays(group.column(row_type.key).to_pylist())
+            if left := group.filter(_mask(mask)):
+                yield left
+
+    groups = rows()
+    if (first := next(groups, None)) is None:
+        return None
+    all_ = lambda: chain([first], groups)  # noqa: E731
+    if is_dry:
+        size = _Size()
+        _, made = _fill(size, schema, all_)
+        return replace(part, bytes=size.bytes, rows=made.total(), made=dict(made))
+    return _write(store, row_type.table, stem, schema, all_, shards=part.shards, apart=True)
+
+
+def _mask(stays: Sequence[bool]) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array(stays, pa.bool_())
+
+
+class _Size(io.RawIOBase):
+    """Counts what is written to it."""
+
+    bytes = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        self.bytes += (size := memoryview(content).nbytes)
+        return size
+
+    def tell(self) -> int:
+        return self.bytes
 
 
 def _whole(store: Store, table: str, part: Part) -> bytes:
@@ -167,6 +227,36 @@ def _parquet_fault(store: Store, name: str, part: Part, *, deep: bool) -> str | 
     return None
 
 
+def schema_fault(store: Store, table: str, name: str) -> str | None:
+    """What of a part's columns is not as tasks/schemas.py has it; a column that came later may be
+    missing. Raises CorpusError where the store does not answer."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if table not in TABLES:
+        return f"is of a table {table} that this version of litecot does not know; upgrade litecot"
+    try:
+        with pq.ParquetFile(store.open(name)) as file:
+            found = file.schema_arrow
+    except (OSError, pa.ArrowException) as error:
+        return f"cannot be read ({str(error).splitlines()[0]})"
+    wanted = arrow_schema(TABLES[table])
+    for column in found:
+        if column.name not in wanted.names:
+            return f"has a column {column.name} that this version does not know; upgrade litecot"
+        if (meant := wanted.field(column.name).type) != column.type:
+            return f"its column {column.name} is {column.type} instead of {meant}"
+    lacking = [c for c in required_columns(TABLES[table]) if c not in found.names]
+    return f"has no column {', '.join(lacking)}" if lacking else None
+
+
+def required_columns(row_type: type[Row]) -> tuple[str, ...]:
+    """Columns that no row is without, in whatever version it was stored."""
+    hints = get_type_hints(row_type)
+    own = [f.name for f in fields(row_type) if type(None) not in get_args(hints[f.name])]
+    return (row_type.key, *own, *(name for name in STAMP if name != row_type.key))
+
+
 def stored_ids(source: str | RawIOBase, row_type: type[Row]) -> Iterator[int]:
     """The ids in a part, as the journal numbers them."""
     import pyarrow.parquet as pq
@@ -189,22 +279,30 @@ def _write(
     row_groups: Callable[[], Iterator[pa.Table]],
     *,
     shards: Shards,
+    apart: bool = False,
 ) -> Part:
     name = f"{stem}-{layout(schema)}-{secrets.token_hex(3)}.parquet"
     scratch = store.scratch(f"{table}/{name}")
-    made: Counter[str] = Counter()
     with scratch.open("wb") as file:
-        summing = SummingFile(file)
-        with _writer(summing, schema) as writer:
-            for group in row_groups():
-                writer.write_table(group)
-                made += _rows_by_fingerprint(group)
+        summing, made = _fill(file, schema, row_groups)
     size = scratch.stat().st_size
-    etag = store.publish(f"{table}/{name}")
+    etag = store.publish(f"{table}/{name}", apart=apart)
     return Part(
         name=name, rows=made.total(), bytes=size, checksum=summing.checksum, etag=etag,
         shards=shards, made=dict(made),
     )  # fmt: skip
+
+
+def _fill(
+    file: Any, schema: pa.Schema, row_groups: Callable[[], Iterator[pa.Table]]
+) -> tuple[SummingFile, Counter[str]]:
+    summing = SummingFile(file)
+    made: Counter[str] = Counter()
+    with _writer(summing, schema) as writer:
+        for group in row_groups():
+            writer.write_table(group)
+            made += _rows_by_fingerprint(group)
+    return summing, made
 
 
 def _rows_by_fingerprint(group: pa.Table) -> Counter[str]:

@@ -17,12 +17,12 @@ from pathlib import Path
 
 from infra.storage.errors import CorpusError
 from infra.storage.journal import Journal, seal_fault
-from infra.storage.manifest import Manifest, load_manifest, save_manifest
+from infra.storage.manifest import Manifest, load_manifest, save_manifest, unfinished_copy
 from infra.storage.parquet_parts import stored_ids
 from infra.storage.retirement import Retirement
 from infra.storage.soundness import Advance, look
-from infra.storage.store import JOURNAL, OURS, QUARANTINE, Store
-from tasks.schemas import TABLES
+from infra.storage.store import COPYING, JOURNAL, OURS, QUARANTINE, Store
+from tasks.schemas import SCHEMA, TABLES
 
 log = logging.getLogger("litecot.storage")
 
@@ -32,6 +32,8 @@ def assert_corpus_or_empty(store: Store) -> None:
     if load_manifest(store) is not None:
         return
     others = [name for name in store.entries() if name not in OURS]
+    if COPYING in others:
+        raise CorpusError(unfinished_copy(store))
     if any(table in others for table in TABLES):
         raise CorpusError(f"{store}: its _manifest.json is gone; restore it from a backup")
     if others:
@@ -87,7 +89,7 @@ def recover(
 
     `is_damaged`: the journal's ids are not to be believed.
     """
-    known = load_manifest(store) or Manifest(journal=journal.name)
+    known = load_manifest(store) or Manifest(journal=journal.name, schema=SCHEMA)
     known = retirement.begin(known, now=store.now())
     ours = replace(known, generation=known.generation + 1)
     save_manifest(store, ours)
@@ -100,11 +102,11 @@ def recover(
         journal.skip_to(manifest.folded)
     journal.forget(upto=manifest.folded)
     if stale or behind or warnings or is_damaged:
-        journal.relearn(_all_ids(store, manifest))
+        journal.relearn(all_ids(store, manifest))
     if manifest != ours:
         save_manifest(store, manifest)
-    live = {*manifest.files, *(gone.file for gone in manifest.retired)}
-    for path in store.remove_leftovers(list(TABLES), live):
+    kept = {gone.file for gone in manifest.retired}
+    for path in store.settle(list(TABLES), live={*manifest.files}, kept=kept):
         log.info("%s: left by a crash, removed", path)
     return manifest, warnings
 
@@ -139,7 +141,8 @@ def _fate(table: str) -> str:
     return "are made again by the recipe that made them"
 
 
-def _all_ids(store: Store, manifest: Manifest) -> Iterator[int]:
+def all_ids(store: Store, manifest: Manifest) -> Iterator[int]:
+    """Of all live rows, as the journal numbers them."""
     for table, live in manifest.parts.items():
         for part in live if table in TABLES else ():
             yield from stored_ids(store.open(f"{table}/{part.name}"), TABLES[table])

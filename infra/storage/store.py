@@ -1,7 +1,9 @@
 """What a corpus is kept in: a folder, or a prefix of a bucket. The few things asked of either.
 
 Invariant: a file appears under its name whole or not at all; the manifest is replaced in one step,
-and only by the writer that read it last; what two machines may both write has a claim on it.
+and only by the writer that read it last; what two machines may both write has a claim on it. A
+table's folder holds live parts only, so that whoever globs it reads current rows: parts that a
+compaction replaced, or is still writing, are read in `_parts/TABLE/`.
 
     open_store("corpora/maths")         ->  LocalStore
     open_store("s3://bucket/maths")     ->  S3Store, its journal in <journals>/bucket-3fa2c19b04d1
@@ -9,7 +11,7 @@ and only by the writer that read it last; what two machines may both write has a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from io import RawIOBase
@@ -20,7 +22,11 @@ MANIFEST = "_manifest.json"
 LOCK = "_lock"
 JOURNAL = "_journal"
 QUARANTINE = "_quarantine"
-OURS = {JOURNAL, LOCK, QUARANTINE, f"{MANIFEST}.tmp"}
+REPORT = "report.html"  # the page of the run that made it last (flows/page)
+COPYING = "_copying.json"  # while the first copy into a place has not come to its end
+PARTS = "_parts"  # parts by a name that no compaction takes from their readers
+SCRATCH = "_scratch"  # files that are being written
+OURS = {JOURNAL, LOCK, QUARANTINE, PARTS, SCRATCH, f"{MANIFEST}.tmp"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +60,11 @@ class Store(Protocol):
     def __str__(self) -> str: ...
 
     def where(self, name: str) -> str:
-        """The path or URL that DuckDB opens."""
+        """The path or URL that a person is told."""
+        ...
+
+    def readable(self, name: str) -> str:
+        """The path or URL that a part is read by, also once it is replaced, as long as it stays."""
         ...
 
     def explained(self) -> AbstractContextManager[None]:
@@ -75,8 +85,20 @@ class Store(Protocol):
         """Of those that are there (and perhaps of others)."""
         ...
 
+    def listed(self) -> Mapping[str, FileState]:
+        """Every file of the corpus by name, whoever wrote it; none where there is no corpus."""
+        ...
+
+    def writer(self) -> str | None:
+        """Who writes it just now, in words; None: nobody is known to."""
+        ...
+
     def checksum(self, name: str) -> str:
         """Of every byte of a file (infra/storage/checksums.py). Raises FileNotFoundError."""
+        ...
+
+    def copy_out(self, name: str, path: Path) -> None:
+        """Have the bytes of a file in the local file `path`. Raises FileNotFoundError."""
         ...
 
     def open(self, name: str) -> str | RawIOBase:
@@ -115,8 +137,10 @@ class Store(Protocol):
         """The local file to write `name` into before `publish`."""
         ...
 
-    def publish(self, name: str) -> str:
+    def publish(self, name: str, *, apart: bool = False) -> str:
         """Move the scratch file under its name; durable on return.
+
+        `apart`: a part that is not in its table's folder before `exchange`.
 
         Its tag, if it will have the same one for whoever reads it on whatever machine; else "".
         """
@@ -130,8 +154,19 @@ class Store(Protocol):
         """Move a file."""
         ...
 
-    def remove_leftovers(self, tables: Collection[str], live: Collection[str]) -> list[str]:
-        """Delete what killed writers left of parts not in `live`; their names."""
+    def exchange(self, gone: Sequence[str], come: str) -> str:
+        """Take the parts `gone` out of their table's folder and bring `come`, published apart, in.
+
+        All stay readable. A glob never has a row twice, and misses rows for as long as renaming
+        takes. The tag of `come`, as of `publish`.
+        """
+        ...
+
+    def settle(
+        self, tables: Collection[str], *, live: Collection[str], kept: Collection[str]
+    ) -> list[str]:
+        """Whatever a killed or an older writer left: have the parts `live` in the tables' folders,
+        `kept` readable, and nothing else; the names of what was deleted."""
         ...
 
     def keep(self, name: str) -> None:

@@ -73,6 +73,11 @@ class TrainConfig(BaseModel):
     max_steps: int | None = Field(
         default=None, ge=1, description="optimizer steps, instead of the epochs' worth"
     )
+    max_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="tokens seen, instead of the epochs' worth; the last step may go beyond",
+    )
     learning_rate: float = Field(default=5e-5, gt=0, description="the highest, after warm-up")
     lr_scheduler: Literal["cosine", "linear", "constant_with_warmup"] = Field(
         default="cosine", description="how the learning rate falls"
@@ -153,6 +158,8 @@ class TrainConfig(BaseModel):
     def _check_combinations(self) -> Self:
         if self.device == "cpu" and self.dtype != "float32":
             raise ValueError("device = 'cpu' trains in dtype = 'float32': set both")
+        if self.max_steps is not None and self.max_tokens is not None:
+            raise ValueError("max_steps and max_tokens both say when training ends: set one")
         microbatch = self.num_ranks * self.per_rank_batch_size
         if self.global_batch_size is not None and self.global_batch_size % microbatch:
             raise ValueError(

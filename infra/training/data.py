@@ -131,6 +131,14 @@ class ExampleOrder(Sampler[int]):
         begun = self._order(epoch)[: steps * self.batch_size] if steps else []
         return epoch * sum(self.lengths) + sum(self.lengths[index] for index in begun)
 
+    def steps_for(self, tokens: int) -> int:
+        """The fewest steps in which at least so many tokens are seen."""
+        whole, steps_each = sum(self.lengths), ceil(len(self) / self.batch_size)
+        steps = max(0, tokens - 1) // whole * steps_each
+        while self.tokens_until(steps) < tokens:
+            steps += 1
+        return steps
+
     def fillers_until(self, step: int) -> int:
         """Fillers among them, each a token."""
         return step // ceil(len(self) / self.batch_size) * self.num_fillers

@@ -23,6 +23,7 @@ from infra.training.reports import StepReport, TrainingExample, TrainResult, Tra
 from tasks.errors import LitecotError
 
 STOP = b"stop\n"  # on the driver's stdin: keep a checkpoint and end
+DEATH = "The actor is dead because"  # how Ray begins the line that says why
 
 
 class TrainJob(BaseModel):
@@ -45,6 +46,7 @@ class Launch(BaseModel):
     environment: dict[str, str] = {}  # of the ranks, beside what their node gives them
     wait_s: float = 600.0
     max_failures: int = 3
+    threads: int | None = None  # of a rank; None: its share of the cores
 
 
 class JobFolder:
@@ -152,6 +154,8 @@ def read_examples(content: bytes) -> list[TrainingExample]:
 
 
 def reason_of(error: BaseException) -> str:
-    """One line; of an error that is not a message of ours, with its type."""
-    line = next(iter(str(error).splitlines()), "")
+    """One line; of an error that is not a message of ours, with its type. Ray says why an actor
+    died only some lines below."""
+    lines = str(error).splitlines()
+    line = next((line for line in lines if line.startswith(DEATH)), lines[0] if lines else "")
     return line if isinstance(error, LitecotError) else f"{type(error).__name__}: {line}"

@@ -141,6 +141,7 @@ def _launch(config: TrainConfig, base: Path | str, place: Place, cluster: str | 
         environment=rank_environment(config, base),
         wait_s=settings.train_wait_s,
         max_failures=settings.train_failures,
+        threads=settings.train_threads,
     )
 
 

@@ -116,7 +116,7 @@ class Driver:
             if self.launch.is_local
             else self.demand.threads(nodes)
         )
-        found = {"OMP_NUM_THREADS": str(threads)}
+        found = {"OMP_NUM_THREADS": str(self.launch.threads or threads)}
         if config.device == "cpu" and len({node.address for node in nodes}) == 1:
             found["GLOO_SOCKET_IFNAME"] = "lo"
         return found

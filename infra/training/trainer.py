@@ -142,6 +142,8 @@ class StudentTrainer(SFTTrainer):
         self.data = data
         self._assert_whole(rows)
         self.order = self._order_of(rows)
+        if config.max_tokens is not None:
+            self.args.max_steps = self.order.steps_for(config.max_tokens)
         self.recorder.count_tokens_by(self.order.tokens_until)
         self._seen = 0  # tokens, by this rank in this attempt
         self._first_step = 0

@@ -1,4 +1,4 @@
--- grain: one row per row of the selected run about the problem of getvariable('id')
+-- grain: one row per row of the selected run, and per answer of any, about the problem of getvariable('id')
 with problems as (
     select problem_id
     from stg_stored_ids
@@ -51,13 +51,14 @@ final as (
         record_id as parent_id, stage as label, 'rejected' as outcome, reason, detail as text
     from stg_rejections
     union all by name
+    -- of any run: who was asked later is asked about the same question
     select
         11 as step, 'evaluations' as table_name, problem_id, evaluation_id as id,
-        model_id as parent_id, role as label, verdict as outcome, finish_reason as reason,
+        model_id as parent_id, role as label, verdict as outcome, finish_reason as reason, settings,
         sample as candidate, compress::int as round, num_tokens, extracted_answer as answer, stated_as, text
-    from stg_evaluations
+    from stg_evaluated_answers
 )
 select *
 from final
 where problem_id in (select problem_id from problems)
-order by problem_id, step, parent_id, candidate, round, rank, id
+order by problem_id, step, settings, parent_id, candidate, round, rank, id

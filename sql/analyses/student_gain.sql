@@ -1,21 +1,21 @@
--- grain: one row per benchmark and use of <compress>
+-- grain: one row per benchmark, use of <compress> and settings both were asked with
 -- asks: What did training change: accuracy, tokens, and how many problems were won and lost?
 with answers as (
     select
-        benchmark, compress, problem_id, role,
+        benchmark, compress, coalesce(settings, '') as settings, problem_id, role,
         avg((verdict = 'correct')::int) as accuracy,
         avg(num_tokens) as num_tokens
     from stg_evaluations
     where role in ('base', 'trained')
-    group by benchmark, compress, problem_id, role
+    group by all
 ),
 pairs as (
     select
-        b.benchmark, b.compress, b.problem_id,
+        b.benchmark, b.compress, b.settings, b.problem_id,
         b.accuracy as before, t.accuracy as after,
         b.num_tokens as tokens_before, t.num_tokens as tokens_after
     from answers as b
-    join answers as t using (benchmark, compress, problem_id)
+    join answers as t using (benchmark, compress, settings, problem_id)
     where b.role = 'base' and t.role = 'trained'
 )
 select
@@ -27,7 +27,8 @@ select
     count(*) filter (after > before) as num_won,
     count(*) filter (after < before) as num_lost,
     round(avg(tokens_before), 1) as tokens_before,
-    round(avg(tokens_after), 1) as tokens_after
+    round(avg(tokens_after), 1) as tokens_after,
+    nullif(settings, '') as settings
 from pairs
-group by benchmark, compress
-order by benchmark, compress
+group by benchmark, compress, settings
+order by benchmark, compress, settings

@@ -62,7 +62,9 @@ final as (
         (o.subject_wrong + o.prior * o.shard_error_rate)
         / nullif(o.subject_graded + o.prior, 0) as subject_error_rate
     from others as o
-    left join stg_error_history as h using (problem_id)
+    left join stg_error_history as h
+        on h.problem_id = o.problem_id
+        and coalesce((getvariable('config') ->> 'history')::boolean, true)
 )
 select * exclude (position)
 from final

@@ -4,7 +4,7 @@ from stg_rationales as r
 join stg_problems as p using (problem_id)
 where
     p.split = 'train'
-    and r.verdict = 'correct'
+    and (r.verdict = 'correct' or not coalesce((getvariable('config') ->> 'only_correct')::boolean, true))
     and r.cut_off is null
     and (r.kind <> 'compressed' or r.chosen)
     and list_contains(from_json(getvariable('config') -> 'kinds', '["varchar"]'), r.kind)

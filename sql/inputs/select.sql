@@ -6,7 +6,10 @@ with recursive settings as (
         (getvariable('config') ->> 'keep_fraction')::double as keep_fraction,
         coalesce((getvariable('config') ->> 'by_rd')::boolean, true) as by_rd,
         coalesce((getvariable('config') ->> 'by_ranks')::boolean, false) as by_ranks,
-        coalesce((getvariable('config') ->> 'require_stated_answer')::boolean, false) as require_stated
+        coalesce((getvariable('config') ->> 'require_stated_answer')::boolean, false) as require_stated,
+        coalesce(
+            from_json(getvariable('config') -> 'filters', '["varchar"]'), ['accuracy', 'diversity', 'difficulty']
+        ) as filters
 ),
 -- what is chosen by, none where it is RD; sign -1 where higher is better
 measures as (
@@ -57,9 +60,16 @@ considered as (
 scored as (
     select
         c.*, s.rd, b.reason as incomplete,
-        c.verdict = 'correct'
-        and b.reason is null
-        and not (require_stated and c.stated_as is not distinct from 'closing_line') as is_fit
+        b.reason is null
+        and (
+            not list_contains(filters, 'accuracy')
+            or (
+                c.verdict = 'correct'
+                and not (require_stated and c.stated_as is not distinct from 'closing_line')
+            )
+        ) as is_fit,
+        -- without the difficulty filter it may stay unscored
+        s.rd is not null or not list_contains(filters, 'difficulty') as is_measured
     from considered as c
     cross join settings
     left join stg_scores as s using (rationale_id)
@@ -138,7 +148,7 @@ select
             'verdict': verdict, 'stated_as': stated_as, 'incomplete': incomplete,
             'rd': rd, 'value': value, 'kind': kind,
             -- what may be kept gets its text later, a page at a time, and what that shows: sql/pending.py
-            'text_from': case when is_fit and rd is not null then created_at end
+            'text_from': case when is_fit and is_measured then created_at end
         }
         order by condition, rationale_id
     ) as candidates,

@@ -1,4 +1,4 @@
--- grain: one row per evaluated model, benchmark and use of <compress>
+-- grain: one row per evaluated model, benchmark, use of <compress> and settings it was asked with
 select
     role,
     model_id,
@@ -10,7 +10,9 @@ select
     round(avg(num_tokens), 1) as mean_tokens,
     round(avg(latency_s), 4) as mean_seconds,
     round(avg((verdict = 'no_answer')::int), 4) as share_no_answer,
-    round(avg((verdict = 'truncated')::int), 4) as share_truncated
+    round(avg((verdict = 'truncated')::int), 4) as share_truncated,
+    round(avg((finish_reason = 'length')::int), 4) as share_cut_off,
+    settings
 from stg_evaluations
-group by role, model_id, benchmark, compress
-order by list_position(['base', 'trained', 'teacher'], role), model_id, benchmark, compress
+group by role, model_id, benchmark, compress, settings
+order by list_position(['base', 'trained', 'teacher'], role), model_id, benchmark, compress, settings

@@ -8,7 +8,8 @@ chains as (
         r.kind,
         r.problem_id,
         r.num_tokens,
-        r.verdict = 'correct' as is_correct
+        r.verdict = 'correct' as is_correct,
+        r.finish_reason = 'length' as is_cut_off
     from stg_rationales as r
     left join levels as l using (problem_id)
     where r.kind <> 'compressed' or r.chosen
@@ -22,7 +23,8 @@ final as (
         round(avg(num_tokens), 1) as mean_tokens,
         median(num_tokens) as median_tokens,
         max(num_tokens) as max_tokens,
-        round(avg(is_correct::int), 4) as share_correct
+        round(avg(is_correct::int), 4) as share_correct,
+        count(*) filter (is_cut_off) as num_cut_off
     from chains
     group by level, kind
 )

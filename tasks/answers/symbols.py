@@ -40,12 +40,12 @@ _ODD = re.compile(r"[^\n\t\r -~]")  # all but printable ASCII and white space
 
 def plain(text: str) -> str:
     """`text` with typographic and mathematical characters in ASCII or LaTeX, the invisible gone."""
-    if not text.isascii():
-        text = _VULGAR.sub(" ", text)
-        text = _SMALL_FRACTION.sub(_small_fraction, text)
-        text = _RADICAL.sub(r"\1{\2}", _SCRIPTS.sub(_script, text)).translate(_TABLE)
-        text = _BLANK_BEHIND_COMMAND.sub("", text)
-    return _ODD.sub(_plain_character, text)
+    if text.isascii():
+        return _ODD.sub(_plain_character, text)
+    text = _VULGAR.sub(" ", text)
+    text = _SMALL_FRACTION.sub(_small_fraction, text)
+    text = _RADICAL.sub(r"\1{\2}", _SCRIPTS.sub(_script, text)).translate(_TABLE)
+    return _BLANK_BEHIND_COMMAND.sub("", _ODD.sub(_plain_character, text))
 
 
 def _script(match: re.Match[str]) -> str:

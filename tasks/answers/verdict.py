@@ -112,6 +112,23 @@ def read_answer(text: str, *, answer: str, answer_type: str, truncated: bool) ->
     )
 
 
+def stated_answer(text: str, *, truncated: bool = False) -> Grade | None:
+    """What a text says its answer is, where there is no gold one and so no type; None: nothing.
+
+    Linear and bounded. The verdict is `unverifiable`.
+    """
+    final = after_thought(text)
+    if final is None:
+        return None
+    tail, kinds = tail_of(final), (ANSWER_TYPES["math"], ANSWER_TYPES["text"])
+    found = [_stated(tail, kind, truncated=truncated) for kind in kinds]
+    found += [_answer_of(tail, kind, truncated=truncated) for kind in kinds]
+    read = next((reading for reading in found if reading is not None), None)
+    if read is None:
+        return None
+    return Grade(verdict="unverifiable", extracted_answer=read.value, stated_as=read.stated_as)
+
+
 def gold_answer(text: str) -> str:
     """The answer of a gold text: after `####`, in a box, after "A:" or a phrase; else all."""
     return _short_gold_answer(text) if len(text) <= _MAX_REMEMBERED else _gold_answer(text)

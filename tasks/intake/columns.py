@@ -14,6 +14,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tasks.answers.kinds import ANSWER_TYPES
+from tasks.benchmarks import load_benchmark
 from tasks.intake.chat import System, Turns
 from tasks.intake.choices import Reading
 from tasks.intake.sources import Source
@@ -26,7 +27,8 @@ class ColumnMapping(BaseModel):
     items of a list are. A conversation asks by its last user turn and answers by its last reply.
     `options`: one column that holds them all, or one each. Each candidates column holds a text or a
     list of texts; `correct` and `candidate_model` run parallel to them. Of several columns for the
-    answer's type the first that holds one counts.
+    answer's type the first that holds one counts. Questions equal in `family` are not independent
+    of one another, as evaluation has to know.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +41,7 @@ class ColumnMapping(BaseModel):
     subject: str | tuple[str, ...] | None = None
     answer_type: str | tuple[str, ...] | None = None
     options: tuple[str, ...] = ()
+    family: str | tuple[str, ...] | None = None
 
     def question_columns(self) -> tuple[str, ...]:
         return _several(self.question)
@@ -52,10 +55,13 @@ class ColumnMapping(BaseModel):
     def answer_type_columns(self) -> tuple[str, ...]:
         return _several(self.answer_type)
 
+    def family_columns(self) -> tuple[str, ...]:
+        return _several(self.family)
+
     def all_columns(self) -> tuple[str, ...]:
         return (
             *self.question_columns(), *self.options, *self.answer_columns(),
-            *self.subject_columns(), *self.answer_type_columns(),
+            *self.subject_columns(), *self.answer_type_columns(), *self.family_columns(),
             *self.candidates, *self.correct, *self.candidate_model,
         )  # fmt: skip
 
@@ -104,3 +110,13 @@ class Resolved:
         if self.columns.options and self.reading.is_sure and not self.reading.by_text:
             parts.append(f"the answer counts the options from {self.reading.base}")
         return f"{self.source.name}: {'; '.join(parts)}"
+
+
+def of_benchmark(name: str) -> SourceConfig:
+    """How a benchmark's rows are read, as its file says. Raises BenchmarkError."""
+    told = load_benchmark(name)
+    columns = ColumnMapping(
+        question=told.question, options=_several(told.options), answer=told.answer,
+        subject=told.subject, family=told.family,
+    )  # fmt: skip
+    return SourceConfig(columns=columns, candidates="ignore", answer_type=told.answer_type)

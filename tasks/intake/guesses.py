@@ -120,6 +120,7 @@ def _check_given(table: Table, given: ColumnMapping, candidates: str) -> None:
         "--answer-column": given.answer_columns(),
         "--subject-column": given.subject_columns(),
         "--answer-type-column": given.answer_type_columns(),
+        "family in the benchmark's file:": given.family_columns(),
     }
     if candidates != "ignore":
         flags["--candidates-column"] = given.candidates

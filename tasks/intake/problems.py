@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from tasks.intake.columns import ColumnMapping, Resolved, SourceConfig
+from tasks.intake.columns import ColumnMapping, Resolved, SourceConfig, of_benchmark
 from tasks.intake.endings import ending_columns
 from tasks.intake.guesses import resolve_columns
 from tasks.intake.readers import read_rows
@@ -104,9 +104,10 @@ def resolve_questions(locations: Iterable[str | Path]) -> list[Resolved]:
 
 
 def _resolve_questions(source: Source) -> tuple[Resolved, SourceConfig]:
-    sample = _sample(source, SourceConfig())
-    unread = ColumnMapping(answer=next(iter(sample[0]), None))  # any: it is not looked at
-    config = SourceConfig(candidates="ignore", columns=unread)
+    told = config_of(source, SourceConfig(candidates="ignore"))
+    sample = _sample(source, told)
+    unread = {"answer": next(iter(sample[0]), None)}  # any: it is not looked at
+    config = told.model_copy(update={"columns": told.columns.model_copy(update=unread)})
     resolved = resolve_columns(source, sample, config, has_gold=False)
     columns = resolved.columns
     return _checked(resolved, (*columns.question_columns(), *columns.options)), config
@@ -117,8 +118,14 @@ def resolve_sources(
 ) -> list[Resolved]:
     """Opens every input and settles its columns on the first rows. Raises IngestError."""
     many = [locations] if isinstance(locations, (str, Path)) else locations
-    found = [resolve_columns(s, _sample(s, config), config) for s in find_sources(many)]
+    read_as = [(source, config_of(source, config)) for source in find_sources(many)]
+    found = [resolve_columns(source, _sample(source, own), own) for source, own in read_as]
     return [_checked(one, one.columns.all_columns()) for one in found]
+
+
+def config_of(source: Source, config: SourceConfig) -> SourceConfig:
+    """`config`, or what the benchmark says that the source is."""
+    return of_benchmark(source.benchmark) if source.benchmark else config
 
 
 def _checked(one: Resolved, columns: Sequence[str]) -> Resolved:
@@ -138,9 +145,9 @@ def read_resolved(
     first: Rejection | None = None
     for one in resolved:
         columns = (*one.columns.all_columns(), *ending_columns(one.columns.candidates))
-        limit = config.max_line_bytes
-        for row in read_rows(one.source, max_line_bytes=limit, columns=columns):
-            item = _read_item(row, one, config, seen)
+        own = config_of(one.source, config)
+        for row in read_rows(one.source, max_line_bytes=own.max_line_bytes, columns=columns):
+            item = _read_item(row, one, own, seen)
             if isinstance(item, Rejection):
                 rejected[item.reason] += 1
                 first = first or item

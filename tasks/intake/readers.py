@@ -78,15 +78,16 @@ def read_hub(source: Source, load: Callable[..., Iterable[Any]] | None = None) -
         from datasets import load_dataset
 
         load = load_dataset
-    name, config, split = parse_hub_id(source.location)
+    hub = parse_hub_id(source.location)
+    pinned = {"revision": hub.revision} if hub.revision else {}
     try:
-        rows: Iterable[Any] = load(name, config, split=split)
+        rows: Iterable[Any] = load(hub.name, hub.config, split=hub.split, **pinned)
         for number, row in enumerate(rows, start=1):
             yield SourceRow(number, dict(row))
     except Exception as error:  # the library raises whatever its storage back ends raise
         raise IngestError(
-            f"no file {source.location}, and the hub data set {name} (config {config or 'default'},"
-            f" split {split}) could not be loaded: {one_line(error)}"
+            f"no file {source.location}, and the hub data set {hub.name} (config"
+            f" {hub.config or 'default'}, split {hub.split}) could not be loaded: {one_line(error)}"
         ) from error
 
 

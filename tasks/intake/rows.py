@@ -40,7 +40,8 @@ from tasks.schemas import Candidate, Problem
 class IngestedProblem:
     """A row that was accepted. `is_new` False: the problem was seen before, its candidates not.
 
-    `problem_id` is the first problem's of this wording; `tokens` are those of the question, `stem`
+    `problem_id` is the first problem's of this wording; `family` is what questions that are not
+    independent of it share; `tokens` are those of the question, `stem`
     those of the question without its options and without a system turn, where it has any.
     """
 
@@ -50,6 +51,7 @@ class IngestedProblem:
     candidates: list[Candidate] = field(default_factory=list)
     warnings: tuple[str, ...] = ()
     is_new: bool = True
+    family: str | None = None
     stem: Sequence[str] = field(default=(), repr=False)
 
 
@@ -78,14 +80,13 @@ def read_problem(row: SourceRow, one: Resolved, config: SourceConfig) -> Ingeste
     columns = one.columns
     question = read_question(row.fields, columns, config)
     answer, answer_type, doubts = _read_gold(row.fields, one, config, question)
-    subject = joined(row.fields, columns.subject_columns())
     problem = Problem(
         source=one.source.name,
         line=row.line,
         question=question.text,
         answer=answer,
         answer_type=answer_type,
-        subject=None if subject is None else normalise(clean_text(subject)[0]) or None,
+        subject=_name_in(row.fields, columns.subject_columns()),
     )
     problem_id = problem.content_id()
     candidates, complaints = _read_candidates(row.fields, problem_id, columns, config)
@@ -93,8 +94,15 @@ def read_problem(row: SourceRow, one: Resolved, config: SourceConfig) -> Ingeste
     return IngestedProblem(
         problem=problem, problem_id=problem_id, tokens=tokens_of(question.text),
         candidates=candidates, warnings=tuple(told),
+        family=_name_in(row.fields, columns.family_columns()),
         stem=tokens_of(question.stem) if question.stem != question.text else (),
     )  # fmt: skip
+
+
+def _name_in(fields: Fields, columns: Sequence[str]) -> str | None:
+    """What these columns hold, in one line; None where that is nothing."""
+    found = joined(fields, columns)
+    return None if found is None else normalise(clean_text(found)[0]) or None
 
 
 def read_question(fields: Fields, columns: ColumnMapping, config: SourceConfig) -> Question:

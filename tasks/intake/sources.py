@@ -4,7 +4,8 @@ Invariant: a Source exists and is of a readable kind (a hub id is taken on trust
 is an IngestError with one line that names the thing and the remedy.
 
 A sample: "data/sums.jsonl.gz" -> Source(location="data/sums.jsonl.gz", name="sums.jsonl.gz",
-kind="jsonl", packing="gz").
+kind="jsonl", packing="gz"). A benchmark is read as its file says: "aime24" ->
+Source(location="HuggingFaceH4/aime_2024:train", name="aime24", kind="hub", benchmark="aime24").
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from tasks.benchmarks import is_benchmark, load_benchmark, unknown_benchmark
 from tasks.errors import UsageError
 
 Fields = dict[str, object]
@@ -44,7 +46,8 @@ _NO_DATA = {
 _HEAD_BYTES = 64
 # What datasets.save_to_disk leaves in a folder: of one split, of several.
 _STATE, _SPLITS = "state.json", "dataset_dict.json"
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(:[\w.\[\]%:-]+)?")
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?(:[\w.\[\]%:-]+)?")
+_BARE_NAME = re.compile(r"[\w-]+")
 _SPLIT = re.compile(r"(train|test|validation|valid|val|dev|eval)\w*(\[.*\])?")
 
 
@@ -75,7 +78,7 @@ class BadRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A file, a data set's folder or a hub data set.
+    """A file, a data set's folder or a hub data set; `benchmark` names the one that it is.
 
     `name` is short, distinct within one call, and never absolute.
     """
@@ -84,6 +87,17 @@ class Source:
     name: str
     kind: Kind
     packing: Packing | None = None
+    benchmark: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubId:
+    """A hub data set, and which part of it; no revision: the newest."""
+
+    name: str
+    revision: str | None
+    config: str | None
+    split: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +131,27 @@ def find_sources(locations: Iterable[str | Path]) -> list[Source]:
     named = [str(location) for location in locations]
     if not named:
         raise IngestError("no input was named: give a file or a hub id (org/name)")
-    real = [os.path.realpath(location) for location in named]
-    if doubled := [location for n, location in enumerate(named) if real[n] in real[:n]]:
+    where = [location_of(name) for name in named]
+    real = [os.path.realpath(location) for location in where]
+    if doubled := [name for n, name in enumerate(named) if real[n] in real[:n]]:
         raise IngestError(f"{doubled[0]} is given twice: name each input once")
-    return [_find_source(location, _short_name(location, named)) for location in named]
+    return [
+        _named_source(name, location, where) for name, location in zip(named, where, strict=True)
+    ]
+
+
+def location_of(name: str) -> str:
+    """Where the data of a benchmark are; anything else is where it says. Raises BenchmarkError."""
+    return load_benchmark(name).data if is_benchmark(name) else name
+
+
+def _named_source(name: str, location: str, where: Sequence[str]) -> Source:
+    if is_benchmark(name):
+        called = load_benchmark(name).name
+        return replace(_find_source(location, called), name=called, benchmark=name)
+    if _BARE_NAME.fullmatch(name) and not Path(name).exists():
+        raise unknown_benchmark(name)
+    return _find_source(location, _short_name(location, where))
 
 
 def is_file_name(name: str) -> bool:
@@ -154,13 +185,16 @@ def arrow_files(location: str | Path) -> list[Path]:
         raise IngestError(f"{path} is no readable data set: {error!r}") from error
 
 
-def parse_hub_id(text: str) -> tuple[str, str | None, str]:
-    """The parts of `org/name[:config][:split]`; a lone split name is a split."""
+def parse_hub_id(text: str) -> HubId:
+    """The parts of `org/name[@revision][:config][:split]`; a lone split name is a split."""
     name, *rest = re.split(r":(?![^\[]*\])", text, maxsplit=2)
+    name, _, revision = name.partition("@")
     if len(rest) == 1 and _SPLIT.fullmatch(rest[0]):
-        return name, None, rest[0]
+        rest = ["", rest[0]]
     config, split = [*rest, "", ""][:2]
-    return name, config or None, split or "train"
+    return HubId(
+        name=name, revision=revision or None, config=config or None, split=split or "train"
+    )
 
 
 def _find_source(location: str, name: str) -> Source:

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from infra.engines import EngineConfig
-from infra.runs.plan import RunPlan, StageRun
-from infra.runs.run import Run, config_json
+from infra.runs.plan import RunPlan, StageRun, config_json
+from infra.runs.run import Run
 from infra.runs.runner import run_stage
 from infra.settings import Settings
 from infra.storage import Corpus

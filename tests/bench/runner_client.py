@@ -89,6 +89,17 @@ def write_problems(path: Path, num_problems: int) -> None:
             file.write(json.dumps(fields) + "\n")
 
 
+def write_recipe(path: Path, base_url: str, **settings: int) -> None:
+    """One stage, one candidate a problem; `settings` of the teacher."""
+    lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
+    path.write_text(
+        'name = "bench"\nstages = ["generate"]\n'
+        f'[models.teacher]\nengine = "endpoint"\nmodel = "served"\n{lines}'
+        f'[models.teacher.endpoint]\nbase_url = "{base_url}"\n'
+        '[models.student]\nmodel = "nano:student"\n[generate]\nnum_candidates = 1\n'
+    )
+
+
 def num_stored(corpus: Path) -> int:
     """Rows the runner left on disk."""
     with open_run(corpus) as run:

@@ -1,6 +1,7 @@
 """Packed, grouped and randomly padded batches of real chains, trained by the same two CPU ranks.
 
     BENCH_BATCH_ROWS=60 python -m pytest tests/bench/test_training_batches.py -s -q
+    BENCH_BATCH_WIDTH=576 BENCH_BATCH_LAYERS=8 ...  # another model: 64 a head, 3 times that inside
 
 Half long chains, half short ones, of the same problems; each way learns every example once, in one
 pair of processes, in turns. Tokens a second count no padding and no start.
@@ -25,6 +26,8 @@ from tests.tiny_models import SPECIALS
 
 ROWS = int(os.environ.get("BENCH_BATCH_ROWS", "8"))
 ROUNDS = int(os.environ.get("BENCH_BATCH_ROUNDS", "1"))
+WIDTH = int(os.environ.get("BENCH_BATCH_WIDTH", "256"))
+LAYERS = int(os.environ.get("BENCH_BATCH_LAYERS", "4"))
 PADDED = {"per_rank_batch_size": 4, "global_batch_size": 8}
 WAYS: dict[str, dict[str, Any]] = {
     "random": {"batching": "random", **PADDED},
@@ -56,8 +59,9 @@ def save_base(folder: Path) -> Path:
 
     save_qwen2_tokenizer(folder)
     config = Qwen2Config(
-        vocab_size=VOCABULARY + len(SPECIALS), hidden_size=256, intermediate_size=768,
-        num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2,
+        vocab_size=VOCABULARY + len(SPECIALS), hidden_size=WIDTH,
+        intermediate_size=3 * WIDTH, num_hidden_layers=LAYERS, num_attention_heads=WIDTH // 64,
+        num_key_value_heads=1 if WIDTH // 64 % 2 else 2,
         max_position_embeddings=4096, tie_word_embeddings=True,
     )  # fmt: skip
     Qwen2ForCausalLM(config).save_pretrained(folder)

@@ -20,14 +20,20 @@ import pytest
 
 from flows.server.temporary import API_URL
 from tests.integration.shared_services import SharedServices
+from tests.s3_server import S3Service, s3_service
 
 LONGEST_FIRST = (
     "nano_run", "interruption", "crash", "real_corpus", "vllm_engine", "phases", "s3_run",
-    "training", "training_alone", "smollm2", "zero_stages", "end_of_turn", "cluster_run", "faults",
-    "pools", "ray_nodes", "real_rationales", "scoring_reference", "endpoint_runs",
+    "training", "training_losses", "replicate", "training_alone", "smollm2", "zero_stages",
+    "end_of_turn", "cluster_run", "faults", "pools", "ray_nodes", "real_rationales",
+    "scoring_reference", "endpoint_runs", "tutorial",
 )  # fmt: skip
 SHORT_LIMIT_S = 240  # of one test of the others, on a machine that is busy with much else
 KEEP_WARM_S = 900  # longer than a session leaves an engine alone
+# Ray reads once a process whether its calls carry tokens, which a cluster that a process starts has
+# and one that it joins may not have: a process of tests meets both, so neither has them here. A
+# command that is to start a Ray as a user's does leaves the variable out.
+os.environ["RAY_AUTH_MODE"] = "disabled"
 OF_THE_CONTROLLER = pytest.StashKey[SharedServices]()
 
 
@@ -81,3 +87,21 @@ def warm_engines(services: Path) -> Iterator[dict[str, str]]:
     environment = {"RAY_ADDRESS": address, "LITECOT_KEEP_WARM_S": str(KEEP_WARM_S)}
     with patch.dict(os.environ, environment):
         yield environment
+
+
+@pytest.fixture(scope="module")
+def s3_of_module() -> Iterator[S3Service]:
+    """One bucket for all tests of a module."""
+    with s3_service() as running:
+        yield running
+
+
+@pytest.fixture
+def s3(
+    s3_of_module: S3Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[S3Service]:
+    """It, unkind until the end of the test only, and a place for journals."""
+    monkeypatch.setenv("LITECOT_JOURNALS", str(tmp_path / "journals"))
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")  # do not wait long for what is meant to fail
+    yield s3_of_module
+    s3_of_module.behave()

@@ -51,7 +51,7 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """`litecot run` in a process of its own."""
     command = [sys.executable, "-m", "flows.cli.main", "run", *arguments, "--corpus", str(corpus)]
-    left_out = {"RAY_ADDRESS"} if has_own_ray else set()
+    left_out = {"RAY_ADDRESS", "RAY_AUTH_MODE"} if has_own_ray else set()
     environment = {name: value for name, value in os.environ.items() if name not in left_out}
     with corpus.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)

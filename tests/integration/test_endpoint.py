@@ -210,6 +210,58 @@ async def test_a_server_that_dies_in_the_middle_is_a_passing_fault() -> None:
     endpoints.close()
 
 
+async def test_a_server_that_is_gone_for_a_while_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Longer than the tries of a record last: here there is one."""
+    monkeypatch.setenv("LITECOT_OUTAGE_S", "60")
+    async with serving(ServerConfig()) as server:
+        endpoints = RunModels(Settings(), secrets={})
+        model, url = endpoints.model(config(server.base_url)), server.base_url
+        await ask(model)
+    port = int(url.split(":")[2].split("/")[0])
+    with pytest.raises(TransientError):  # what was sent before anybody knew
+        await ask(model)
+    waiting = [asyncio.create_task(ask(model, f"question {number}")) for number in range(3)]
+    await asyncio.sleep(1)
+    assert not any(task.done() for task in waiting)
+    async with serving(ServerConfig(port=port)) as again:
+        replies = await asyncio.gather(*waiting)
+        assert len(again.asked) == 3
+    assert [reply.text for (reply,) in replies] == [GOOD] * 3
+    gone, back = caplog.messages
+    assert gone.startswith(f"{url} is gone (ClientConnectorError: ")
+    assert gone.endswith("): the run waits for it, 60 s at most (LITECOT_OUTAGE_S)")
+    assert back.startswith(f"{url} is back after ")
+    endpoints.close()
+
+
+async def test_a_server_that_stays_away_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LITECOT_OUTAGE_S", "0.5")
+    async with serving(ServerConfig()) as server:
+        endpoints = RunModels(Settings(), secrets={})
+        model, url = endpoints.model(config(server.base_url)), server.base_url
+        await ask(model)
+    with pytest.raises(EndpointError) as caught:
+        await ask_until_answered(model)
+    assert str(caught.value).startswith(f"{url} was gone for 0.5 s (ClientConnectorError: ")
+    assert str(caught.value).endswith(
+        "start it, then run the same command again; LITECOT_OUTAGE_S is how long a run waits"
+    )
+    endpoints.close()
+
+
+async def test_a_record_that_a_server_is_too_busy_for_is_no_outage(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with asking(faulty("503", marker="odd")) as (_, model):
+        for _ in range(2):
+            with pytest.raises(TransientError):
+                await ask(model, "an odd question")
+        await ask(model)
+    assert caplog.messages == []
+
+
 async def test_a_mixture_of_faults_is_got_through() -> None:
     kinds = ("429", "500", "reset", "malformed_json")
     faults = tuple(Fault(kind=kind, share=0.25, times=1) for kind in kinds)

@@ -156,7 +156,7 @@ def test_show_and_plan_know_the_new_kind(ran: Ran) -> None:
     assert f"retold [{row['rationale_id'][:8]}," in shown
     assert "short_enough]" in shown
     plan = ran.litecot("run", "own.toml", "--plan", "--corpus", "corpus")
-    assert re.search(rf"retell teacher {NUM_PROBLEMS} {NUM_PROBLEMS} {NUM_PROBLEMS} ", plan)
+    assert re.search(rf"retell teacher {NUM_PROBLEMS} {NUM_PROBLEMS} 0 ", plan)
 
 
 def test_the_same_command_again_asks_nothing(ran: Ran) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, cast
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
 import yaml
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.events.actions import ChangeFlowRunState
+from prefect.events.actions import ChangeFlowRunState, SendNotification
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Pending, Running, Scheduled
@@ -20,6 +21,7 @@ from prefect.states import Completed, Pending, Running, Scheduled
 from flows.flow_runs import CurrentRun, Note, current_run, mend
 
 KILLED_RUNS = Path(__file__).parents[2] / "flows" / "server" / "killed-runs.yaml"
+FAILED_RUNS = KILLED_RUNS.with_name("failed-runs.yaml")
 HOLDER = {"pid": 4711, "host": "node3", "since": "2026-01-02T03:04:05+00:00"}
 
 
@@ -173,6 +175,20 @@ def test_the_automation_for_killed_runs_is_one_that_prefect_takes() -> None:
     assert trigger.expect == trigger.after | ends
     assert isinstance(action, ChangeFlowRunState)
     assert action.state.value == "CRASHED"
+
+
+def test_the_automation_for_failed_runs_is_one_that_prefect_takes(prefect_server: str) -> None:
+    """With a block that a person made, and the variables that its message names."""
+    block = uuid4()
+    text = FAILED_RUNS.read_text().replace("id: BLOCK", f"id: {block}")
+    automation = AutomationCore.model_validate(yaml.safe_load(text))
+    trigger, (action,) = automation.trigger, automation.actions
+    assert isinstance(trigger, EventTrigger)
+    assert trigger.expect == {"prefect.flow-run.Failed", "prefect.flow-run.Crashed"}
+    assert isinstance(action, SendNotification)
+    assert action.block_document_id == block
+    checked = httpx.post(f"{prefect_server}/templates/validate", json=action.body)
+    assert checked.status_code == 204, checked.text
 
 
 def test_outside_a_flow_there_is_no_current_run() -> None:

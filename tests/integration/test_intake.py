@@ -23,6 +23,7 @@ from infra.runs.run import Run
 from infra.runs.train_student import EvaluationOverlapError, train_student
 from infra.settings import Settings
 from infra.storage import Corpus
+from infra.storage.local import LocalStore
 from infra.training.config import TrainConfig
 from sql.database import connect
 from tasks.intake.hygiene import HygieneConfig
@@ -104,11 +105,17 @@ def test_the_second_time_nothing_is_read(tmp_path: Path, intake: Intake) -> None
     assert found == EXPECTED
 
 
+def lose(corpus: Path, table: str) -> None:
+    """All its parts, by both their names."""
+    store = LocalStore(corpus)
+    for part in (corpus / table).glob("*.parquet"):
+        store.delete(f"{table}/{part.name}")
+
+
 @pytest.mark.parametrize("table", ["memberships", "problems"])
 def test_what_the_disk_lost_is_taken_in_again(tmp_path: Path, intake: Intake, table: str) -> None:
     run_intake(tmp_path / "corpus", intake)
-    for part in (tmp_path / "corpus" / table).glob("*.parquet"):
-        part.unlink()
+    lose(tmp_path / "corpus", table)
     _, found = run_intake(tmp_path / "corpus", intake)
     assert found == EXPECTED
 
@@ -127,8 +134,7 @@ def test_lost_candidates_are_taken_in_again(tmp_path: Path) -> None:
         return database.run("select text from raw_candidates order by all").rows
 
     run_intake(tmp_path / "corpus", intake)
-    for part in (tmp_path / "corpus" / "candidates").glob("*.parquet"):
-        part.unlink()
+    lose(tmp_path / "corpus", "candidates")
     run_intake(tmp_path / "corpus", intake)
     assert candidates() == [("a",), ("a",), ("b",)]
     report, _ = run_intake(tmp_path / "corpus", intake)

@@ -36,12 +36,12 @@ SMALL = (
 LINE = f"litecot: {INTERRUPTED}\n"
 # Random moments, as many: from when it minds signals (importing, planning, starting servers), and
 # from when its flow runs (engines loading, asking, training), each up to so many seconds later.
-NUM_MOMENTS, STARTING_S, RUNNING_S = 5, 7.0, 11.0
+NUM_MOMENTS, STARTING_S, RUNNING_S = 2, 7.0, 11.0
 END_LIMIT_S = 60.0
 GONE_WITHIN_S = 15.0
 FINISH_LIMIT_S = 400.0
 UNENDED = {"RUNNING", "PENDING", "CANCELLING"}
-ENGINES = {"RAY_ADDRESS", "LITECOT_KEEP_WARM_S"}
+ENGINES = {"RAY_ADDRESS", "RAY_AUTH_MODE", "LITECOT_KEEP_WARM_S"}
 
 
 @dataclass
@@ -119,7 +119,7 @@ def interrupted(started: Started, number: int, *, terminal: bool) -> Ended:
     return started.end()
 
 
-def test_at_ten_random_moments_then_cancelled_then_to_the_end(
+def test_at_random_moments_then_cancelled_then_to_the_end(
     tmp_path: Path, prefect_server: str
 ) -> None:
     corpus, rng = tmp_path / "corpus", random.Random(17)
@@ -128,7 +128,7 @@ def test_at_ten_random_moments_then_cancelled_then_to_the_end(
     for turn, is_running, last_s in moments:
         moment = last_s * (turn + rng.random()) / NUM_MOMENTS
         number, terminal = rng.choice([(signal.SIGINT, True), (signal.SIGTERM, False)])
-        started = Started(corpus, own_services(tmp_path) if turn % 2 else dict(os.environ))
+        started = Started(corpus, own_services(tmp_path) if turn == 1 else dict(os.environ))
         started.wait_until(started.minds_signals)
         if is_running:
             started.wait_until(lambda: b"flow_run" in (corpus / "_lock").read_bytes())

@@ -21,7 +21,7 @@ from flows.recipes.loading import load_recipe
 from infra.engines.token_counter import TokenizerCounter
 from infra.storage import Corpus
 from sql.database import Database, connect, names
-from sql.questions import answer, questions
+from sql.questions import question_text, questions
 from tasks.compress import CompressConfig
 from tasks.compress_methods import Outcome
 from tasks.prompts import prompt_sha
@@ -342,7 +342,7 @@ def test_morsd_filters_in_its_order(made: Made) -> None:
 @each_recipe
 def test_every_question_has_an_answer_that_makes_sense(made: Made) -> None:
     """Read by name: shares lie in 0..1, counts are not negative, nothing is NaN."""
-    answered = {name: answer(made.database, name) for name in questions()}
+    answered = {name: made.database.run(question_text(name)) for name in questions()}
     for name, result in answered.items():
         for row in result.records():
             for column, value in row.items():

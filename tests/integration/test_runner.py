@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from flows.cli.main import app
 from infra.engines import EngineConfig
 from infra.engines.endpoint.refusals import EndpointError
 from infra.runs import retries, runner
@@ -221,6 +224,31 @@ def test_a_rotten_part_is_made_again_and_the_others_are_not_paid_for(
     assert len(list((factory.folder / "_quarantine").iterdir())) == 1
 
 
+def test_a_part_that_healing_took_out_is_made_again_by_the_same_run_and_nothing_else(
+    factory: Factory,
+) -> None:
+    for shard in (0, 1):
+        factory.go(right, shard=shard)
+    texts = factory.rows("rationales", "problem_id, text")
+    read = Path(Corpus(factory.folder).parts()["rationales"][1])
+    part = factory.folder / "rationales" / read.name  # one file of two names
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 1
+    part.write_bytes(content)
+    check = ["corpus", "check", "--corpus", str(factory.folder)]
+    found = CliRunner().invoke(app, check)
+    assert found.exit_code == 1
+    assert found.stdout.startswith(f"rationales: {part} (shard 1): holds other bytes than were")
+    assert found.stdout.endswith("it makes 3 rows: about 0 requests and 0 tokens\n")
+    assert CliRunner().invoke(app, [*check, "--heal"]).exit_code == 0
+    assert len(factory.rows("rationales")) == 3
+    outcome, chat = factory.go(right)
+    assert report(outcome).num_rows == 3
+    assert {number_in(text) for text in chat.asked} == {3, 4, 5}
+    assert factory.rows("rationales", "problem_id, text") == texts
+    assert CliRunner().invoke(app, check).exit_code == 0
+
+
 def test_rows_are_stamped_with_what_made_them(factory: Factory) -> None:
     factory.go(right)
     columns = "input_id, problem_id, run_id, stage_fingerprint, model, num_tokens"
@@ -429,6 +457,30 @@ def test_progress_is_told_from_none_to_all(factory: Factory) -> None:
     assert told[0] == (0, 6)
     assert told[-1] == (6, 6)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+def test_a_long_reply_is_counted_beside_the_loop_before_its_step_counts_it(
+    factory: Factory,
+) -> None:
+    counted: list[tuple[bool, bool]] = []  # long, in the loop's thread
+
+    class Counter(WordCounter):
+        def count(self, text: str) -> int:
+            counted.append((len(text) > 1000, threading.current_thread() is loops))
+            return super().count(text)
+
+    def long_for_some(prompt: str) -> Reply:
+        said = right(prompt)
+        return f"{'word ' * 1000}{said}" if "2 plus" in prompt else said
+
+    loops = threading.current_thread()
+    with factory.open(FunctionChat(long_for_some)) as run:
+        run.tokens = Counter()
+        asyncio.run(run_stage(run, "ask"))
+    assert counted.count((True, True)) == 1  # by the step, once it has been counted beside it
+    assert counted.count((True, False)) == 2  # of both requests
+    assert counted.index((True, False)) < counted.index((True, True))
+    assert counted.count((False, True)) == len(PROBLEMS) - 1
 
 
 def test_the_models_are_closed_with_the_run(factory: Factory) -> None:

@@ -10,7 +10,7 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -25,23 +25,9 @@ from infra.storage.s3.store import S3Store
 from sql.database import Database, connect
 from sql.untrusted import QueryRefusedError, query_untrusted, stream_untrusted
 from tasks.schemas import Problem, Rationale
-from tests.s3_server import BUCKET, S3Service, s3_service
+from tests.s3_server import BUCKET, S3Service
 from tests.unit.test_storage import finish, problem
 from tests.unit.test_storage_recovery import Corpora
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[S3Service]:
-    with s3_service() as running:
-        yield running
-
-
-@pytest.fixture
-def s3(service: S3Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Service]:
-    monkeypatch.setenv("LITECOT_JOURNALS", str(tmp_path / "journals"))
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")  # do not wait long for what is meant to fail
-    yield service
-    service.behave()
 
 
 def database(url: str) -> Database:
@@ -98,6 +84,65 @@ def test_rows_keep_their_order_through_folds_compaction_and_reopening(s3: S3Serv
         assert finish(writer, 4) == 0
     assert questions(url) == [f"q{i}" for i in range(20)]
     assert len([name for name in s3.keys(url) if "part-" in name]) == 1
+    assert Corpus(url).faults() == []
+
+
+def shown(s3: S3Service, url: str) -> list[str]:
+    """Keys of a table's folder, where anybody may glob them."""
+    return [name for name in s3.keys(url) if name.startswith("problems/")]
+
+
+def test_a_table_folder_holds_current_rows_only_and_readers_keep_theirs(s3: S3Service) -> None:
+    url = s3.new_corpus()
+    with CorpusWriter(url) as writer:
+        for number in range(4):
+            finish(writer, number)
+            writer.flush()
+        reader = Corpus(url)
+        before = reader.parts()
+        with connect(before, through=reader.store.files) as database:
+            writer.compact()
+            assert len(shown(s3, url)) == 1
+            asked = database.run("select question from raw_problems").rows
+            assert sorted(asked) == [(f"q{i}",) for i in range(4)]
+        assert questions(url) == [f"q{i}" for i in range(4)]
+        (live,) = Corpus(url).parts()["problems"]
+        assert writer._manifest.parts["problems"][0].etag == etag_of(s3, live)
+    with CorpusWriter(url, grace_s=0):
+        assert [name for name in s3.keys(url) if "part-" in name] == shown(s3, url)
+
+
+def etag_of(s3: S3Service, name: str) -> str:
+    key = name.removeprefix(f"s3://{BUCKET}/")
+    return str(s3.client().head_object(Bucket=BUCKET, Key=key)["ETag"])
+
+
+@pytest.mark.parametrize("refused", ["DELETE", "POST", "PUT"])
+def test_an_exchange_that_broke_off_is_ended_by_the_next_writer(
+    s3: S3Service, refused: str
+) -> None:
+    """In a table's folder there is never a row twice, and after it none is missing."""
+    url = s3.new_corpus()
+    writer = CorpusWriter(url)
+    for number in range(3):
+        finish(writer, number)
+        writer.flush()
+    was_replaced = writer._manifest.generation
+    s3.refuse = lambda method, path: (
+        method == refused and "_manifest" not in path and bool(writer._manifest.retired)
+    )
+    with pytest.raises(StoreUnavailableError):
+        writer.compact()
+    s3.behave()
+    assert len(shown(s3, url)) in (0, 3) or refused == "DELETE"
+    writer._background.shutdown()
+    writer.store.release()
+    writer._journal.close()
+    writer._lock.release()
+    with CorpusWriter(url) as after:
+        assert after._manifest.generation == was_replaced + 1
+        assert len(shown(s3, url)) == 1
+    assert questions(url) == ["q0", "q1", "q2"]
     assert Corpus(url).faults() == []
 
 

@@ -190,7 +190,7 @@ def test_morsd_scores_trains_and_evaluates_it(folder: Path, tmp_path: Path) -> N
         "stages": STAGES, "models.student.model": "smollm2", "models.student.dtype": "float32",
         "select.max_rd": "inf", "select.keep_fraction": "1.0", "train.zero": "zero3",
         "train.max_steps": "2", "train.per_rank_batch_size": "1", "train.held_out_every": "1",
-        "evaluate.max_tokens": "12",
+        "evaluate.max_tokens": "12", "evaluate.models": '["trained"]',
         "evaluate.problems": json.dumps([write(tmp_path / "held_out.jsonl", [HELD_OUT])]),
     }  # fmt: skip
     done = litecot(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given, settings
@@ -42,3 +43,14 @@ def test_a_tokenizer_that_transformers_changes_counts_the_same(tmp_path: Path, t
     folder = save_tiny_model(tmp_path / "tiny")
     encoder = chat_encoder(load_tokenizer(str(folder)))
     assert TokenizerCounter(str(folder)).count(text) == len(encoder.encode_text(text))
+
+
+def test_a_text_that_a_thread_counted_is_not_read_again_however_many_came_since(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The replies of a thousand GPUs, 64 at once each, stand between a count and its step's."""
+    counter, encode = TokenizerCounter(STUDENT), Mock(wraps=ENCODER.encode_text)
+    monkeypatch.setattr(counter, "_tokens", encode)
+    counted = [counter.count(f"3 + {number} = 5") for number in range(64_000)]
+    assert counter.count("3 + 0 = 5") == counted[0] == COUNTER.count("3 + 0 = 5")
+    assert encode.call_count == 64_000

@@ -10,12 +10,12 @@ import pytest
 
 from tests.integration.command_line import litecot, query
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = pytest.mark.usefixtures("prefect_server", "warm_engines")
 
 STAGES = ["generate", "difficulty", "rewrite", "compress", "score", "select", "mix"]
-OPTIONS = ("--limit", "12", "--set", "train.epochs=1", "--set", "evaluate.limit=4")
+OPTIONS = ("--limit", "12", "--set", "train.epochs=1")
 WITHOUT = ("--set", f"stages={json.dumps(STAGES)}")
-ALL = ("--set", f"stages={json.dumps([*STAGES, 'train', 'evaluate'])}")
+ALL = ("--set", f"stages={json.dumps([*STAGES, 'train'])}")
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +47,7 @@ def test_what_train_makes_a_run_finds_done(made: Path, tmp_path: Path) -> None:
     assert (whole.returncode, models(corpus)) == (0, trained), whole.stderr
     (last,) = query(corpus, "from stg_invocations order by started_at desc limit 1")
     rows = json.loads(last["stage_rows"])
-    assert (rows["train"], rows["mix"]) == (0, 0)
-    assert rows["evaluate-trained"] > 0
+    assert set(rows.values()) == {0}
 
 
 def test_other_examples_are_not_there(made: Path) -> None:

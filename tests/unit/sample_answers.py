@@ -69,7 +69,7 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
         ("easy", "kept", 2, 1, 1.0, 0.625),
     ],
     "student_gain": [
-        ("sample", False, 1, 0.0, 1.0, 1, 0, 80.0, 60.0),
+        ("sample", False, 1, 0.0, 1.0, 1, 0, 80.0, 60.0, None),
     ],
     "suspect_gold_answers": [],
     "tokens_saved_per_hour": [

@@ -21,9 +21,11 @@ from tasks.schemas import (
     Difficulty,
     Evaluation,
     Example,
+    Forecast,
     Invocation,
     Membership,
     Model,
+    Perplexity,
     Problem,
     Rationale,
     Rejection,
@@ -35,7 +37,7 @@ from tasks.schemas import (
 )
 
 STAGES = ("ingest", "verify", "generate", "difficulty", "rewrite", "compress", "score", "select",
-          "mix", "train", "evaluate-base", "evaluate-trained")  # fmt: skip
+          "mix", "measure", "train", "evaluate-base", "evaluate-trained")  # fmt: skip
 FINGERPRINTS = {stage: f"fp-{stage}" for stage in STAGES}
 OTHER_FINGERPRINTS = {stage: f"fp2-{stage}" for stage in STAGES}
 RUN = Run(recipe="sample", resolved="{}", fingerprints=json.dumps(FINGERPRINTS), versions="{}")
@@ -191,6 +193,25 @@ STEPS = (
     training_step(0, held_out_loss=5.0), *map(training_step, (1, 2, 3)),
     training_step(2, attempt=2, held_out_loss=0.75),
 )  # fmt: skip
+
+
+def perplexity(made: Made, value: float) -> Made:
+    row = Perplexity(
+        example_id=made.id, problem_id=P0, condition="original", student="student", num_tokens=40,
+        perplexity=value,
+    )  # fmt: skip
+    return Made("measure", row)
+
+
+FORECAST = Made(
+    "run",
+    Forecast(
+        model_id=MODEL.id, recipe="sample", base="student", data_fingerprint="d",
+        benchmark="sample", compress=False, target="accuracy", predicted=0.5, low=0.25, high=0.75,
+        level=0.9, num_models=9, loo_error=0.125, loo_error_of_mean=0.25, features="{}", used="{}",
+        method="test", rests_on="r",
+    ),
+)  # fmt: skip
 INVOCATION = Made(
     "run",
     Invocation(
@@ -208,7 +229,8 @@ EVERYTHING: tuple[Made, ...] = (
     REWRITTEN, REJECTED, UNREADABLE, ROUND_1, ROUND_2,
     score(REWRITTEN.id, 0.5), score(ROUND_1.id, 0.75),
     selection(REWRITTEN.id, "original"), selection(ROUND_1.id, "compressed", rd=0.75),
-    example(REWRITTEN.id, "original"), example(ROUND_1.id, "compressed"), MODEL,
+    example(REWRITTEN.id, "original"), example(ROUND_1.id, "compressed"),
+    perplexity(example(REWRITTEN.id, "original"), 4.0), MODEL, FORECAST,
     *STEPS,
     EVALUATED,
     evaluation("trained", compress=False, verdict="correct", num_tokens=60),

@@ -68,6 +68,7 @@ def test_no_pair_of_expressions_raises_or_takes_long(gold: str, stated: str) -> 
 
 
 @given(text=TEXTS)
+@example(text="¡°\N{FULLWIDTH RIGHT PARENTHESIS}")  # a command's blank before a full-width bracket
 def test_reading_is_idempotent_and_storable(text: str) -> None:
     assert plain(plain(text)) == plain(text)
     plain(text).encode()

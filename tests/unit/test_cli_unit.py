@@ -233,6 +233,28 @@ def test_show_tells_the_lineage(corpus: Path) -> None:
         assert words in out
 
 
+def test_show_tells_the_answers_to_a_problem(corpus: Path) -> None:
+    code, out, _ = litecot("show", sample.P3, "--corpus", corpus)
+    assert code == 0
+    assert "base base-student, plain: wrong, says nothing, 80 tokens" in out
+    assert "trained trained-student, with <compress>: correct" in out
+    assert out.count("evaluated with") == 1  # all were asked alike
+
+
+def test_show_tells_what_a_model_answered(corpus: Path) -> None:
+    for name in ("trained-student", "trained", "trained-s"):
+        code, out, _ = litecot("show", name, "--corpus", corpus)
+        assert code == 0
+        assert "sample, plain (as in run" in out
+        assert "sample, with <compress> (as in run" in out
+        assert out.count("100.0% of 1 questions") == 2
+        assert sample.P3[:8] in out
+        assert "What is 3 + 1?" in out
+        assert "base-student" not in out
+    untried = litecot("show", sample.MODEL.id[:9], "--corpus", corpus)[1]
+    assert "nobody has evaluated it" in untried
+
+
 def test_status_counts_rows(corpus: Path) -> None:
     code, out, _ = litecot("status", "--corpus", corpus)
     assert code == 0

@@ -446,3 +446,14 @@ def test_a_round_that_may_not_be_kept_is_an_error(keeps: Any) -> None:
         guarded(keeps=keeps).kept(9, rounds)
     assert guarded(keeps=1).kept(9, rounds) == 1
     assert guarded(keeps=None).kept(9, rounds) is None
+
+
+def test_until_ratio_goes_on_until_a_round_is_as_short_as_that() -> None:
+    """Past a rebound, too: the same share for every chain, whatever it can bear."""
+    half = FIRST // 2
+    rows, _ = run([Written(FIRST - 1), Written(FIRST), Written(half)], method="until_ratio")
+    assert [row.chosen for row in rows] == [False, False, True]
+    assert rows[-1].stop_reason == "ratio_reached"
+    rows, _ = run([Written(FIRST - 1), Written(FIRST - 2)], method="until_ratio", max_rounds=2)
+    assert [row.chosen for row in rows] == [False, True]
+    assert rows[-1].stop_reason == "max_rounds"

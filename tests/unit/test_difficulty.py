@@ -174,3 +174,17 @@ def test_levels_by_quantile_depend_on_the_problems_and_their_shards() -> None:
     fixed = "difficulty.thresholds=fixed"
     one, two = fingerprints("limit=160", fixed), fingerprints("limit=80", fixed)
     assert one["rewrite"] == two["rewrite"]
+
+
+def test_a_random_level_is_drawn_by_seed_and_problem_and_asks_nobody() -> None:
+    rows = [
+        run(None, signal="random", record={"problem_id": f"p{n}", "record_id": f"p{n}"})
+        for n in range(300)
+    ]
+    assert [row.level for row in rows] == [
+        run(None, signal="random", record={"problem_id": f"p{n}", "record_id": f"p{n}"}).level
+        for n in range(300)
+    ]
+    counts = [sum(row.level == level for row in rows) for level in ("easy", "medium", "hard")]
+    assert min(counts) > 70
+    assert {row.measured for row in rows} == {rows[0].measured}

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.hosting.dispatch import Dispatch, Request, preferred
+from infra.hosting.dispatch import Dispatch, Request
+from infra.hosting.loads import Loads
 from infra.hosting.suspects import Suspects
 
 
@@ -43,7 +44,7 @@ def sent(made: Dispatch) -> dict[Hashable, int]:
 def affinity_of(replica: int, replicas: int = 2) -> str:
     """Some problem whose replica this is."""
     return next(
-        name for name in map(str, range(100)) if preferred(name, range(replicas)) == replica
+        name for name in map(str, range(100)) if Loads(range(replicas)).preferred(name) == replica
     )
 
 
@@ -78,10 +79,37 @@ def test_unless_that_one_is_clearly_busier() -> None:
 
 def test_only_the_affinities_of_a_lost_replica_move() -> None:
     names = [str(n) for n in range(300)]
-    before = {name: preferred(name, range(4)) for name in names}
-    after = {name: preferred(name, [0, 1, 3]) for name in names}
+    loads = Loads(range(4))
+    before = {name: loads.preferred(name) for name in names}
+    hidden = {name: loads.preferred(name, without=2) for name in names}
+    loads.remove(2)
+    after = {name: loads.preferred(name) for name in names}
+    assert hidden == after
     assert all(before[n] == after[n] for n in names if before[n] != 2)
     assert min(Counter(before.values()).values()) > 40
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), max_size=60), st.integers(0, 9))
+def test_loads_are_those_of_a_plain_count(changes: list[tuple[int, int]], hidden: int) -> None:
+    loads, plain = Loads(), dict[int, int]()
+    for replica, by in changes:
+        if replica not in plain:
+            loads.add(replica)
+            plain[replica] = 0
+        elif not by:
+            loads.remove(replica)
+            del plain[replica]
+            continue
+        loads.change(replica, by)
+        plain[replica] += by
+    assert {replica: loads[replica] for replica in plain} == plain
+    without = hidden if hidden in plain else None
+    others = [replica for replica in plain if replica != without]
+    expected = min(others, key=lambda r: (plain[r], r), default=None)
+    assert loads.least(without=without) == expected
+    favourite = loads.preferred("p", without=without)
+    assert favourite in others if others else favourite is None
+    assert {replica: loads[replica] for replica in plain} == plain
 
 
 def test_a_cancelled_request_gives_its_place_to_the_next() -> None:

@@ -15,6 +15,8 @@ from flows.cli.documented import current as current_plans
 from flows.cli.main import app
 from flows.recipes.documented import PAGE, TABLES, current
 from infra.settings import Settings
+from sql.documented import PAGE as SCHEMA_PAGE
+from sql.documented import page as schema_page
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -33,15 +35,28 @@ def fenced_commands(text: str) -> Iterator[list[str]]:
     for language, block in FENCE.findall(text):
         if language not in SHELLS:
             continue
-        for line in block.replace("\\\n", " ").splitlines():
+        for line in whole_lines(block):
             if language == "console" and not line.startswith("$ "):
                 continue
             yield from split_commands(line.removeprefix("$ "))
 
 
+def whole_lines(block: str) -> Iterator[str]:
+    """Lines as a shell takes them: continued by a backslash, or by a quote that is open."""
+    begun = ""
+    for line in block.replace("\\\n", " ").splitlines():
+        begun += line
+        if begun.count('"') % 2:
+            begun += "\n"
+        else:
+            yield begun
+            begun = ""
+
+
 def split_commands(line: str) -> Iterator[list[str]]:
-    lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|")
-    lexer.whitespace_split, lexer.commenters = True, "#"
+    uncommented = re.sub(r"(^|\s)#.*", "", line)  # http://host/v1#name is a word
+    lexer = shlex.shlex(uncommented, posix=True, punctuation_chars=";&|")
+    lexer.whitespace_split, lexer.commenters = True, ""
     words: list[str] = []
     for word in [*lexer, ";"]:
         if word not in SEPARATORS:
@@ -159,3 +174,8 @@ def test_the_plans_of_training_are_current() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert current_plans(page) == page
     assert page.count("litecot: training wants 8 GPUs") == 1
+
+
+def test_the_page_of_relations_is_current() -> None:
+    """`make docs` writes it."""
+    assert SCHEMA_PAGE.read_text(encoding="utf-8") == schema_page()

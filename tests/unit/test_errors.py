@@ -24,6 +24,7 @@ SIGNALS = {
     "infra.engines.errors.EngineBrokenError": "the pool starts another engine",
     "infra.engines.errors.EngineDied": "the runner tries again",
     "infra.hosting.replicas.ReplicaLostError": "the pool sends the request to another engine",
+    "infra.storage.manifest.NewerError": "reading the manifest says ManifestError, with a remedy",
     "infra.storage.s3.bucket.ReplacedError": "the store loses a race, and says CorpusError",
     "tasks.answers.symbolic.UnreadableGoldError": "the verdict becomes unverifiable",
     "tasks.answers.expressions.UnreadableError": "another rule, or math-verify, compares",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +13,22 @@ import pytest
 
 from flows.cli.plan import make_estimate
 from flows.costs.estimate import Estimate, StageCost, estimate
-from flows.costs.expected import Chains, Inputs, Observed
-from flows.costs.observed import count_problems, count_rows, know_corpus, know_inputs
+from flows.costs.expected import Chains, Inputs, Observed, StageRecords, Trend
+from flows.costs.observed import count_problems, count_rows, know_inputs
+from flows.costs.stored import Known, know_corpus
+from flows.costs.table import print_estimate
 from flows.recipes.assumptions import Assumptions
 from flows.recipes.loading import load_recipe, shipped_recipes
 from flows.recipes.plan import draft_plan
 from flows.recipes.recipe import Recipe, RecipeError
+from infra.nano.files import resolve_nano
 from infra.placement.plan import read_nodes
 from infra.storage import CorpusWriter
 from tasks.costs import ExpectedUsage
+from tasks.intake.problems import IngestedProblem, read_problems
 from tasks.intake.sources import find_sources
 from tasks.schemas import Difficulty, Membership, Rationale, Row
+from tasks.schemas import Run as RunRow
 
 # What `litecot run nano` used, from usage_by_stage on its corpus (docs/recipes.md).
 NANO_USED = {
@@ -117,6 +124,20 @@ def test_an_endpoint_has_a_price_and_no_gpu_hours() -> None:
     )
 
 
+def test_two_currencies_are_never_one_sum(capsys: pytest.CaptureFixture[str]) -> None:
+    served = "models.{0}.engine=endpoint", "models.{0}.endpoint.base_url=http://127.0.0.1:9/v1"
+    found = whole(
+        "macc", *(line.format("teacher") for line in served),
+        *(line.format("compressor") for line in served), "models.compressor.model=other",
+        "estimate.price.teacher={output = 2.0}",
+        "estimate.price.compressor={output = 1.0, currency = 'EUR'}",
+    )  # fmt: skip
+    prices = {cost.role: (cost.price, cost.currency) for cost in found.stages if cost.price}
+    print_estimate(found, Assumptions())
+    (teacher, _), (compressor, _) = prices["teacher"], prices["compressor"]
+    assert f"{teacher:.2f} USD + {compressor:.2f} EUR" in capsys.readouterr().out
+
+
 def test_stages_that_ask_no_model_cost_nothing() -> None:
     assert set(estimated("macc")) == {"generate", "compress", "score", "train"}
     assert set(estimated("morsd")) == {"score"}
@@ -172,6 +193,28 @@ def test_what_the_corpus_measured_goes_first() -> None:
     assert "rewritten_tokens" in found.assumed
 
 
+def test_longer_questions_are_expected_to_cost_more() -> None:
+    """By the trend of those measured, and no further than twice their mean."""
+    mean = ExpectedUsage(requests=1, prompt_tokens=50, completion_tokens=500)
+    trend = Trend(
+        question_characters=100, slope=ExpectedUsage(prompt_tokens=0.25, completion_tokens=4)
+    )
+
+    def left(characters: float) -> ExpectedUsage:
+        records = StageRecords(
+            num_inputs=40, num_done=10, is_final=True, question_characters=characters
+        )
+        observed = Observed(
+            usage={"generate": mean}, trends={"generate": trend}, records={"generate": records}
+        )
+        return estimated("litecot", observed=observed)["generate"].left
+
+    assert left(100) == mean.times(30)
+    assert left(140) == ExpectedUsage(requests=30, prompt_tokens=1800, completion_tokens=19_800)
+    assert left(1000).completion_tokens == 30 * 1000
+    assert left(0).completion_tokens == 30 * 250
+
+
 def test_imported_rationales_are_measured_in_their_file(tmp_path: Path) -> None:
     path = tmp_path / "traces.jsonl"
     row = {"question": "1 + 2?", "answer": "3", "rationales": ["it is 3", "three: 3", "3"]}
@@ -224,29 +267,43 @@ def test_a_limit_bounds_the_problems_and_hub_sets_are_not_counted() -> None:
 # --- the corpus
 
 
-def begun(recipe: Recipe, folder: Path) -> None:
-    """Two of three problems answered, in 10 and in 30 tokens; one of them judged."""
+PILOT = load_recipe("nano", limit=3)
+
+
+def begun(folder: Path, recipe: Recipe = PILOT) -> list[str]:
+    """Two of three problems answered, in 10 and in 30 tokens; one of them judged. Their ids."""
     plan = draft_plan(recipe)
-    made: list[tuple[str, str, Row]] = [
-        ("ingest", name, member(plan.run_id, name)) for name in "abc"
-    ]
-    made += [
-        ("generate", "a", chain("a", 10, "correct")),
-        ("generate", "b", chain("b", 30, "wrong")),
-    ]
+    items = islice(read_problems([resolve_nano("nano:train")]), 3)
+    problems = [item.problem for item in items if isinstance(item, IngestedProblem)]
+    a, b, c = (problem.content_id() for problem in problems)
+    row = RunRow(
+        recipe=plan.recipe, resolved=plan.resolved, settings=plan.settings, versions="",
+        fingerprints=json.dumps(dict(plan.fingerprints), sort_keys=True), num_problems=3,
+    )  # fmt: skip
     judged = Difficulty(
-        problem_id="a", type_score=0.5, step_score=0.5, error_rate=0.5, difficulty=0.5,
+        problem_id=a, type_score=0.5, step_score=0.5, error_rate=0.5, difficulty=0.5,
         level="easy", num_requests=1, prompt_tokens=7, completion_tokens=2,
     )  # fmt: skip
+    made: list[tuple[str, str, Row]] = [
+        *(("ingest", one.content_id(), one) for one in problems),
+        *(("ingest", one, member(plan.run_id, one, place)) for place, one in enumerate((a, b, c))),
+        ("generate", a, chain(a, 10, "correct")),
+        ("generate", b, chain(b, 30, "wrong")),
+        ("difficulty", a, judged),
+        ("ingest", plan.run_id, row),
+    ]
     with CorpusWriter(folder) as writer:
-        for stage, input_id, row in [*made, ("difficulty", "a", judged)]:
+        for stage, input_id, one in made:
             writer.finish(
-                input_id, [row], stage_fingerprint=plan.fingerprints[stage], run_id=plan.run_id
+                input_id, [one], stage_fingerprint=plan.fingerprints[stage], run_id=plan.run_id
             )
+    return [a, b, c]
 
 
-def member(run_id: str, problem_id: str) -> Membership:
-    return Membership(member_of=run_id, problem_id=problem_id, split="train", shard=0, position=0)
+def member(run_id: str, problem_id: str, position: int) -> Membership:
+    return Membership(
+        member_of=run_id, problem_id=problem_id, split="train", shard=0, position=position
+    )
 
 
 def chain(problem_id: str, num_tokens: int, verdict: str) -> Rationale:
@@ -257,12 +314,27 @@ def chain(problem_id: str, num_tokens: int, verdict: str) -> Rationale:
     )  # fmt: skip
 
 
-def test_a_begun_run_says_what_is_done(tmp_path: Path) -> None:
-    recipe = load_recipe("nano")
-    begun(recipe, tmp_path / "corpus")
-    known = know_corpus(str(tmp_path / "corpus"), draft_plan(recipe))
+def known_of(folder: Path, recipe: Recipe) -> Known:
+    plan = draft_plan(recipe)
+    return know_corpus(str(folder), recipe, plan, num_problems=recipe.limit or 0)
+
+
+def counts(found: StageRecords) -> StageRecords:
+    return replace(found, question_characters=None)
+
+
+def test_a_begun_run_says_what_is_done_and_what_hangs_on_it(tmp_path: Path) -> None:
+    begun(tmp_path)
+    known = known_of(tmp_path, PILOT)
     assert known.num_problems == 3
-    assert known.observed.done == {"generate": 2, "difficulty": 1}
+    records = known.observed.records
+    assert counts(records["generate"]) == StageRecords(
+        num_inputs=3, num_done=2, rate=1.0, is_final=True
+    )
+    assert counts(records["difficulty"]) == StageRecords(
+        num_inputs=2, num_done=1, num_open=1, rate=1.0
+    )  # the third problem has no chain yet
+    assert counts(records["compress"]) == StageRecords(num_inputs=0, num_done=0, num_open=3)
     assert known.observed.usage["generate"] == ExpectedUsage(
         requests=1, prompt_tokens=5, completion_tokens=20
     )
@@ -271,14 +343,37 @@ def test_a_begun_run_says_what_is_done(tmp_path: Path) -> None:
     )
 
 
-def test_a_pilots_rows_are_measured_for_the_larger_run(tmp_path: Path) -> None:
-    begun(load_recipe("nano"), tmp_path / "corpus")
-    larger = draft_plan(load_recipe("nano", limit=100))
-    known = know_corpus(str(tmp_path / "corpus"), larger)
+def test_a_pilots_rows_count_for_the_larger_run(tmp_path: Path) -> None:
+    begun(tmp_path)
+    known = known_of(tmp_path, load_recipe("nano", limit=100))
+    assert known.num_problems == 100
+    assert known.num_held_out == 200
     assert known.observed.usage["generate"].completion_tokens == 20
-    assert (known.num_problems, known.observed.done) == (None, {})
-    other = draft_plan(load_recipe("nano", seed=8))
-    assert know_corpus(str(tmp_path / "corpus"), other).observed.usage == {}
+    assert counts(known.observed.records["generate"]) == StageRecords(
+        num_inputs=100, num_done=2, rate=1.0, is_final=True
+    )
+
+
+def test_other_settings_are_done_anew_at_the_price_that_was_measured(tmp_path: Path) -> None:
+    begun(tmp_path)
+    other = known_of(tmp_path, load_recipe("nano", limit=3, overrides=["generate.temperature=1.1"]))
+    assert other.observed.usage == {}
+    assert other.observed.similar["generate"].completion_tokens == 20
+    assert other.observed.rates["generate"] == 1
+    smaller = load_recipe("nano", limit=3, overrides=["models.teacher.model=smollm2", "seed=8"])
+    assert known_of(tmp_path, smaller).observed.similar == {}  # another model
+
+
+def test_problems_of_the_hub_are_those_that_a_run_has_read(tmp_path: Path) -> None:
+    """Nothing is asked over the network: the others are expected to be like them."""
+    begun(tmp_path, PILOT.model_copy(update={"problems": ("org/set",)}))
+    for limit, num_known in ((2, 2), (3, 3), (50, None)):
+        recipe = load_recipe("nano", limit=limit, problems=["org/set"])
+        known = known_of(tmp_path, recipe)
+        assert known.num_problems == num_known
+        generate = known.observed.records["generate"]
+        assert (generate.num_inputs, generate.num_done) == (min(limit, 3), 2)
+        assert generate.num_open == max(0, limit - 3)
 
 
 # --- it decides nothing

@@ -204,7 +204,7 @@ def test_the_checks_exist_and_fit_the_budget() -> None:
             file, _, test = named.partition("::")
             text = (ROOT / "tests/gpu/bare" / file).read_text()
             assert f"def {test.partition('[')[0]}(" in text, check["name"]
-        assert 0 < check["limit_s"] <= 120
+        assert 0 < check["limit_s"] <= (480 if check.get("alone") else 120)
 
 
 def test_a_newer_release_is_seen_as_one() -> None:

@@ -182,7 +182,8 @@ def test_a_lineage_of_hostile_names(capsys: pytest.CaptureFixture[str]) -> None:
     )  # fmt: skip
     answer = EvaluationLine(evaluation_id="e", model_id=HOSTILE, role=HOSTILE, compress=True,
                             verdict=HOSTILE, num_tokens=1, extracted_answer=HOSTILE,
-                            stated_as=HOSTILE)  # fmt: skip
+                            stated_as=HOSTILE, sample=1, is_cut_off=True, settings=HOSTILE,
+                            text=HOSTILE)  # fmt: skip
     print_lineage(
         Lineage(
             problem_id=HOSTILE,
@@ -214,8 +215,9 @@ def test_a_report_of_hostile_names() -> None:
         rejections=[
             {"num_records": 1, "reason": HOSTILE, "stage": HOSTILE, "sample_detail": HOSTILE}
         ],
-        evaluation=[{"role": HOSTILE, "compress": True, "num_problems": 1, "accuracy": 1.0,
-                     "mean_tokens": 1.0, "mean_seconds": 1.0}],
+        evaluation=[{"role": HOSTILE, "benchmark": HOSTILE, "compress": True, "num_problems": 1,
+                     "accuracy": 1.0, "mean_tokens": 1.0, "share_cut_off": 0.5,
+                     "mean_seconds": 1.0, "settings": settings} for settings in (HOSTILE, None)],
     )  # fmt: skip
     stream = io.StringIO()
     print_report(report, console(file=stream, width=1000))

@@ -20,6 +20,7 @@ FOLDERS = ("flows", "infra", "sql", "tasks")
 # Queries that stand in Python (None: all of a module's), and why.
 QUERIES_IN_PYTHON: dict[str, tuple[set[str] | None, str]] = {
     "sql/database.py": ({"from x"}, "all of a relation is no query worth a file"),
+    "flows/api/litecot/_corpus.py": ({"from x"}, "the same, in a notebook"),
     "sql/views.py": (
         {
             "select x where false", "select * from read_parquet([x])",
@@ -27,8 +28,20 @@ QUERIES_IN_PYTHON: dict[str, tuple[set[str] | None, str]] = {
         },
         "views over the schemas and the parts' paths are made when connecting",
     ),
+    "sql/digests.py": (
+        {
+            "select ('0x' || x)::ubigint as id, hash(x) as content, hash(x) as measured from raw_x",
+            "select * from raw_x where x in"
+            " (select unnest(from_json(getvariable('ids')::json, '[\"varchar\"]')))",
+        },
+        "the same of every table, with the columns that its schema has",
+    ),
     "sql/untrusted.py": (
         {"select current_setting('lock_configuration')"}, "asks DuckDB for a setting of its own",
+    ),
+    "flows/server/database.py": (
+        {"select count(*) from flow_run", "select version_num from alembic_version"},
+        "asks Prefect's SQLite, no corpus, whether it is new and whole",
     ),
     "infra/storage/journal.py": (
         None, "the journal is SQLite, no corpus: its queries stand beside the tables they are of",

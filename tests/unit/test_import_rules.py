@@ -24,7 +24,10 @@ FORBIDDEN = {
         "ray",
         "ray is imported in ray_* of infra.hosting and infra.training only",
     ),
-    "flows/report.py": ("duckdb", "duckdb is imported in sql.database and sql.untrusted only"),
+    "flows/report.py": (
+        "duckdb",
+        "duckdb is imported in sql.database, sql.untrusted and sql.export only",
+    ),
     "flows/progress/text.py": ("flows.session", "layers of flows"),
     "infra/training/config.py": ("infra.runs.plan", "layers of infra"),
     "infra/engines/vllm/log.py": ("infra.engines.endpoint", "engines know nothing of one another"),

@@ -29,7 +29,7 @@ from tasks.intake.problems import (
     resolve_sources,
 )
 from tasks.intake.readers import read_hub, read_rows
-from tasks.intake.sources import BadRow, Source, SourceRow, find_sources, parse_hub_id
+from tasks.intake.sources import BadRow, HubId, Source, SourceRow, find_sources, parse_hub_id
 from tasks.schemas import Rejection
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
@@ -514,18 +514,21 @@ def test_configuration_is_frozen_and_closed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "parts"),
+    ("text", "config", "split", "revision"),
     [
-        ("org/name", ("org/name", None, "train")),
-        ("org/name:test", ("org/name", None, "test")),
-        ("org/name:main", ("org/name", "main", "train")),
-        ("org/name:main:test[:10]", ("org/name", "main", "test[:10]")),
-        ("org/name::dev", ("org/name", None, "dev")),
-        ("org/name:train[:5%]", ("org/name", None, "train[:5%]")),
+        ("org/name", None, "train", None),
+        ("org/name:test", None, "test", None),
+        ("org/name:main", "main", "train", None),
+        ("org/name:main:test[:10]", "main", "test[:10]", None),
+        ("org/name::dev", None, "dev", None),
+        ("org/name:train[:5%]", None, "train[:5%]", None),
+        ("org/name@5e0bf1e:main:test", "main", "test", "5e0bf1e"),
+        ("org/name@refs/pr/3", None, "train", "refs/pr/3"),
     ],
 )
-def test_parse_hub_id(text: str, parts: tuple[str, str | None, str]) -> None:
-    assert parse_hub_id(text) == parts
+def test_parse_hub_id(text: str, config: str | None, split: str, revision: str | None) -> None:
+    told = HubId(name="org/name", revision=revision, config=config, split=split)
+    assert parse_hub_id(text) == told
 
 
 def test_hub_rows_and_hub_errors() -> None:

@@ -55,10 +55,8 @@ FORK = (
     START
     + """
 import os
-child = os.fork()
-if not child:
-    time.sleep(60)
-print(child, flush=True)
+if not os.fork():
+    print(os.getpid(), flush=True)  # by itself: what comes before it is up, Python drops
 time.sleep(60)
 """
 )

@@ -20,3 +20,13 @@ def test_one_example_a_kept_selection(condition: str) -> None:
     assert row.prompt == "2 + 2 = ?\nSolve this step by step."
     assert (row.completion, row.num_tokens) == ("so answer 4", 3)
     assert (row.rationale_id, row.problem_id, row.condition) == ("r", "p", condition)
+
+
+def test_a_compressed_chain_may_go_unmarked() -> None:
+    record = MixRecord(
+        record_id="s", problem_id="p", rationale_id="r", question="2 + 2 = ?",
+        condition="compressed", text="so answer 4",
+    )  # fmt: skip
+    config = MixConfig(prompt="nano", mark_compressed=False)
+    (row,) = asyncio.run(mix(record, ports(prompts="nano"), config))
+    assert row.condition == "original"

@@ -52,6 +52,7 @@ def test_figures_of_the_sample(report: Report) -> None:
         "answered correctly": "50.0%",
         "levels": "1 easy · 1 hard",
         "mean tokens": "118 long -> 60 rewritten -> 30 compressed",
+        "cut off": "0.0% long · 0.0% rewritten · 0.0% compressed",
         "compression": "1 kept round 1",
         "kept": "100%",
         "trained on": "2 of 4 examples",
@@ -75,6 +76,29 @@ def test_where_none_were_too_long_nothing_is_said(report: Report, num_too_long: 
     page = printed(report.model_copy(update={"training": [row]}))
     assert "trained on" in page
     assert "max_length" not in page
+
+
+def test_answers_and_rationales_that_were_cut_off_are_told(report: Report) -> None:
+    (first, *others), tokens = report.evaluation, report.tokens
+    long = [
+        {**row, "num_cut_off": row["num_rationales"]} for row in tokens if row["kind"] == "long"
+    ]
+    told = report.model_copy(
+        update={"evaluation": [{**first, "share_cut_off": 0.125}, *others], "tokens": long}
+    )
+    assert {line.name: line.value for line in summary_lines(told)}["cut off"] == "100.0% long"
+    (row,) = [line for line in printed(told).splitlines() if "before training" in line]
+    assert "12.5%" in row
+    assert "sample" in row  # the set
+    assert "settings" not in printed(told)
+
+
+def test_answers_of_other_settings_have_a_row_of_their_own(report: Report) -> None:
+    asked = [{**report.evaluation[0], "settings": settings} for settings in ("hot", "cold")]
+    page = printed(report.model_copy(update={"evaluation": asked}))
+    rows = [line for line in page.splitlines() if "before training" in line]
+    assert ["hot" in row for row in rows] == [True, False]
+    assert "cold" in rows[1]
 
 
 def test_the_page_says_what_to_try_next(report: Report) -> None:
@@ -106,9 +130,10 @@ def test_an_empty_run_has_a_page() -> None:
 
 def test_markdown_escapes_what_models_wrote(report: Report) -> None:
     detail = "<script>x</script> | a\nb"
-    hostile = report.model_copy(update={"rejections": [{"stage": "rewrite", "detail": detail}]})
+    rejected = {"stage": "rewrite", "reason": "refused", "num_records": 3, "sample_detail": detail}
+    hostile = report.model_copy(update={"rejections": [rejected]})
     (row,) = [line for line in markdown(hostile).splitlines() if "script" in line]
-    assert row == "| rewrite | &lt;script>x&lt;/script> \\| a b |"
+    assert row == "- 3 refused (rewrite): &lt;script>x&lt;/script> \\| a b"
 
 
 def test_the_last_lines_say_where_the_student_is_and_can_be_pasted(

@@ -342,3 +342,11 @@ def test_two_steps_need_the_first() -> None:
         load_recipe("nano", overrides=[stages])
     single = ["rewrite.variant=single_prompt", "rewrite.prompt=instruct"]
     assert load_recipe("nano", overrides=[stages, *single]).rewrite.variant == "single_prompt"
+
+
+def test_one_level_may_be_for_all_problems() -> None:
+    row, _ = run(GOOD, "valid", level="easy", record={"level": "hard"})
+    assert isinstance(row, Rationale)
+    assert row.level == "easy"
+    with pytest.raises(ValueError, match="the teacher judges it"):
+        RewriteConfig(level="easy", variant="single_prompt")

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from flows.recipes.loading import load_recipe
 from flows.recipes.recipe import RecipeError
 from infra.publishing.snapshot import write_snapshot
-from infra.runs.run import config_json
+from infra.runs.plan import config_json
 from sql.database import connect, statement
 from sql.pending import stream_pending
 from tasks.plugins import load_plugins

@@ -433,3 +433,49 @@ def test_properties_of_selection_by_any_scorer(
 
 def _is_number(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
+
+
+# --- controls: a filter left out, the worst kept
+
+
+def test_without_the_accuracy_filter_a_wrong_chain_is_judged_like_any_other() -> None:
+    found = decisions(
+        considered("w", verdict="wrong", rd=0.1), considered("r", OTHER, rd=0.9),
+        filters=["diversity", "difficulty"],
+    )  # fmt: skip
+    assert found == {"w": ("kept", "kept"), "r": ("difficulty", "beyond_keep_per_problem")}
+
+
+def test_without_any_filter_only_what_was_cut_off_is_dropped() -> None:
+    found = decisions(
+        considered("a", rd=9.0), considered("twin", rd=None), considered("w", verdict="wrong"),
+        considered("cut", incomplete="cut_off"), filters=[], cutoff=0.1,
+    )  # fmt: skip
+    assert found == {
+        **dict.fromkeys(("a", "twin", "w"), ("kept", "kept")),
+        "cut": ("completeness", "cut_off"),
+    }
+
+
+def test_without_the_difficulty_filter_nothing_has_to_be_scored() -> None:
+    found = decisions(
+        considered("a", rd=None), considered("twin", rd=None), considered("b", OTHER, rd=None),
+        filters=["accuracy", "diversity"],
+    )  # fmt: skip
+    assert found == {
+        "a": ("kept", "kept"), "b": ("kept", "kept"), "twin": ("diversity", "near_duplicate")
+    }  # fmt: skip
+
+
+def test_the_worst_may_be_kept_instead() -> None:
+    two = (considered("low", rd=0.2, value=0.2), considered("high", OTHER, rd=5.0, value=5.0))
+    found = run(*two, worst_first=True)
+    assert {name: row.reason for (name, _), row in found.items()} == {
+        "low": "beyond_keep_per_problem", "high": "kept"
+    }  # fmt: skip
+    assert found["high", "original"].by == "worst by rd"
+
+
+def test_a_threshold_against_the_worst_is_refused() -> None:
+    with pytest.raises(ValidationError, match="worst_first keeps those"):
+        SelectConfig(by="ifd", threshold=1.0, worst_first=True)

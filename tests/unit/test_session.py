@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from flows import session
-from flows.session import Order, open_session
-from infra.storage import Corpus
+from flows.session import Order, open_session, runs_together
+from infra.storage import Corpus, CorpusError
 from sql.database import connect
 
 
@@ -65,3 +65,25 @@ def test_an_invocation_tells_its_own_requests_and_times(order: Order) -> None:
         assert json.loads(row["stage_rows"]) == {"generate": 7}
         assert json.loads(row["stage_seconds"])["generate"] >= 0
         assert row["started_at"] < row["finished_at"]
+
+
+def test_runs_together_are_open_at_once_and_share_what_writes(order: Order) -> None:
+    other = order.model_copy(update={"seed": 8})
+    with pytest.raises(CorpusError), open_session(order), open_session(other):
+        pass  # one corpus, two writers
+    with runs_together(order.corpus) as shared, open_session(order) as first:
+        with open_session(other) as second:
+            assert first.run.writer is second.run.writer is shared.writer
+            assert first.run.grader is second.run.grader
+            assert first.making is second.making
+        first.run.writer.issued("after the other's end")
+    with open_session(order):  # the corpus is free again
+        pass
+    assert [row["status"] for row in invocations(order)] == ["failed", "done", "done", "done"]
+
+
+def test_what_runs_together_share_ends_with_them_however_they_end(order: Order) -> None:
+    with pytest.raises(RuntimeError), runs_together(order.corpus), open_session(order):
+        raise RuntimeError("x")
+    with open_session(order) as opened:
+        assert opened.run.writer.counts() == (0, 0)

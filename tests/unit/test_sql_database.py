@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from infra.storage import CorpusWriter
 from sql.database import Database, QueryFailedError, UnknownRunError, connect
 from sql.lineage import UnknownIdError, lineage
+from tasks.schemas import Run
 from tests.unit import sample_corpus as sample
 from tests.unit.sample_corpus import LONG, LONG_WRONG, P0, P1, REJECTED, REWRITTEN, ROUND_1, ROUND_2
 
@@ -28,6 +33,22 @@ def test_latest_invocation_selects_the_run(database: Database) -> None:
     assert database.run_id == sample.RUN_ID
     query = "select getvariable('run_id'), fingerprint_of('score'), fingerprint_of('nothing')"
     assert database.run(query).rows == [(sample.RUN_ID, "fp-score", None)]
+
+
+def test_a_run_that_only_evaluates_is_not_the_latest_beside_others(tmp_path: Path) -> None:
+    """`litecot evaluate` leaves a run behind; what the views show stays the run that made data."""
+    told = {"ingest": "fp-e", "evaluate-base": "fp-e"}
+    evaluated = Run(recipe="evaluate", resolved="e", fingerprints=json.dumps(told), versions="{}")
+    with CorpusWriter(tmp_path / "only") as writer:
+        writer.finish("e", [evaluated], stage_fingerprint="", run_id=evaluated.content_id())
+        writer.flush()
+        assert connect(writer.parts()).run_id == evaluated.content_id()
+    sample.write_sample(tmp_path / "both")
+    with CorpusWriter(tmp_path / "both") as writer:
+        later = replace(sample.INVOCATION.row, started_at="2100-01-01T00:00:00")
+        writer.finish("e", [evaluated, later], stage_fingerprint="", run_id=evaluated.content_id())
+        writer.flush()
+        assert connect(writer.parts()).run_id == sample.RUN_ID
 
 
 def test_run_is_chosen_by_prefix(parts: dict[str, list[str]]) -> None:

@@ -177,7 +177,7 @@ def test_an_upstream_that_is_no_stage_is_named_with_the_nearest(tmp_path: Path) 
     assert told == (
         "stage 'zz' (./mine.py): upstream: no stage 'genrate' (did you mean 'generate'?); "
         "there are: ingest, generate, verify, difficulty, rewrite, compress, score, select, mix, "
-        "train, evaluate-base, evaluate-trained, zz"
+        "measure, train, evaluate-base, evaluate-trained, zz"
     )
 
 

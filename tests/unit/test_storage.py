@@ -47,6 +47,11 @@ def stored(corpus: Path, table: str = "problems") -> list[dict[str, object]]:
     return [row for file in files for row in pq.read_table(file).to_pylist()]
 
 
+def shown(corpus: Path, table: str = "problems") -> list[Path]:
+    """The parts in a table's folder, where anybody may glob them."""
+    return sorted((corpus / table).glob("*.parquet"))
+
+
 def questions(corpus: Path) -> list[object]:
     return [row["question"] for row in stored(corpus)]
 
@@ -161,9 +166,8 @@ def test_scores_of_an_older_version_are_read_and_merged(tmp_path: Path) -> None:
     """Written before `others` was a column, it is null."""
     with CorpusWriter(tmp_path / "c", grace_s=0) as writer:
         finish(writer, 1, scored(1, None))
-        writer.flush()
-        (file,) = writer.parts()["scores"]
-    rewrite_without(Path(file), "others")
+    (file,) = shown(tmp_path / "c", "scores")
+    rewrite_without(file, "others")
     with CorpusWriter(tmp_path / "c", grace_s=0) as writer:
         finish(writer, 2, scored(2, {"a": 0.5}))
         writer.flush()
@@ -193,9 +197,8 @@ def test_rows_from_before_a_column_are_read_and_merged(
     query = f"select {column} from raw_{table} order by {number}"
     with CorpusWriter(folder, grace_s=0) as writer:
         finish(writer, 1, replace(row, **{number: first, column: None}))
-        writer.flush()
-        (file,) = writer.parts()[table]
-    rewrite_without(Path(file), column)
+    (file,) = shown(folder, table)
+    rewrite_without(file, column)
     with CorpusWriter(folder, grace_s=0) as writer:
         finish(writer, 2, replace(row, **{number: second, column: value}))
         writer.flush()
@@ -221,7 +224,8 @@ def rewrite_without(file: Path, column: str) -> None:
 def as_unsealed(text: str) -> str:
     """A manifest as the version before wrote it: no checksums, nothing of whose rows they are."""
     read = json.loads(text)
-    del read["seal"]
+    for added in ("seal", "needs", "schema"):
+        del read[added]
     later = ("checksum", "etag", "shards", "made")
     parts = {
         table: [{k: v for k, v in part.items() if k not in later} for part in live]
@@ -489,7 +493,8 @@ def test_read_only_folder(tmp_path: Path) -> None:
 def test_missing_part_is_told_to_readers(tmp_path: Path) -> None:
     with CorpusWriter(tmp_path / "c") as writer:
         finish(writer, 1)
-    Path(Corpus(tmp_path / "c").parts()["problems"][0]).unlink()
+    (file,) = shown(tmp_path / "c")
+    LocalStore(tmp_path / "c").delete(f"problems/{file.name}")
     with pytest.raises(CorpusError, match="is gone"):
         Corpus(tmp_path / "c").parts()
 
@@ -500,11 +505,12 @@ class BusyStore(LocalStore):
     writer: CorpusWriter | None = None
     num_more = 20
 
-    def publish(self, name: str) -> None:
-        super().publish(name)
+    def publish(self, name: str, *, apart: bool = False) -> str:
+        tag = super().publish(name, apart=apart)
         if self.writer is not None and self.num_more:
             self.num_more -= 1
             finish(self.writer, 1000 + self.num_more)
+        return tag
 
 
 def test_what_is_finished_during_a_fold_waits_for_the_next(tmp_path: Path) -> None:

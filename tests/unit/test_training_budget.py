@@ -305,3 +305,10 @@ def test_offloading_needs_the_machines_memory() -> None:
     enough, short = (replace(there, host_gib=wanted + more) for more in (1, -1))
     assert layout_of(shape(recipe), recipe.train, enough).fits
     assert not layout_of(shape(recipe), recipe.train, short).fits
+
+
+def test_a_training_that_ends_by_tokens_is_planned_so() -> None:
+    config = TrainConfig(max_tokens=5_000, epochs=3, num_ranks=1, per_rank_batch_size=10,
+                         batching="grouped", held_out_examples=0)  # fmt: skip
+    work = work_of(config, num_examples=100, tokens_each=50.0)
+    assert (work.steps, work.tokens) == (10, 5_000)  # 500 tokens a step

@@ -162,3 +162,11 @@ def test_no_examples_is_an_error(tmp_path: Path) -> None:
 def test_examples_of_a_problem_are_held_out_together() -> None:
     row = {"prompt": "p", "completion": "c", "condition": "compressed", "problem_id": "9f"}
     assert _example(row).group == "9f"
+
+
+def test_training_ends_by_steps_or_by_tokens_not_by_both() -> None:
+    with pytest.raises(ValidationError, match="set one"):
+        TrainConfig(max_steps=3, max_tokens=900)
+    assert training_key(TrainConfig(max_tokens=900), "b", "d") != training_key(
+        TrainConfig(), "b", "d"
+    )

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from flows.cli.launch import check_examples
 from flows.cli.train import show_training_plan
-from flows.costs.observed import known_examples
+from flows.costs.stored import known_examples
 from flows.recipes.loading import load_recipe
 from flows.recipes.plan import draft_plan
 from flows.recipes.recipe import Recipe
@@ -150,10 +150,10 @@ def test_what_cannot_be_trained_is_one_line(arguments: list[str], words: str) ->
 
 def with_examples(recipe: Recipe, corpus: Path) -> None:
     """Two examples of 20 and 40 tokens under 30 characters of a prompt; nothing was selected."""
-    begun(recipe, corpus)
+    problems = begun(corpus, recipe)
     plan = draft_plan(recipe)
     with CorpusWriter(corpus) as writer:
-        for number, problem in enumerate("ab", start=1):
+        for number, problem in enumerate(problems[:2], start=1):
             example = Example(
                 rationale_id=f"r{number}", problem_id=problem, condition="original",
                 prompt="p" * 30, completion="c", num_tokens=20 * number,
@@ -181,7 +181,7 @@ def test_the_corpus_examples_go_before_an_estimate(tmp_path: Path) -> None:
 
 def test_a_stage_of_which_nothing_is_there_is_named(tmp_path: Path) -> None:
     recipe, corpus = load_recipe("nano"), str(tmp_path / "corpus")
-    begun(recipe, Path(corpus))
+    begun(Path(corpus), recipe)
     with pytest.raises(UsageError, match="nothing of stage 'rewrite'"):
         check_examples(corpus, recipe, draft_plan(recipe))
     with_examples(recipe, tmp_path / "other")
@@ -194,5 +194,5 @@ def test_on_a_part_of_the_examples_nothing_is_trained(tmp_path: Path) -> None:
     with_examples(recipe, tmp_path / "corpus")
     with Run(draft_plan(recipe), corpus=tmp_path / "corpus", settings=load_settings()) as run:
         opened: Any = SimpleNamespace(run=run, order=Order())
-        with pytest.raises(UsageError, match="stage 'select' has 2 records left to do"):
+        with pytest.raises(UsageError, match="stage 'generate' has 1 record left to do"):
             assert_examples_whole(cast(Session, opened))

@@ -10,6 +10,7 @@ import pytest
 from flows.progress.consoles import console
 from flows.progress.terminal import Terminal
 from flows.progress.training import TrainingWords, duration, left_out, rounded
+from infra.training.job import reason_of
 from infra.training.reports import StepReport, TrainStart
 
 START = TrainStart(
@@ -137,3 +138,17 @@ def test_a_bar_has_the_words_that_fit_and_cuts_no_name(width: int) -> None:
     assert "120/960" in shown.splitlines()[-1]
     assert "loss 0.512" in shown.splitlines()[-1]
     assert ("18 300 tokens/s" in shown) == (width == 120)
+
+
+def test_why_an_actor_died_is_said_not_only_that_it_did() -> None:
+    died = ActorDiedError(
+        "The actor died unexpectedly before finishing this task.\n\tclass_name: Monitor\n"
+        "The actor is dead because its node has died.\nThe actor never ran."
+    )
+    assert reason_of(died) == "ActorDiedError: The actor is dead because its node has died."
+    assert reason_of(ValueError("too\nlong")) == "ValueError: too"
+    assert reason_of(ValueError()) == "ValueError: "
+
+
+class ActorDiedError(Exception):
+    """Named as Ray's, and as long."""

@@ -1,8 +1,12 @@
 """What plug-ins and notebooks import: `from litecot import Stage` (docs/extending.md).
 
 Invariant: importing this loads no prefect, ray, torch or vllm, and takes no name from you: a
-`tasks.py` or a folder `sql` beside your script stays yours (litecot/_names.py).
+`tasks.py` or a folder `sql` beside your script stays yours (litecot/_names.py). A corpus is opened
+by `litecot.open` (docs/notebooks.md), which is not in `__all__`: `import *` leaves Python's `open`.
 """
+
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from litecot._names import claim_names
 
@@ -35,6 +39,18 @@ from tasks.schemas import Difficulty, Evaluation, Rationale, Rejection, Row  # n
 from tasks.scorers.scorer import Scored, Scorer, ScoreSettings, Texts, mean_nll  # noqa: E402
 from tasks.stage import Record, Stage, StageConfig, derive_seed, usage_of  # noqa: E402
 from tasks.verify import grade_completion  # noqa: E402
+
+if TYPE_CHECKING:
+    from litecot._corpus import OpenCorpus
+
+
+def open(location: str | Path = "corpus", *, run: str | None = None) -> "OpenCorpus":
+    """A corpus, a folder or s3://bucket/path, for reading; `run` is an id or its start, by default
+    the latest. Raises CorpusError, UnknownRunError."""
+    from litecot._corpus import OpenCorpus
+
+    return OpenCorpus(location, run=run)
+
 
 __all__ = [  # noqa: RUF022 - by what they are for, as docs/extending.md has them
     # scorers

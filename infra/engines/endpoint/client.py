@@ -2,8 +2,8 @@
 
 Invariants: at most `max_in_flight` requests at a time from one loop; a POST is never sent again
 here (that could be paid twice): a fault is raised, and infra/runs/retries.py decides; once the
-server has turned us away for good, nothing more is sent to it; what is wrong with one record stops
-no other. The key appears in no error.
+server has turned us away for good, nothing more is sent to it; one that is gone for a while is
+waited for (absence.py); what is wrong with one record stops no other. The key appears in no error.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import aiohttp
 from yarl import URL
 
 from infra.engines.config import EndpointOptions, EngineConfig
+from infra.engines.endpoint.absence import STATUSES, Absence
 from infra.engines.endpoint.rate_limits import Cost, RateLimits, Reservation
 from infra.engines.endpoint.refusals import EndpointError, Key, Refusal, one_line
 from infra.engines.endpoint.replies import ChatReply, parse_reply
@@ -44,7 +45,9 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class _Received:
+class Page:
+    """What a server sent."""
+
     status: int
     headers: Mapping[str, str]
     charset: str | None
@@ -58,15 +61,19 @@ class _Line:
     session: aiohttp.ClientSession
     probe: asyncio.Task[None]
     room: asyncio.Semaphore
+    absence: Absence
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class EndpointClient:
     """POSTs JSON to one page of one server. Raises EndpointError where the key cannot be sent."""
 
-    def __init__(self, config: EngineConfig, *, secrets: Mapping[str, str]) -> None:
+    def __init__(
+        self, config: EngineConfig, *, secrets: Mapping[str, str], outage_s: float = 0.0
+    ) -> None:
         assert config.endpoint is not None
         self._options = config.endpoint
+        self._outage_s = outage_s
         self._max_in_flight = config.max_in_flight
         self._key = _key(config.endpoint, secrets)
         self.limits = RateLimits(
@@ -92,14 +99,21 @@ class EndpointClient:
             await asyncio.shield(line.probe)
         async with line.room:
             reservation = await self._take_turn(line, cost) if self.limits.are_set else _AT_ONCE
+            await line.absence.ended()
             if self._stop is not None:
                 raise EndpointError(self._stop)
             self._num_sent += 1
             number, sent_s = self._num_sent, time.perf_counter()
-            received = await self._send(line.session, body)
+            try:
+                received = await self._send(line.session, body)
+            except TransientError:
+                line.absence.suspect()
+                raise
             latency_s = time.perf_counter() - sent_s
         found = self._read(received)
         if isinstance(found, Refusal):
+            if received.status in STATUSES:
+                line.absence.suspect()
             return found
         self._suspects.answered(number)
         return Answer(found, latency_s, reservation)
@@ -128,7 +142,7 @@ class EndpointClient:
             return error
         return TransientError(f"{self.url}: {refusal.said}", retry_after_s=refusal.retry_after_s)
 
-    def _read(self, received: _Received) -> ChatReply | Refusal:
+    def _read(self, received: Page) -> ChatReply | Refusal:
         key, headers, charset = self._key, received.headers, received.charset
         if 200 <= received.status < 300:
             return parse_reply(
@@ -142,6 +156,35 @@ class EndpointClient:
             await asyncio.sleep(reservation.wait_s)
         return reservation
 
+    async def get(self, path: str, *, limit_s: float) -> Page:
+        """GET a page beside the one that is posted to. Raises EndpointError where none comes."""
+        limit = aiohttp.ClientTimeout(connect=self._options.connect_timeout_s, sock_read=limit_s)
+        async with self._open_session() as session:
+            try:
+                async with session.get(
+                    self._models.parent / path, timeout=limit, allow_redirects=False
+                ) as response:
+                    return Page(
+                        response.status, response.headers, _charset(response), await _read(response)
+                    )
+            except aiohttp.SocketTimeoutError:
+                raise EndpointError(
+                    f"{self.url} takes connections and said nothing within {limit_s:g} s: is it "
+                    "still loading its model?"
+                ) from None
+            except (aiohttp.ClientError, OSError) as error:
+                raise EndpointError(self._unreachable(error)) from None
+
+    def unusable(self, page: Page) -> EndpointError:
+        """Of a page that was refused: what a run would end with, or be held up by."""
+        refusal = Refusal.read(
+            page.status, page.headers, page.body, key=self._key, charset=page.charset
+        )
+        error = refusal.error(self.url, self._key)
+        if isinstance(error, EndpointError):
+            return error
+        return EndpointError(f"{self.url} is there and does not answer now ({refusal.said})")
+
     def close(self) -> None:
         """Close the connections of every loop."""
         with self._opening:
@@ -149,11 +192,11 @@ class EndpointClient:
         for loop, line in lines.items():
             _close(loop, line.session)
 
-    async def _send(self, session: aiohttp.ClientSession, body: bytes) -> _Received:
+    async def _send(self, session: aiohttp.ClientSession, body: bytes) -> Page:
         try:
             async with session.post(self._url, data=body, allow_redirects=False) as response:
                 charset = _charset(response)
-                return _Received(response.status, response.headers, charset, await _read(response))
+                return Page(response.status, response.headers, charset, await _read(response))
         except (aiohttp.ClientError, OSError) as error:  # time-outs are OSErrors
             raise TransientError(f"{self.url}: {self._describe(error)}") from None
 
@@ -167,7 +210,7 @@ class EndpointClient:
             with self._opening:
                 gone = [other for other in self._lines if other.is_closed()]
                 left = [(other, self._lines.pop(other)) for other in gone]
-                line = self._lines[loop] = _Line(session, probe, room)
+                line = self._lines[loop] = _Line(session, probe, room, self._absence())
             for other, old in left:
                 _close(other, old.session)
         return line
@@ -196,12 +239,38 @@ class EndpointClient:
             async with session.get(self._models, timeout=limit, allow_redirects=False):
                 pass
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            self._stop = (
-                f"no server answers at {self.url} ({self._describe(error)}): start it, or "
-                "change endpoint.base_url in the recipe"
-            )
+            if not self._suspects.has_answered:
+                self._stop = self._unreachable(error)
         except (aiohttp.ClientError, OSError):
             pass  # something is there, busy or odd: the requests will tell
+
+    def _absence(self) -> Absence:
+        def over(why: str) -> None:
+            self._stop = why
+
+        return Absence(self.url, outage_s=self._outage_s, look=self._gone, over=over)
+
+    async def _gone(self) -> str | None:
+        """What says that no server is there now; None: one is. On a connection of its own."""
+        limit = aiohttp.ClientTimeout(
+            connect=self._options.connect_timeout_s, sock_read=PROBE_TIMEOUT_S
+        )
+        try:
+            async with (
+                self._open_session() as session,
+                session.get(self._models, timeout=limit, allow_redirects=False) as response,
+            ):
+                return f"HTTP {response.status}" if response.status in STATUSES else None
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            return self._describe(error)
+        except (aiohttp.ClientError, OSError):
+            return None  # as in _probe
+
+    def _unreachable(self, error: Exception) -> str:
+        return (
+            f"no server answers at {self.url} ({self._describe(error)}): start it, or "
+            "change endpoint.base_url in the recipe"
+        )
 
     def _describe(self, error: Exception) -> str:
         if type(error) is TimeoutError:

@@ -42,14 +42,17 @@ _Candidates = list[Completion | None]
 
 class EndpointModel:
     """A ServedModel (infra.engines). Safe in many event loops; nothing is connected before it is
-    asked. `secrets`: block name -> key. Raises EndpointError."""
+    asked. `secrets`: block name -> key; `outage_s`: how long one that is gone is waited for.
+    Raises EndpointError."""
 
-    def __init__(self, config: EngineConfig, *, secrets: Mapping[str, str]) -> None:
+    def __init__(
+        self, config: EngineConfig, *, secrets: Mapping[str, str], outage_s: float = 0.0
+    ) -> None:
         assert config.endpoint is not None
         self._config = config
         self._must_be_together = config.endpoint.candidates == "together"
         self._parameters = Parameters(config.endpoint)
-        self._client = EndpointClient(config, secrets=secrets)
+        self._client = EndpointClient(config, secrets=secrets, outage_s=outage_s)
         self._ignores_n = False
         self._unknown_reasons: set[str] = set()
         self._arrived: dict[tuple[str, Sampling], _Candidates] = {}  # of requests not yet whole

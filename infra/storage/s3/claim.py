@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from infra.storage.errors import CorpusError
+from infra.storage.errors import CorpusBusyError, CorpusError
 from infra.storage.s3.bucket import Bucket, Found, ReplacedError
 from infra.storage.store import LOCK
 
@@ -71,11 +71,11 @@ class Claim:
     def _take(self) -> str:
         found = self._bucket.get(LOCK)
         if found and (holder := self._holder(found)):
-            raise CorpusError(f"{self._bucket.url}: {self._refusal(holder, found.age_s)}")
+            raise CorpusBusyError(f"{self._bucket.url}: {self._refusal(holder, found.age_s)}")
         try:
             return self._bucket.put_if(LOCK, self._signed(), etag=found.etag if found else None)
         except ReplacedError:
-            raise CorpusError(
+            raise CorpusBusyError(
                 f"{self._bucket.url}: another writer has just begun; wait for it or stop it"
             ) from None
 
@@ -132,6 +132,17 @@ class Claim:
                 return
             except CorpusError as error:  # it may pass; if not, the manifest cannot go up either
                 log.info("%s: no sign of life given: %s", self._bucket.url, error)
+
+
+def claimant(found: Found, expires_s: float) -> str | None:
+    """Who holds a claim, in words; None: nobody who gave a sign of life."""
+    try:
+        told = dict(json.loads(found.content))
+    except ValueError:
+        return None
+    if "pid" not in told or found.age_s >= expires_s:
+        return None
+    return f"process {told['pid']} on {told['host']}, since {told['since']}"
 
 
 def taken_over(url: str) -> str:

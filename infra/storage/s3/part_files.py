@@ -1,7 +1,8 @@
 """Parts on an object store as DuckDB and pyarrow read them: by ranges, a few of them remembered.
 
 Invariant: nothing is written and nothing else than asked for is read; a part never changes under
-its name, so what was read once is true for good.
+its name, so what was read once is true for good. One that left its table's folder is read in
+`_parts/`.
 
     connection.register_filesystem(PartFiles(bucket))
     connection.sql("select sum(rd) from 's3://bucket/maths/scores/part-....parquet'")
@@ -12,14 +13,17 @@ from __future__ import annotations
 import io
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from fsspec.spec import AbstractFileSystem
 
 from infra.storage.errors import CorpusError
 from infra.storage.s3.bucket import Bucket
+from infra.storage.store import PARTS
+
+T = TypeVar("T")
 
 CACHE_BYTES = 128 * 2**20  # footers and small parts are read again with every connection
 CACHED_BYTES = 2 * 2**20  # longest range kept
@@ -55,7 +59,7 @@ class PartFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is untyped
         name = self._name(path)
         if name not in self._sizes:
             with self._told():
-                self._sizes[name] = self._bucket.size(name)
+                self._sizes[name] = either(self._bucket.size, name)
         return self._sizes[name]
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
@@ -75,7 +79,7 @@ class PartFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is untyped
                 self._ranges.move_to_end(key)
                 return self._ranges[key]
         with self._told():
-            content = self._bucket.get_range(name, start, length)
+            content = either(lambda found: self._bucket.get_range(found, start, length), name)
         if length <= CACHED_BYTES:
             self._remember(key, content)
         return content
@@ -93,6 +97,19 @@ class PartFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is untyped
 
     def _told(self) -> _Told:
         return _Told(self)
+
+
+def either(ask: Callable[[str], T], name: str) -> T:
+    """`ask` about a part by its name, or by that in `_parts/`; it may move while it is asked for.
+
+    Raises FileNotFoundError.
+    """
+    for found in (name, f"{PARTS}/{name}"):
+        try:
+            return ask(found)
+        except FileNotFoundError:
+            continue
+    return ask(name)
 
 
 class _Told:

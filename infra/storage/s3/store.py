@@ -7,6 +7,7 @@ what it finished in the last seconds and had not uploaded (it is made again), an
 paid for; no row in a part is.
 
     s3://bucket/maths/_manifest.json, _lock, problems/part-....parquet, weights/<model_id>/...
+    s3://bucket/maths/_parts/problems/part-....parquet    replaced, or about to replace others
     <journals>/bucket-3fa2c19b04d1/_journal/journal.sqlite, _lock, weights/<model_id>/...
 """
 
@@ -14,21 +15,20 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from io import RawIOBase
 from pathlib import Path
 from typing import Protocol
 
 from infra.storage.errors import CorpusError, StoreUnavailableError, explained
+from infra.storage.lock import lock_holder
 from infra.storage.names import inside
 from infra.storage.s3.bucket import Bucket, Found, Listed, ReplacedError
-from infra.storage.s3.claim import EXPIRES_S, Claim, taken_over
-from infra.storage.s3.part_files import PartFiles
-from infra.storage.store import LOCK, FileState, Place
+from infra.storage.s3.claim import EXPIRES_S, Claim, claimant, taken_over
+from infra.storage.s3.part_files import PartFiles, either
+from infra.storage.store import LOCK, PARTS, SCRATCH, FileState, Place
 from tasks.schemas import content_id
-
-SCRATCH = "_scratch"
 
 
 class S3Store:
@@ -51,6 +51,9 @@ class S3Store:
     def where(self, name: str) -> str:
         return f"{self._bucket.url}/{name}"
 
+    def readable(self, name: str) -> str:
+        return self.where(name)  # `files` looks in _parts/ too
+
     def explained(self) -> AbstractContextManager[None]:
         return explained(self.folder)
 
@@ -69,14 +72,28 @@ class S3Store:
         return found
 
     def states(self, names: Iterable[str]) -> Mapping[str, FileState]:
-        found = {
-            item.name: FileState(size=item.size, tag=item.etag) for item in self._bucket.listed()
-        }
+        found = dict(self.listed())
+        for name in names:
+            if name not in found and (second := found.get(f"{PARTS}/{name}")):
+                found[name] = second
         self.files.learn({name: state.size for name, state in found.items()})
         return found
 
+    def listed(self) -> Mapping[str, FileState]:
+        return {
+            item.name: FileState(size=item.size, tag=item.etag) for item in self._bucket.listed()
+        }
+
+    def writer(self) -> str | None:
+        found = self._bucket.get(LOCK)
+        claimed = claimant(found, self._expires_s) if found else None
+        return lock_holder(self.folder / LOCK) or claimed
+
+    def copy_out(self, name: str, path: Path) -> None:
+        either(lambda found: self._bucket.fetch_file(found, path), name)
+
     def checksum(self, name: str) -> str:
-        return self._bucket.checksum(name)
+        return either(self._bucket.checksum, name)
 
     def open(self, name: str) -> RawIOBase:
         return self.files.open(self.where(name))
@@ -118,30 +135,58 @@ class S3Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def publish(self, name: str) -> str:
-        path = self.scratch(name)
+    def publish(self, name: str, *, apart: bool = False) -> str:
+        path, name = self.scratch(name), f"{PARTS}/{name}" if apart else name
         try:
             self._bucket.put_file(name, path)
         finally:
             path.unlink()  # made again from the journal, where it did not go up
+        return self._tag(name)
+
+    def _tag(self, name: str) -> str:
         try:
             return self._bucket.etag(name)
         except StoreUnavailableError:
             return ""  # it is read in full the next time
 
     def delete(self, name: str) -> None:
-        self._bucket.delete(name)
+        self._bucket.delete_together([name, f"{PARTS}/{name}"])
 
     def set_aside(self, name: str, to: str) -> None:
-        self._bucket.move(name, to)
+        either(lambda found: self._bucket.move(found, to), name)
+        self.delete(name)
 
-    def remove_leftovers(self, tables: Collection[str], live: Collection[str]) -> list[str]:
+    # --- what is in a table's folder, and what is only in _parts/
+
+    def exchange(self, gone: Sequence[str], come: str) -> str:
+        self.assert_claimed()
+        for name in gone:
+            with suppress(FileNotFoundError):  # the reply to an earlier try got lost
+                self._bucket.copy(name, f"{PARTS}/{name}")
+        self._bucket.delete_together(gone)
+        return self._show(come)
+
+    def _show(self, name: str) -> str:
+        with suppress(FileNotFoundError):
+            self._bucket.copy(f"{PARTS}/{name}", name)
+        tag = self._tag(name)
+        self._bucket.delete(f"{PARTS}/{name}")
+        return tag
+
+    def settle(
+        self, tables: Collection[str], *, live: Collection[str], kept: Collection[str]
+    ) -> list[str]:
+        items = [item for item in self._bucket.listed() if _table_of(item.name) in tables]
+        found = {item.name for item in items}
+        for name in found & {*kept}:
+            self._bucket.move(name, f"{PARTS}/{name}")
+        for name in [name for name in live if name not in found and f"{PARTS}/{name}" in found]:
+            self._show(name)
         # What came after our claim is a newer writer's, should we be the one taken for dead.
-        old = [item.name for item in self._bucket.listed() if item.modified_s < self._began_s]
-        parts = [name for name in old if name.partition("/part-")[0] in tables]
-        left = [name for name in parts if name not in live]
-        for name in left:
-            self.delete(name)
+        old = [item.name for item in items if item.modified_s < self._began_s]
+        names = {*live, *kept, *(f"{PARTS}/{name}" for name in kept)}
+        left = [name for name in old if name not in names]
+        self._bucket.delete_together(left)
         return [self.where(name) for name in left]
 
     # --- folders: trained weights
@@ -166,6 +211,11 @@ class S3Store:
         for item in list(self._bucket.listed(f"{name}/")):
             self._bucket.delete(item.name)
         shutil.rmtree(inside(self.folder, name), ignore_errors=True)
+
+
+def _table_of(name: str) -> str:
+    """Of a part's name, in its table's folder or in _parts/; of anything else, something else."""
+    return name.removeprefix(f"{PARTS}/").partition("/part-")[0]
 
 
 class Downloads(Protocol):

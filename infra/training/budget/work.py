@@ -35,7 +35,7 @@ class Work:
 
 
 def work_of(config: TrainConfig, *, num_examples: int, tokens_each: float) -> Work:
-    """Of all epochs, or of `max_steps`."""
+    """Of all epochs, or of `max_steps` or `max_tokens`."""
     held_out = min(config.held_out_examples, num_examples // HELD_OUT_MOST)
     trained = max(0, num_examples - held_out)
     an_epoch = trained * tokens_each
@@ -48,6 +48,9 @@ def work_of(config: TrainConfig, *, num_examples: int, tokens_each: float) -> Wo
     if config.max_steps is not None:
         tokens *= min(1.0, config.max_steps / max(steps, 1))
         steps = config.max_steps
+    if config.max_tokens is not None and tokens:
+        steps = ceil(steps * config.max_tokens / tokens)
+        tokens = float(config.max_tokens)
     return Work(
         num_examples=trained,
         num_held_out=held_out,

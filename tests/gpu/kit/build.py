@@ -44,6 +44,8 @@ NEVER = {
 }  # fmt: skip
 SOURCES = ("infra", "sql", "tasks", "tests/gpu", "pyproject.toml", "LICENSE")
 SOURCE_FILES = (
+    "flows/__init__.py", "flows/real_text/__init__.py", "flows/real_text/design.toml",
+    "flows/real_text/sources.py",
     "tests/__init__.py", "tests/fakes.py", "tests/rank_runs.py", "tests/scoring_reference.py",
     "tests/tiny_models.py",
 )  # fmt: skip

@@ -322,7 +322,11 @@ def run(options: argparse.Namespace) -> int:
     path = Path(options.out).resolve() / "figures.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     write(path, figures)
-    chosen = [one for one in manifest["checks"] if not options.only or one["name"] in options.only]
+    chosen = [
+        one
+        for one in manifest["checks"]
+        if (one["name"] in options.only if options.only else not one.get("alone"))
+    ]
     for check in chosen:
         left = options.budget - (time.monotonic() - began)
         limit = min(left, check["limit_s"] * (1 if on_gpu else SLOWER_ON_CPU))

@@ -1,0 +1,1 @@
+"""What evaluated models came to: metrics with their intervals, the frontier and its plot."""
