@@ -33,7 +33,7 @@ async def corpus(order: Order = DEFAULT) -> None:
             raise failures[0]
         for phase in opened.run.placement.corpus_phases:
             for name in _stages(opened, phase, is_global=True):
-                await stage_shard.with_options(tags=[name])(order, name, None, "all shards")
+                await stage_shard(order, name, None, "all shards")
 
 
 def shards_by_turn(opened: Session, num: int) -> Iterator[range]:
@@ -67,8 +67,7 @@ async def _through_stages(
 ) -> None:
     async with room:
         for name in names:
-            tags = [name, f"shard-{shard}"]
-            await stage_shard.with_options(tags=tags)(order, name, shard, f"shard {shard}")
+            await stage_shard(order, name, shard, f"shard {shard}")
 
 
 def _stages(opened: Session, phase: Phase, *, is_global: bool) -> list[str]:

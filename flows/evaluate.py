@@ -31,9 +31,7 @@ async def evaluate(order: Order = DEFAULT) -> None:
 
 async def _shard(order: Order, name: str, shard: int, room: asyncio.Semaphore) -> None:
     async with room:
-        tags = [name, f"shard-{shard}"]
-        told = f"held-out problems, shard {shard}"
-        await stage_shard.with_options(tags=tags)(order, name, shard, told)
+        await stage_shard(order, name, shard, f"held-out problems, shard {shard}")
 
 
 @flow(name="evaluate-alone", flow_run_name="evaluate {order.evaluated}", **TOLD)

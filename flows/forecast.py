@@ -17,14 +17,14 @@ from infra.runs.forecasts import candidate_of, evaluated_students, num_students,
 from tasks.errors import LitecotError
 
 
-@task(name="forecast", task_run_name="forecast the student", tags=["forecast"], **TASK)
+@task(name="forecast", task_run_name="forecast the student", **TASK)
 async def tell_forecast(order: Order) -> None:
     """Forecast the student that is to be trained; nothing where it is trained already."""
     opened = session(order)
     _say(opened, await asyncio.to_thread(_forecast, opened))
 
 
-@task(name="compare", task_run_name="compare with the forecast", tags=["forecast"], **TASK)
+@task(name="compare", task_run_name="compare with the forecast", **TASK)
 async def tell_truth(order: Order) -> None:
     """Beside each forecast what the evaluated student came to."""
     opened = session(order)

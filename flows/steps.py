@@ -27,6 +27,7 @@ from infra.runs.train_student import train_student
 from infra.training.reports import StepReport
 
 ResultT = TypeVar("ResultT")
+# No tags: for each, Prefect asks its server for a slot, and waits 2 s where SQLite is locked.
 TASK: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 
 
@@ -86,7 +87,7 @@ async def _in_thread(work: Callable[[Callable[[], None]], ResultT]) -> ResultT:
         raise
 
 
-@task(name="ingest", task_run_name="ingest", tags=["ingest"], **TASK)
+@task(name="ingest", task_run_name="ingest", **TASK)
 async def ingest(order: Order) -> IntakeReport:
     """Problems and memberships, once a run."""
     opened = session(order)
@@ -105,10 +106,7 @@ async def ingest(order: Order) -> IntakeReport:
     return report
 
 
-@task(
-    task_run_name="{stage}, {shards}",
-    **TASK,
-)  # fmt: skip
+@task(task_run_name="{stage}, {shards}", **TASK)
 async def stage_shard(order: Order, stage: str, shard: int | None, shards: str) -> StageReport:
     """Whatever is pending of one stage in one shard."""
     opened = session(order)
@@ -192,7 +190,7 @@ async def _show(
     await progress.show(count.share, pace.summary, is_last=is_last)
 
 
-@task(name="train", task_run_name="train the student", tags=["train"], **TASK)
+@task(name="train", task_run_name="train the student", **TASK)
 async def train(order: Order) -> bool:
     """DeepSpeed training on the run's examples; whether it was done now."""
     opened = session(order)

@@ -46,7 +46,7 @@ async def weekly(
     return report
 
 
-@task(name="verdict", task_run_name="compare with {baseline}", tags=["compare"], **TASK)
+@task(name="verdict", task_run_name="compare with {baseline}", **TASK)
 async def compare(order: Order, baseline: str, allowed: float) -> None:
     """Say how the trained student compares. Raises WorseError."""
     opened = session(order)

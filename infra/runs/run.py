@@ -98,8 +98,16 @@ class Run:
             if self._models is not None:
                 self._models.close()
         finally:
+            self._forget()
             if not self._shares_writer:
                 self.writer.__exit__(kind, error, trace)
+
+    def _forget(self) -> None:
+        """The database `latest` keeps; the run itself may live on in the trace of its failure."""
+        with self._looking:
+            if self._latest is not None:
+                self._latest[1].close()
+            self._latest = None
 
     @cached_property
     def placement(self) -> Placement:

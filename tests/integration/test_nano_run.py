@@ -179,7 +179,8 @@ def test_the_run_is_one_row_and_every_task_ended_well(made: Made, left: Left) ->
     tasks = {task["name"]: task for task in left["task_runs"]}
     assert {task["state_type"] for task in tasks.values()} == {"COMPLETED"}
     assert {"ingest", "generate, shard 0", "generate, shard 1", "train the student"} <= set(tasks)
-    assert set(tasks["generate, shard 1"]["tags"]) == {"generate", "shard-1"}
+    tagged = [name for name, task in tasks.items() if task["tags"]]
+    assert tagged == []  # for a tag the server is asked for a slot, and often answers only later
 
 
 def test_every_stage_left_its_progress(left: Left) -> None:
