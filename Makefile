@@ -79,7 +79,7 @@ lint: .venv/dev ## ruff, and the rules of imports
 type: .venv/dev ## mypy, strict
 	@$(BIN)/mypy
 
-docs: .venv/dev ## write docs/schema.md, docs/commands.md, and the tables in docs/training.md, anew
+docs: .venv/dev ## write docs/schema.md, commands.md, settings.md, and the tables in training.md, anew
 	$(BIN)/python -m flows.recipes.documented
 	$(BIN)/python -m flows.cli.documented
 	$(BIN)/python -m flows.cli.reference

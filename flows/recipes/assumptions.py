@@ -29,9 +29,8 @@ class Price(BaseModel):
     currency: str = Field(
         default="USD", pattern=r"^\w{1,8}$", description="by which sums are kept apart; any word"
     )
-
-    input: float = Field(default=0.0, ge=0)
-    output: float = Field(default=0.0, ge=0)
+    input: float = Field(default=0.0, ge=0, description="a million tokens of prompts")
+    output: float = Field(default=0.0, ge=0, description="a million tokens it writes")
 
 
 class Assumptions(BaseModel):
@@ -74,7 +73,7 @@ class Assumptions(BaseModel):
     )
     decode_7b: float = Field(
         default=3_000, ge=1,
-        description="tokens/s that one GPU writes with 7e9 parameters; scaled by size [ours]",
+        description=("tokens/s that one GPU writes with 7e9 parameters; scaled by size " "[ours]"),
     )  # fmt: skip
     tokens_per_s: dict[Role, Annotated[float, Field(gt=0)]] = Field(
         default={}, description="the same by role, where you have measured it"

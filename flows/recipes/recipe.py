@@ -59,10 +59,12 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(min_length=1)
-    description: str = ""
-    seed: int = Field(default=0, ge=0)
-    stages: tuple[str, ...]
+    name: str = Field(min_length=1, description="what runs of it are called")
+    description: str = Field(default="", description="a line for `litecot recipes`")
+    seed: int = Field(
+        default=0, ge=0, description="of all that is drawn; another one is another run"
+    )
+    stages: tuple[str, ...] = Field(description="what is done, in this order; see docs/recipes.md")
     shard_size: int = Field(default=1000, ge=1, description="problems a shard")
     problems: tuple[str, ...] = Field(default=(), description="files or hub ids; nano:train ships")
     limit: int | None = Field(default=None, ge=1, description="use only the first problems")

@@ -34,23 +34,44 @@ class VllmOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tensor_parallel: int = Field(default=1, ge=1)
-    """GPUs one replica is spread over."""
-    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
-    quantization: str | None = None
-    enable_prefix_caching: bool = True
-    max_num_seqs: int | None = Field(default=None, ge=1)
-    max_num_batched_tokens: int | None = Field(default=None, ge=1)
-    enforce_eager: bool = False
-    lora: str | None = None
-    """Folder of a LoRA adapter that every request uses."""
-    max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = 64
-    cpu_kv_cache_gib: int = Field(default=1, ge=1)
-    """Memory of the cache where vLLM runs on CPU."""
-    scoring_gib: float = Field(default=2.0, gt=0)
-    """Memory one pass of scoring may take beside the engine's own; see docs/engines.md."""
-    enable_sleep_mode: bool = False
-    """Set by placement where roles take turns on the same GPU."""
+    tensor_parallel: int = Field(default=1, ge=1, description="GPUs one replica is spread over")
+    gpu_memory_utilization: float = Field(
+        default=0.9, gt=0, le=1, description="share of a GPU's memory that an engine takes"
+    )
+    quantization: str | None = Field(
+        default=None, description="vLLM's name of it, e.g. fp8; unset: what the checkpoint says"
+    )
+    enable_prefix_caching: bool = Field(
+        default=True, description="keep the cache of a prompt for the next that begins with it"
+    )
+    max_num_seqs: int | None = Field(
+        default=None, ge=1, description="chains decoded at a time; unset: vLLM's choice"
+    )
+    max_num_batched_tokens: int | None = Field(
+        default=None, ge=1, description="tokens of one pass; unset: vLLM's choice"
+    )
+    enforce_eager: bool = Field(
+        default=False, description="no CUDA graphs: starts sooner, decodes slower"
+    )
+    lora: str | None = Field(
+        default=None, description="folder of a LoRA adapter that every request uses"
+    )
+    max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = Field(
+        default=64, description="at least the adapter's rank"
+    )
+    cpu_kv_cache_gib: int = Field(
+        default=1, ge=1, description="memory of the cache where vLLM runs on CPU"
+    )
+    scoring_gib: float = Field(
+        default=2.0,
+        gt=0,
+        description=(
+            "memory one pass of scoring may take beside the engine's own; see docs/engines.md"
+        ),
+    )
+    enable_sleep_mode: bool = Field(
+        default=False, description="set by placement where roles take turns on the same GPU"
+    )
 
 
 class EndpointOptions(BaseModel):
@@ -58,21 +79,44 @@ class EndpointOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    base_url: str
-    """Up to and with the version, e.g. http://127.0.0.1:8000/v1; no password in it."""
-    api_key_env: str = "OPENAI_API_KEY"
-    """Environment variable with the key; no key is sent where it is not set."""
-    api_key_block: str | None = None
-    """Prefect Secret block with the key; goes before the variable."""
-    requests_per_minute: int | None = Field(default=None, ge=1)
-    tokens_per_minute: int | None = Field(default=None, ge=1)
-    timeout_s: float = Field(default=3600, gt=0)
-    """For a whole reply: a chain of 32K tokens at 10 tokens/s takes most of an hour."""
-    connect_timeout_s: float = Field(default=30, gt=0)
-    candidates: Literal["auto", "together", "separate"] = "auto"
-    """Ask for `n` in one request, or in one each; auto: together, then one each if ignored."""
-    omit: tuple[Literal["n", "seed", "temperature", "top_p", "max_tokens"], ...] = ()
-    """Parameters that the server refuses, never sent; without n, candidates come one by one."""
+    base_url: str = Field(
+        description=("up to and with the version, e.g. http://127.0.0.1:8000/v1; no password in it")
+    )
+    api_key_env: str = Field(
+        default="OPENAI_API_KEY",
+        description="environment variable with the key; no key is sent where it is not set",
+    )
+    api_key_block: str | None = Field(
+        default=None, description="Prefect Secret block with the key; goes before the variable"
+    )
+    requests_per_minute: int | None = Field(
+        default=None, ge=1, description="the server's limit, kept to; unset: none"
+    )
+    tokens_per_minute: int | None = Field(
+        default=None, ge=1, description="the same, of prompts and completions"
+    )
+    timeout_s: float = Field(
+        default=3600,
+        gt=0,
+        description=(
+            "for a whole reply: a chain of 32K tokens at 10 tokens/s takes most of an hour"
+        ),
+    )
+    connect_timeout_s: float = Field(
+        default=30, gt=0, description="until the server has taken the connection"
+    )
+    candidates: Literal["auto", "together", "separate"] = Field(
+        default="auto",
+        description=(
+            "ask for `n` in one request, or in one each; auto: together, then one each if ignored"
+        ),
+    )
+    omit: tuple[Literal["n", "seed", "temperature", "top_p", "max_tokens"], ...] = Field(
+        default=(),
+        description=(
+            "parameters that the server refuses, never sent; without n, candidates come one by one"
+        ),
+    )
 
     @model_validator(mode="after")
     def _check_omit(self) -> EndpointOptions:
@@ -95,33 +139,70 @@ class EngineConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    engine: str = "transformers"
-    """One of ENGINES."""
-    model: str = Field(min_length=1)
-    """A local folder, a hub id, nano:teacher, nano:student or smollm2; a server's name for it."""
-    revision: str | None = None
-    """Of a hub id. At an endpoint: the name under which its rows are known, whatever its URL."""
-    dtype: Dtype = "auto"
-    """auto: the checkpoint's own on CUDA, float32 on CPU. float64 makes batching exact."""
-    device: Device = "auto"
-    max_batch_size: int = Field(default=64, ge=1)
-    """Rows (candidates) decoded together by the transformers engine."""
-    max_batch_tokens: int = Field(default=16384, ge=1)
-    """Tokens of one prefill or scoring pass, padding included; a longer row goes alone."""
-    max_model_len: int | None = Field(default=None, ge=2)
-    """Prompt plus completion, tokens; None: what the model was made for."""
-    threads: int | None = Field(default=None, ge=1)
-    """CPU threads; None: all cores."""
-    replicas: int = Field(default=1, ge=1)
-    """Engines of this model from the start."""
-    max_replicas: int | None = Field(default=None, ge=1)
-    """Engines while work waits and the cluster has room; None: no more than `replicas`."""
-    max_in_flight: int = Field(default=256, ge=1)
-    """Requests inside one replica, or at one endpoint, at a time; more wait in the driver."""
-    vllm: VllmOptions | None = None
-    endpoint: EndpointOptions | None = None
-    options: dict[str, Any] = Field(default={}, exclude_if=lambda options: not options)
-    """The table `[models.ROLE.<engine>]` of an engine from outside, checked, defaults filled in."""
+    engine: str = Field(
+        default="transformers",
+        description="transformers, vllm, endpoint, or one that a file in plugins adds",
+    )
+    model: str = Field(
+        min_length=1,
+        description=(
+            "a local folder, a hub id, nano:teacher, nano:student or smollm2; a "
+            "server's name for it"
+        ),
+    )
+    revision: str | None = Field(
+        default=None,
+        description=(
+            "of a hub id. At an endpoint: the name under which its rows are known, whatever its URL"
+        ),
+    )
+    dtype: Dtype = Field(
+        default="auto",
+        description=(
+            "auto: the checkpoint's own on CUDA, float32 on CPU. float64 makes batching exact"
+        ),
+    )
+    device: Device = Field(default="auto", description="auto: a GPU where there is one")
+    max_batch_size: int = Field(
+        default=64,
+        ge=1,
+        description="rows (candidates) decoded together by the transformers engine",
+    )
+    max_batch_tokens: int = Field(
+        default=16384,
+        ge=1,
+        description=(
+            "tokens of one prefill or scoring pass, padding included; a longer row goes alone"
+        ),
+    )
+    max_model_len: int | None = Field(
+        default=None,
+        ge=2,
+        description="prompt plus completion, tokens; unset: what the model was made for",
+    )
+    threads: int | None = Field(default=None, ge=1, description="CPU threads; unset: all cores")
+    replicas: int = Field(default=1, ge=1, description="engines of this model from the start")
+    max_replicas: int | None = Field(
+        default=None,
+        ge=1,
+        description=(
+            "engines while work waits and the cluster has room; unset: no more than `replicas`"
+        ),
+    )
+    max_in_flight: int = Field(
+        default=256,
+        ge=1,
+        description=(
+            "requests inside one replica, or at one endpoint, at a time; more wait in the driver"
+        ),
+    )
+    vllm: VllmOptions | None = Field(default=None, description="with engine = vllm")
+    endpoint: EndpointOptions | None = Field(default=None, description="with engine = endpoint")
+    options: dict[str, Any] = Field(
+        default={},
+        exclude_if=lambda options: not options,
+        description=("of an engine from outside; written as its own table, `[models.ROLE.ENGINE]`"),
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -33,15 +33,32 @@ class ColumnMapping(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    question: str | tuple[str, ...] | None = None
-    answer: str | tuple[str, ...] | None = None
-    candidates: tuple[str, ...] = ()
-    correct: tuple[str, ...] = ()
-    candidate_model: tuple[str, ...] = ()
-    subject: str | tuple[str, ...] | None = None
-    answer_type: str | tuple[str, ...] | None = None
-    options: tuple[str, ...] = ()
-    family: str | tuple[str, ...] | None = None
+    question: str | tuple[str, ...] | None = Field(
+        default=None, description="the question, or the parts it is joined from"
+    )
+    answer: str | tuple[str, ...] | None = Field(default=None, description="the gold answer")
+    candidates: tuple[str, ...] = Field(
+        default=(), description="rationales that are there already, a text or a list of them each"
+    )
+    correct: tuple[str, ...] = Field(
+        default=(), description="whether each candidate is right, parallel to candidates"
+    )
+    candidate_model: tuple[str, ...] = Field(
+        default=(), description="who wrote each candidate, parallel to candidates"
+    )
+    subject: str | tuple[str, ...] | None = Field(
+        default=None, description="what a problem is about; kept, and counted by"
+    )
+    answer_type: str | tuple[str, ...] | None = Field(
+        default=None,
+        description="how answers are compared; of several columns the first that says so",
+    )
+    options: tuple[str, ...] = Field(
+        default=(), description="choices: one column that holds them all, or one each"
+    )
+    family: str | tuple[str, ...] | None = Field(
+        default=None, description="questions equal in it are not independent of one another"
+    )
 
     def question_columns(self) -> tuple[str, ...]:
         return _several(self.question)
@@ -75,15 +92,35 @@ class SourceConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    columns: ColumnMapping = ColumnMapping()
-    candidates: Literal["guess", "require", "ignore"] = "guess"
-    answer_type: str | None = None  # for all problems; above column and inference
-    candidate_model: str | None = None  # for candidates whose row does not name their model
-    options: Literal["guess", "ignore"] = "guess"  # ignore: none but those that are named
-    turns: Turns = "refuse"  # of a conversation, what stands before its last user turn
-    system: System = "keep"  # its system turn, before the question
-    max_line_bytes: int = Field(default=8_000_000, ge=1)
-    max_question_chars: int = Field(default=100_000, ge=1)
+    columns: ColumnMapping = Field(
+        default=ColumnMapping(), description="which columns hold what; what is left out is guessed"
+    )
+    candidates: Literal["guess", "require", "ignore"] = Field(
+        default="guess",
+        description="rationales in the rows: found by name, refused without, or left alone",
+    )
+    answer_type: str | None = Field(
+        default=None,
+        description="of all problems; goes before a column and what the answers look like",
+    )
+    candidate_model: str | None = Field(
+        default=None, description="who wrote candidates whose row does not say"
+    )
+    options: Literal["guess", "ignore"] = Field(
+        default="guess", description="ignore: none but those that are named"
+    )
+    turns: Turns = Field(
+        default="refuse", description="what stands before the last user turn of a conversation"
+    )
+    system: System = Field(
+        default="keep", description="a conversation's system turn, before the question"
+    )
+    max_line_bytes: int = Field(
+        default=8_000_000, ge=1, description="a longer line is rejected, and told"
+    )
+    max_question_chars: int = Field(
+        default=100_000, ge=1, description="a longer question is rejected, and told"
+    )
 
     @field_validator("answer_type")
     @classmethod

@@ -13,7 +13,8 @@ from typer.main import get_command
 
 from flows.cli.documented import current as current_plans
 from flows.cli.main import app
-from flows.recipes.documented import PAGE, TABLES, current
+from flows.recipes.documented import PAGE, SETTINGS_PAGE, TABLES, current, settings_page
+from flows.recipes.recipe import Recipe
 from infra.settings import Settings
 from sql.documented import PAGE as SCHEMA_PAGE
 from sql.documented import page as schema_page
@@ -167,6 +168,15 @@ def test_the_tables_of_settings_are_current() -> None:
         shown = page.partition(f"<!-- settings of [{table}] -->")[2].partition("<!-- end -->")[0]
         keys = re.findall(r"^\| `(\w+)` ", shown, re.M)
         assert keys == list(settings.model_fields)
+
+
+def test_the_page_of_settings_is_current() -> None:
+    """`make docs` makes it anew."""
+    page = SETTINGS_PAGE.read_text(encoding="utf-8")
+    assert page == settings_page()
+    headings = re.findall(r"^## \[(\w+)", page, re.M)
+    no_tables = {"name", "description", "seed", "stages", "shard_size", "problems", "limit"}
+    assert set(headings) == set(Recipe.model_fields) - no_tables - {"plugins"}
 
 
 def test_the_plans_of_training_are_current() -> None:
