@@ -81,12 +81,12 @@ type: .venv/dev ## mypy, strict
 
 docs: .venv/dev ## write docs/schema.md, commands.md, settings.md, and the tables in training.md, anew
 	$(BIN)/python -m flows.recipes.documented
-	$(BIN)/python -m flows.cli.documented
-	$(BIN)/python -m flows.cli.reference
+	$(BIN)/python -m flows.cli.docs.training_plans
+	$(BIN)/python -m flows.cli.docs.commands
 	$(BIN)/python -m sql.documented
 
 answers: .venv/base ## write the answers in docs/sql.md anew, from the corpus that make demo left
-	@$(BIN)/python -m flows.cli.answered $(CORPUS)
+	@$(BIN)/python -m flows.cli.docs.answers $(CORPUS)
 
 site: .venv/docs ## build/site: these documents as a site that is read offline
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "build/site/index.html"

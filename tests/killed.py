@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 IMPORTED = [
-    "flows.cli.main", "flows.cli.corpus_care", "flows.cli.corpus_check", "pyarrow.parquet",
+    "flows.cli.main", "flows.cli.corpus.care", "flows.cli.corpus.check", "pyarrow.parquet",
     "pyarrow.json", "infra.care.healing", "duckdb", "numpy",
 ]  # fmt: skip
 _processes = multiprocessing.get_context("forkserver")

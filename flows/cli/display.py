@@ -18,11 +18,10 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from flows.cli.corpus_shown import print_json
 from flows.cli.spelling import cell, json_text, unique_names
 from flows.evaluations.metrics import settings_words
 from flows.progress.consoles import console, page
-from flows.progress.text import plain, shown
+from flows.progress.text import plain, print_json, shown
 from tasks.catalog import title_of
 from tasks.errors import UsageError
 

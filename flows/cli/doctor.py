@@ -16,8 +16,8 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from flows.cli.corpus_shown import print_json
 from flows.progress.consoles import console
+from flows.progress.text import print_json
 from infra.engines import ENGINES, EngineConfig, ModelFilesError, check_model, smollm2
 from infra.placement.machine import gpus
 from tasks.registry import BUILT_IN, PluginError

@@ -14,33 +14,9 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import (
-    asking,
-    compare,
-    completing,
-    corpus,
-    evaluate,
-    evaluations,
-    forecast,
-    replicate,
-    replicate_real,
-    report,
-    serving,
-    starting,
-    trying,
-)
-from flows.cli.columns import (
-    AnswerColumn,
-    AnswerType,
-    AnswerTypeColumn,
-    CandidateModelColumn,
-    CandidatesColumn,
-    CorrectColumn,
-    OptionsColumn,
-    QuestionColumn,
-    SubjectColumn,
-    column_overrides,
-)
+from flows.cli import report, serve, tab
+from flows.cli.corpus import commands as corpus
+from flows.cli.evaluation import compare, evaluate, evaluations, forecast, trial
 from flows.cli.interruption import cleaning_up, guard
 from flows.cli.messages import EXIT_FAILED
 from flows.cli.options import (
@@ -52,7 +28,22 @@ from flows.cli.options import (
     SeedOption,
     clear_errors,
 )
-from flows.cli.pasted import QueryCommand
+from flows.cli.replication import nano, real
+from flows.cli.run import init
+from flows.cli.run.columns import (
+    AnswerColumn,
+    AnswerType,
+    AnswerTypeColumn,
+    CandidateModelColumn,
+    CandidatesColumn,
+    CorrectColumn,
+    OptionsColumn,
+    QuestionColumn,
+    SubjectColumn,
+    column_overrides,
+)
+from flows.cli.sql import commands as sql
+from flows.cli.sql.pasted import QueryCommand
 from tasks.errors import UsageError
 
 app = typer.Typer(
@@ -88,7 +79,7 @@ OnOption = Annotated[
 ]
 
 
-app.command()(starting.init)
+app.command()(init.init)
 
 
 @app.command()
@@ -146,14 +137,14 @@ def run(
         if as_json and (not plan or check):
             raise UsageError("--json goes with --plan, and without --check")
         if plan:
-            from flows.cli.plan import print_plan_json, show_plan
+            from flows.cli.run.plan import print_plan_json, show_plan
 
             if as_json:
                 print_plan_json(order, on=on)
             else:
                 show_plan(order, on=on, check=check)
             return
-        from flows.cli.launch import launch
+        from flows.cli.run.launch import launch
 
         launch(order)
 
@@ -194,13 +185,13 @@ def train(
             overrides=tuple(overrides or ()),
         )  # fmt: skip
         if plan:
-            from flows.cli.train import show_training_plan
+            from flows.cli.run.training_plan import show_training_plan
 
             show_training_plan(order, on=on, examples=examples, tokens_each=tokens_per_example)
             return
         if on is not None or examples is not None or tokens_per_example is not None:
             raise UsageError("--on, --examples and --tokens-per-example go with --plan")
-        from flows.cli.launch import launch_training
+        from flows.cli.run.launch import launch_training
 
         launch_training(order)
 
@@ -209,16 +200,16 @@ app.command()(evaluate.evaluate)
 app.command()(compare.compare)
 app.command()(evaluations.evaluations)
 app.command()(evaluations.frontier)
-app.command("try")(trying.try_)
-app.command()(serving.serve)
+app.command("try")(trial.try_)
+app.command()(serve.serve)
 app.command()(forecast.forecast)
 app.command()(report.report)
-app.command()(replicate.replicate)
-app.command()(replicate_real.replicate_real)
-app.command(cls=QueryCommand)(asking.sql)
-app.command()(asking.ask)
-app.command()(asking.describe)
-app.command()(asking.export)
+app.command()(nano.replicate)
+app.command()(real.replicate_real)
+app.command(cls=QueryCommand)(sql.sql)
+app.command()(sql.ask)
+app.command()(sql.describe)
+app.command()(sql.export)
 
 
 @app.command()
@@ -249,7 +240,7 @@ def publish_model(
         str | None,
         typer.Option(
             help="A student's id or its start; default: the run's latest.",
-            autocompletion=completing.models,
+            autocompletion=tab.models,
         ),
     ] = None,
     licences: Annotated[
@@ -279,7 +270,7 @@ def show(
         typer.Argument(
             metavar="ID",
             help="Of a problem, rationale, example or model, or its start.",
-            autocompletion=completing.models,
+            autocompletion=tab.models,
         ),
     ],
     corpus: CorpusOption = DEFAULT_CORPUS,
@@ -290,8 +281,8 @@ def show(
 
     Of a model (or "base", "trained" of the run): how it did, and what it answered.
     """
-    from flows.cli.answers import model_named, print_answers
     from flows.cli.display import print_lineage, print_lineage_json
+    from flows.cli.evaluation.answers import model_named, print_answers
     from flows.cli.readers import open_corpus
     from sql.lineage import lineage
 
@@ -311,9 +302,9 @@ def status(corpus: CorpusOption = DEFAULT_CORPUS, as_json: JsonOption = False) -
     Stage, records, rate and time left are of the last second. A killed run (kill -9, power) is told
     from one that goes on; what it had finished is saved.
     """
-    from flows.cli.corpus_shown import print_json
     from flows.cli.readers import open_corpus
-    from flows.cli.standing import print_standing, print_stored, standing_of, stored_of
+    from flows.cli.run.status import print_standing, print_stored, standing_of, stored_of
+    from flows.progress.text import print_json
 
     with clear_errors(corpus), open_corpus(corpus) as database:
         told = standing_of(corpus)
@@ -344,7 +335,7 @@ def show_recipe(
     recipe: Annotated[
         str,
         typer.Argument(
-            help="A recipe's name, as `litecot recipes` has it.", autocompletion=completing.shipped
+            help="A recipe's name, as `litecot recipes` has it.", autocompletion=tab.shipped
         ),
     ],
 ) -> None:
@@ -391,7 +382,7 @@ def plugins(
     recipe: Annotated[
         str | None,
         typer.Argument(
-            help="A recipe whose `plugins` are to be listed too.", autocompletion=completing.recipes
+            help="A recipe whose `plugins` are to be listed too.", autocompletion=tab.recipes
         ),
     ] = None,
     as_json: JsonOption = False,

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import completing
+from flows.cli import tab
 from flows.cli.interruption import end_interrupted
 from flows.cli.messages import (
     EXIT_USAGE,
@@ -29,7 +29,7 @@ CorpusOption = Annotated[
         "--corpus",
         envvar="LITECOT_CORPUS",
         help="Corpus: a folder or s3://bucket/path.",
-        autocompletion=completing.corpora,
+        autocompletion=tab.corpora,
     ),
 ]
 RunOption = Annotated[
@@ -37,7 +37,7 @@ RunOption = Annotated[
     typer.Option(
         "--run",
         help="A run's id or its start; default: the latest.",
-        autocompletion=completing.runs,
+        autocompletion=tab.runs,
     ),
 ]
 ArmsOption = Annotated[
@@ -56,9 +56,7 @@ PlanOption = Annotated[bool, typer.Option("--plan", help="Say what would be done
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs: one JSON value.")]
 RecipeArgument = Annotated[
     str,
-    typer.Argument(
-        help="A shipped recipe's name, or a TOML file.", autocompletion=completing.recipes
-    ),
+    typer.Argument(help="A shipped recipe's name, or a TOML file.", autocompletion=tab.recipes),
 ]
 SeedOption = Annotated[int | None, typer.Option(min=0, help="Seed of all sampling.")]
 

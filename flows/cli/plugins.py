@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from flows.cli.corpus_shown import print_json
 from flows.progress.consoles import page
-from flows.progress.text import shown
+from flows.progress.text import print_json, shown
 from flows.recipes.extensions import all_extensions
 from flows.recipes.loading import load_recipe
 

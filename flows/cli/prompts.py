@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import typer
 from rich.table import Table
 
-from flows.cli.corpus_shown import print_json
 from flows.progress.consoles import page
+from flows.progress.text import print_json
 from flows.recipes.loading import shipped_recipes
 from tasks.catalog import STAGES
 from tasks.errors import UsageError, near_names

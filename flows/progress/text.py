@@ -10,6 +10,7 @@ A sample: plain("a\x1b[31mb") == "a\\x1b[31mb", plain("a\u202eb") == "a\\u202eb"
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from typing import TYPE_CHECKING, TextIO
@@ -36,6 +37,11 @@ def is_plain(text: str) -> bool:
 def json_safe(text: str) -> str:
     """A JSON text with the same escaped as JSON has it: the same values, safe for a terminal."""
     return _UNSAFE.sub(lambda m: _json_escape(m[0]), text)
+
+
+def print_json(content: object) -> None:
+    """For programs: one value, which ends up on a terminal too."""
+    print(json_safe(json.dumps(content, indent=2, ensure_ascii=False)))
 
 
 def _escape(match: re.Match[str]) -> str:

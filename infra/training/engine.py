@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infra.engines.lean import leave_out_sklearn
 from infra.training.config import TrainConfig
 from infra.training.reports import TrainingError
 
@@ -57,9 +58,10 @@ def _can_compile() -> bool:
 
 
 def settle_process(config: TrainConfig) -> None:
-    """Choose the accelerator, before deepspeed is imported anywhere in this process."""
+    """Choose the accelerator, before deepspeed or transformers is imported in this process."""
     import torch
 
+    leave_out_sklearn()
     os.environ.pop("ACCELERATE_USE_CPU", None)  # transformers would not think of DeepSpeed
     if config.device == "gpu":
         if not torch.cuda.is_available():

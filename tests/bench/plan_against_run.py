@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from flows.cli.plan import make_estimate
+from flows.cli.run.plan import make_estimate
 from flows.costs.estimate import StageCost
 from flows.recipes.intake import intake_of
 from flows.recipes.plan import draft_plan, run_plan

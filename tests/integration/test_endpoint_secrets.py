@@ -10,7 +10,7 @@ from prefect.blocks.system import Secret
 from prefect.settings import PREFECT_API_URL
 from prefect.testing.utilities import prefect_test_harness
 
-from flows.cli.answering import ask_servers
+from flows.cli.run.servers import ask_servers
 from flows.recipes.recipe import Recipe, RecipeError
 from flows.recipes.secrets import load_secrets
 from tests.chat_server import ServerConfig, serving_in_thread

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli.plan import make_estimate
+from flows.cli.run.plan import make_estimate
 from flows.costs.estimate import StageCost
 from flows.recipes.plan import draft_plan
 from flows.session import Order, resolve_recipe

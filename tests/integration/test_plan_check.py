@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli.plan import show_plan
+from flows.cli.run.plan import show_plan
 from flows.session import Order
 from infra.engines.endpoint import probe
 from tasks.errors import UsageError

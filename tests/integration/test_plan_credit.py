@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from flows.cli.plan import make_estimate
+from flows.cli.run.plan import make_estimate
 from flows.costs.estimate import Estimate
 from flows.recipes.intake import intake_of
 from flows.recipes.plan import draft_plan, run_plan

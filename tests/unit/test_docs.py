@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from flows.cli.documented import current as current_plans
+from flows.cli.docs.training_plans import current as current_plans
 from flows.cli.main import app
 from flows.recipes.documented import PAGE, SETTINGS_PAGE, TABLES, current, settings_page
 from flows.recipes.recipe import Recipe

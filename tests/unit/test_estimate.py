@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from flows.cli.plan import make_estimate
+from flows.cli.run.plan import make_estimate
 from flows.costs.estimate import Estimate, StageCost, estimate
 from flows.costs.expected import Chains, Inputs, Observed, StageRecords, Trend
 from flows.costs.observed import count_problems, count_rows, know_inputs

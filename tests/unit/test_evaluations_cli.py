@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from flows.cli.evaluations import PROMPTS
+from flows.cli.evaluation.evaluations import PROMPTS
 from tests.unit import evaluated_corpus as corpus
 from tests.unit.evaluated_corpus import answers
 from tests.unit.test_cli_unit import litecot, refusal

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli.answered import NONE, SETTINGS, answered
+from flows.cli.docs.answers import NONE, SETTINGS, answered
 from sql.database import connect
 from sql.questions import UnknownQuestionError, question_text, questions
 from tests.unit.sample_answers import ANSWERS

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import typer
 
-from flows.cli.columns import column_overrides
 from flows.cli.main import app
+from flows.cli.run.columns import column_overrides
 from flows.recipes.loading import load_recipe, shipped_recipes
 from flows.recipes.plan import draft_plan, run_plan
 from flows.recipes.recipe import RecipeError

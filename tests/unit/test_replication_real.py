@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from flows.cli.real_replication import numbers_in
+from flows.cli.replication.real_run import numbers_in
 from flows.real_text.design import FILE, Asked, Design, StudentClaim, read_design
 from flows.real_text.page import page_text
 from flows.real_text.results import Results, Row, TaughtStudent

@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from flows.cli.completion import is_whole, offered
-from flows.cli.shell import Shell
+from flows.cli.sql.completion import is_whole, offered
+from flows.cli.sql.shell import Shell
 from infra.storage import CorpusWriter
 from tests.unit import sample_corpus as sample
 from tests.unit.test_storage import finish

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli.reference import PAGE, page
+from flows.cli.docs.commands import PAGE, page
 
 ROOT = Path(__file__).parents[2]
 LOADS = {"src", "srcset", "poster", "data"}

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.cli.pasted import as_pasted
 from flows.cli.spelling import cell, json_text, unique_names
+from flows.cli.sql.pasted import as_pasted
 from tests.unit import sample_corpus as sample
 from tests.unit.test_hostile_output import litecot
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.cli.starting import answers, columns_said
+from flows.cli.run.init import answers, columns_said
 from flows.recipes.loading import load_recipe
 from tests.unit.test_cli_unit import litecot, refusal
 

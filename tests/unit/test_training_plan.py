@@ -12,8 +12,8 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from flows.cli.launch import check_examples
-from flows.cli.train import show_training_plan
+from flows.cli.run.launch import check_examples
+from flows.cli.run.training_plan import show_training_plan
 from flows.costs.stored import known_examples
 from flows.recipes.loading import load_recipe
 from flows.recipes.plan import draft_plan
@@ -79,7 +79,7 @@ def test_a_refusal_comes_after_all_there_is_to_see() -> None:
 
 
 def test_a_narrow_terminal_cuts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.cli.train.page", lambda: Console(width=80))
+    monkeypatch.setattr("flows.cli.run.training_plan.page", lambda: Console(width=80))
     said = page("liter-32b", "--on", "16x8x80")
     assert "…" not in said
     assert "zero3-offload 128 x 1 x 2" in said

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flows.cli.trying import words_of
+from flows.cli.evaluation.trial import words_of
 from flows.evaluations.trial import Answered, Asked, NoAnswerError, ask_both
 from tasks.answers.verdict import stated_answer
 from tasks.ports import PermanentError, Sampling, TransientError

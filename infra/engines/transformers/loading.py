@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from infra.engines.config import EngineConfig
+from infra.engines.lean import leave_out_sklearn
 from infra.engines.model_files import ModelFilesError, model_source
 from infra.engines.transformers.attention import register_grouped_attention
 
@@ -20,6 +21,7 @@ _REWORKED_LOGITS = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 
 def load_model(config: EngineConfig) -> Any:
     """The model in evaluation mode. Raises ModelFilesError for one this engine cannot run."""
+    leave_out_sklearn()
     from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.utils import logging
 

@@ -9,7 +9,7 @@ what only takes room, then what a rerun makes again.
 
 from __future__ import annotations
 
-from flows.cli.corpus_shown import print_json
+from flows.progress.text import print_json
 from flows.progress.slow import shown_if_slow
 from flows.progress.text import plain
 from infra.care.checking import Report, check

@@ -47,7 +47,7 @@ def replicate_real(
     SmolLM2-135M scores recorded rationales of real teachers, is trained on what each arm chooses of
     them, and is read and asked on held-out questions. Run it again to resume.
     """
-    from flows.cli.real_replication import launch, numbers_in, show_plan, show_report
+    from flows.cli.replication.real_run import launch, numbers_in, show_plan, show_report
     from flows.real_text.design import Asked
 
     with clear_errors(corpus):

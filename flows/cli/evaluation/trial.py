@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.cli import completing
+from flows.cli import tab
 from flows.cli.options import DEFAULT_CORPUS, CorpusOption, SeedOption, clear_errors
 from tasks.errors import UsageError
 
@@ -32,7 +32,7 @@ def try_(
         typer.Argument(
             help="A student's id or its start, a folder, a hub id, nano:student, or a server's "
             "model: http://host:8000/v1#NAME.",
-            autocompletion=completing.models,
+            autocompletion=tab.models,
         ),
     ],
     question: Annotated[str, typer.Argument(help="The question; - reads it from stdin.")],

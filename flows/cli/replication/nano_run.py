@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from flows.cli.launch import check, run_flow
+from flows.cli.run.launch import check, run_flow
 from flows.progress.consoles import page as console_page
 from flows.progress.text import say, shown
 from flows.replication.design import TITLES, Asked, at_once, read_design

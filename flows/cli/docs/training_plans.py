@@ -15,7 +15,7 @@ import re
 import shlex
 from contextlib import redirect_stdout
 
-from flows.cli.train import show_training_plan
+from flows.cli.run.training_plan import show_training_plan
 from flows.recipes.documented import PAGE
 from flows.recipes.loading import load_recipe
 from flows.recipes.training import cluster_of, remedy_words, student_shape, training_fault

@@ -17,7 +17,7 @@ from flows.cli.spelling import cell
 from sql.database import Database, Result
 from sql.questions import question_text, questions
 
-PAGE = Path(__file__).parents[2] / "docs" / "sql.md"
+PAGE = Path(__file__).parents[3] / "docs" / "sql.md"
 NUM_ROWS, MAX_CHARS = 13, 60
 SETTINGS = "settings"  # JSON, and all one in the demo
 NONE = "No rows: nothing of the kind happened in the demo."

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import typer
 
-from flows.cli.corpus_shown import print_table, show_prune
+from flows.cli.corpus.shown import print_table, show_prune
 from flows.progress.slow import shown_if_slow
 from flows.progress.text import say
 from infra.care import copying, merging, migrating

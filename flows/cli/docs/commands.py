@@ -19,7 +19,7 @@ from typer.main import get_command
 from flows.cli.main import app
 from infra.settings import Settings
 
-PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
+PAGE = Path(__file__).parents[3] / "docs" / "commands.md"
 TITLE = """# Commands and settings
 
 Written by `make docs` from the commands themselves; a command's `--help` says the same in the

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from flows.cli import completing
+from flows.cli import tab
 from flows.cli.options import DEFAULT_CORPUS, CorpusOption, SeedOption, clear_errors
 from tasks.errors import UsageError
 
@@ -23,7 +23,7 @@ def evaluate(
             metavar="MODEL...",
             help="A student's id or its start, a folder, a hub id, nano:student, or a server's "
             "model: http://host:8000/v1#NAME.",
-            autocompletion=completing.models,
+            autocompletion=tab.models,
         ),
     ] = None,
     on: Annotated[
@@ -53,7 +53,7 @@ def evaluate(
     trained the first of them, else of the recipe `evaluate`. More samples, or more benchmarks,
     later: only what is new is asked. A start: litecot evaluate nano:student --on nano
     """
-    from flows.cli.evaluation import launch_evaluation, print_benchmarks
+    from flows.cli.evaluation.started import launch_evaluation, print_benchmarks
 
     with clear_errors(corpus):
         if not models:

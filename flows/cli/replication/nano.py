@@ -41,7 +41,7 @@ def replicate(
     Each arm is the recipe nano with settings changed: the same problems, equal training steps and,
     apart, equal training tokens. Run it again to resume: what is done is not done again.
     """
-    from flows.cli.replication import launch, show_plan, show_report
+    from flows.cli.replication.nano_run import launch, show_plan, show_report
     from flows.replication.design import Asked, papers_of
 
     with clear_errors(corpus):

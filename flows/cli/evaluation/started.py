@@ -10,9 +10,9 @@ from contextlib import nullcontext
 
 from rich.table import Table
 
-from flows.cli.evaluations import print_evaluated
-from flows.cli.launch import check, run_flow
+from flows.cli.evaluation.evaluations import print_evaluated
 from flows.cli.readers import open_corpus
+from flows.cli.run.launch import check, run_flow
 from flows.progress.consoles import page
 from flows.progress.text import shown
 from flows.recipes.evaluated import (

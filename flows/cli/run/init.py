@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.cli.columns import (
+from flows.cli.options import clear_errors
+from flows.cli.run.columns import (
     AnswerColumn,
     CandidatesColumn,
     CorrectColumn,
     OptionsColumn,
     QuestionColumn,
 )
-from flows.cli.options import clear_errors
 from flows.progress.text import say
 from tasks.errors import UsageError
 

@@ -236,7 +236,7 @@ def _session(shell: Shell) -> PromptSession[str]:
     from prompt_toolkit.lexers import PygmentsLexer
     from pygments.lexers.sql import SqlLexer
 
-    from flows.cli.completion import SqlCompleter, keys
+    from flows.cli.sql.completion import SqlCompleter, keys
 
     history: History = InMemoryHistory()
     file = history_file()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from flows.cli import completing
+from flows.cli import tab
 from flows.cli.messages import fail
 from flows.cli.options import DEFAULT_CORPUS, CorpusOption, RunOption, clear_errors
 from flows.comparison import MARGIN
@@ -27,7 +27,7 @@ def compare(
             metavar="BASELINE MODEL...",
             help="Evaluated models: an id or its start, nano:student; base, trained: of a run. "
             "With :plain or :compress behind it, only its answers to that prompt.",
-            autocompletion=completing.models,
+            autocompletion=tab.models,
         ),
     ],
     corpus: CorpusOption = DEFAULT_CORPUS,

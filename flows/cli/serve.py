@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import completing
+from flows.cli import tab
 from flows.cli.options import DEFAULT_CORPUS, CorpusOption, clear_errors
 from tasks.errors import UsageError
 
@@ -22,7 +22,7 @@ def serve(
         str,
         typer.Argument(
             help="A student's id or its start, a folder, a hub id, smollm2, nano:teacher.",
-            autocompletion=completing.models,
+            autocompletion=tab.models,
         ),
     ],
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: one that is free.")] = 8000,

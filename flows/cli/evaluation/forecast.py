@@ -43,7 +43,7 @@ def forecast(
     beside it stands how far such forecasts are off. Each is a row of `forecasts`,
     and later one of `forecasts_against_truth`.
     """
-    from flows.cli.forecasting import show_forecasts, show_quality
+    from flows.cli.evaluation.ranked import show_forecasts, show_quality
     from flows.session import Order
 
     with clear_errors(corpus):

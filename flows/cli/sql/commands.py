@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli import completing
+from flows.cli import tab
 from flows.cli.interruption import cleaning_up, ended_by_signals
 from flows.cli.options import DEFAULT_CORPUS, CorpusOption, JsonOption, RunOption, clear_errors
 
@@ -49,14 +49,14 @@ def sql(
     Without a query a shell opens, where .help says what there is.
     """
     from flows.cli.output import output_of
-    from flows.cli.pasted import query_text, wants_shell
+    from flows.cli.sql.pasted import query_text, wants_shell
     from infra.settings import load_settings
 
     with clear_errors():
         chosen = output_of(output, to, force=force)
         gib = load_settings().sql_memory_gib
         if wants_shell(query) and to is None:
-            from flows.cli.shell import run_shell
+            from flows.cli.sql.shell import run_shell
 
             with clear_errors(corpus):
                 run_shell(corpus, run_id=run_id, mode=chosen.format, memory_gib=gib)
@@ -70,7 +70,7 @@ def ask(
         str | None,
         typer.Argument(
             help="A question's name; without one, all are listed.",
-            autocompletion=completing.questions,
+            autocompletion=tab.questions,
         ),
     ] = None,
     corpus: CorpusOption = DEFAULT_CORPUS,
@@ -114,7 +114,7 @@ def describe(
         str | None,
         typer.Argument(
             help="A relation's name; without one, all are listed.",
-            autocompletion=completing.relations,
+            autocompletion=tab.relations,
         ),
     ] = None,
     as_json: JsonOption = False,

@@ -39,7 +39,7 @@ def check_corpus(
     Checksums of parts and weights, columns, files nobody lists, ids stored twice, rows whose
     parent is gone, the journal against the parts. Without --heal nothing is changed.
     """
-    from flows.cli.corpus_check import check_corpus as checked
+    from flows.cli.corpus.check import check_corpus as checked
 
     with clear_errors(), cleaning_up():
         if heal and as_json:
@@ -54,7 +54,7 @@ def show_size(corpus: CorpusOption = DEFAULT_CORPUS, as_json: JsonOption = False
 
     A run counts with the rows it stored first; its bytes are their share of the parts they lie in.
     """
-    from flows.cli.corpus_shown import show_sizes
+    from flows.cli.corpus.shown import show_sizes
     from infra.care.sizes import measure
     from infra.storage.corpus import Corpus
 
@@ -69,7 +69,7 @@ def compact_corpus(corpus: CorpusOption = DEFAULT_CORPUS) -> None:
     Refused while a run writes the corpus. What it replaces stays some minutes for who reads it,
     and goes with the next writer after that.
     """
-    from flows.cli.corpus_care import compact
+    from flows.cli.corpus.care import compact
 
     with clear_errors():
         compact(corpus)
@@ -108,7 +108,7 @@ def prune_corpus(
     A run stays that either option keeps. Says what goes, what it frees to the byte and what it
     would cost to make again, then asks; where nobody can be asked, it needs --yes.
     """
-    from flows.cli.corpus_care import prune
+    from flows.cli.corpus.care import prune
 
     with clear_errors(), cleaning_up():
         prune(
@@ -129,7 +129,7 @@ def copy_corpus(
     Every file is compared with its checksum when it leaves and read back where it arrived. Cut off,
     the same command goes on. The journal stays: replies paid for and not used yet are not copied.
     """
-    from flows.cli.corpus_care import copy
+    from flows.cli.corpus.care import copy
 
     with clear_errors(), cleaning_up():
         copy(source, target)
@@ -146,7 +146,7 @@ def merge_corpora(
 
     Rows that say different things under one id are named, and nothing is done.
     """
-    from flows.cli.corpus_care import merge
+    from flows.cli.corpus.care import merge
 
     with clear_errors(), cleaning_up():
         merge(sources, into=into)
@@ -162,7 +162,7 @@ def diff_corpora(
 
     Rows that say the same and were made at another time, cost or machine are counted apart.
     """
-    from flows.cli.corpus_shown import show_diff
+    from flows.cli.corpus.shown import show_diff
     from infra.care.differing import differ
     from infra.storage.corpus import Corpus
 
@@ -180,7 +180,7 @@ def migrate_corpus(corpus: CorpusOption = DEFAULT_CORPUS) -> None:
     Runs and commands need none of it: they read earlier corpora as they are. It is for other
     readers of the folder. No row and no id changes; killed, the same command goes on.
     """
-    from flows.cli.corpus_care import migrate
+    from flows.cli.corpus.care import migrate
 
     with clear_errors(), cleaning_up():
         migrate(corpus)

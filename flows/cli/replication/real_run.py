@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from flows.cli.launch import check
-from flows.cli.replication import check_failures, run_side_by_side
+from flows.cli.replication.nano_run import check_failures, run_side_by_side
+from flows.cli.run.launch import check
 from flows.names import names_in
 from flows.progress.consoles import page as console_page
 from flows.progress.text import say, shown

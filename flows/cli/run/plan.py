@@ -13,8 +13,7 @@ from functools import cache
 
 from rich.table import Table
 
-from flows.cli.answering import ask_servers, notes_on_servers
-from flows.cli.corpus_shown import print_json
+from flows.cli.run.servers import ask_servers, notes_on_servers
 from flows.costs.estimate import Estimate, estimate
 from flows.costs.expected import Expected, Observed
 from flows.costs.first_try import notes_on_student
@@ -22,7 +21,7 @@ from flows.costs.observed import know_inputs
 from flows.costs.stored import know_corpus
 from flows.costs.table import print_estimate
 from flows.progress.consoles import page
-from flows.progress.text import say, shown
+from flows.progress.text import print_json, say, shown
 from flows.recipes.extensions import plugins_in_use
 from flows.recipes.missing import (
     draft_or_faults,

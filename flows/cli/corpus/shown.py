@@ -5,7 +5,6 @@ A sample: `show_sizes(measure(Corpus("corpus")), as_json=True)`
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from flows.progress.consoles import page
-from flows.progress.text import json_safe, say, shown
+from flows.progress.text import print_json, say, shown
 from infra.care.words import size
 
 if TYPE_CHECKING:
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
 
 
 SHOWN = 8  # characters of an id, which commands take as its start; JSON has all of it
-
-
-def print_json(content: object) -> None:
-    print(json_safe(json.dumps(content, indent=2, ensure_ascii=False)))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

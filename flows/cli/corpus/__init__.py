@@ -1,0 +1,1 @@
+"""Care of a corpus: `litecot corpus`."""

@@ -1,0 +1,1 @@
+"""What a model can do: `litecot evaluate`, `compare`, `forecast`, `try`, and their tables."""

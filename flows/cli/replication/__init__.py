@@ -1,0 +1,1 @@
+"""The papers' effects shown anew: `litecot replicate`, `replicate-real`."""

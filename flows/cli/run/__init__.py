@@ -1,0 +1,1 @@
+"""Before and around a run: `litecot init`, `run`, `train`, their plans, and `status`."""

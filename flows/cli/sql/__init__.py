@@ -1,0 +1,1 @@
+"""The corpus for people who know SQL, or nearly: `litecot sql`, `ask`, `describe`, `export`."""
