@@ -31,12 +31,13 @@ PAPERS: tuple[Paper, ...] = get_args(Paper)
 BUDGETS: tuple[Budget, ...] = get_args(Budget)
 TITLES: dict[Paper, str] = {"litecot": "LiteCoT", "macc": "MACC", "morsd": "MoRSD"}
 
-MOST_AT_ONCE = 8  # students in training or evaluation, a core each
+MOST_AT_ONCE = 8  # students in training or evaluation
 
 
 def at_once() -> int:
-    """As many as there are cores: a nano student is no faster on two."""
-    return min(MOST_AT_ONCE, len(os.sched_getaffinity(0)))
+    """Two a core: a nano student is no faster on more than one, and half of its time it waits for
+    what another generates, or for processes that start."""
+    return min(MOST_AT_ONCE, 2 * len(os.sched_getaffinity(0)))
 
 
 class _Part(BaseModel):
