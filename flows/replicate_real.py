@@ -18,6 +18,7 @@ from flows.evaluate import evaluate as evaluate_flow
 from flows.flow_runs import TOLD
 from flows.real_text.design import Asked, Student
 from flows.real_text.state import left_to_do, prepare, weights_of
+from flows.replication.design import cores
 from flows.replication.side_by_side import Outcome, Part, run_parts
 from flows.replication.state import reading
 from flows.session import Order, open_session
@@ -57,7 +58,7 @@ async def replicate_real(asked: Asked) -> Outcome:
            for order in orders},
         **{student.name: partial(_student, asked, student) for student in students},
     }  # fmt: skip
-    await run_parts(parts, asked.corpus, outcome)
+    await run_parts(parts, asked.corpus, outcome, at_once=cores())
     outcome.seconds = time.monotonic() - started
     return outcome
 

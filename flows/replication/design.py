@@ -31,13 +31,18 @@ PAPERS: tuple[Paper, ...] = get_args(Paper)
 BUDGETS: tuple[Budget, ...] = get_args(Budget)
 TITLES: dict[Paper, str] = {"litecot": "LiteCoT", "macc": "MACC", "morsd": "MoRSD"}
 
-MOST_AT_ONCE = 8  # students in training or evaluation
+MOST_AT_ONCE = 8
 
 
-def at_once() -> int:
+def cores() -> int:
+    """Those that students train and answer on."""
+    return min(MOST_AT_ONCE, len(os.sched_getaffinity(0)))
+
+
+def nano_at_once() -> int:
     """Two a core: a nano student is no faster on more than one, and half of its time it waits for
     what another generates, or for processes that start."""
-    return min(MOST_AT_ONCE, 2 * len(os.sched_getaffinity(0)))
+    return 2 * cores()
 
 
 class _Part(BaseModel):

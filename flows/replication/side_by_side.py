@@ -1,9 +1,9 @@
-"""Parts of one corpus run side by side, a core each: what both replications are made of.
+"""Parts of one corpus run side by side: what both replications are made of.
 
 Invariants: a part that fails, for whatever reason, stops no other and is told at the end; where
 nothing more can be stored all of it ends. One writer, one grader and one Ray serve all parts.
 
-A sample: await run_parts({"raw steps 1": coroutine_function}, "corpus", outcome)
+A sample: await run_parts({"raw steps 1": coroutine_function}, "corpus", outcome, at_once=2)
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from flows.progress.terminal import Terminal, silent_terminal
-from flows.replication.design import at_once
 from flows.session import runs_together, shown_on, terminal_here
 from infra.storage.errors import CorpusError
 from tasks.errors import LitecotError
@@ -38,7 +37,9 @@ class Outcome:
         return self.num_parts - self.num_done_before - len(self.failures)
 
 
-async def run_parts(parts: Mapping[str, Part], corpus: str, outcome: Outcome) -> None:
+async def run_parts(
+    parts: Mapping[str, Part], corpus: str, outcome: Outcome, *, at_once: int
+) -> None:
     """All of them, and `outcome` told. Raises CorpusError where nothing more can be stored."""
     if not parts:
         return
@@ -46,7 +47,7 @@ async def run_parts(parts: Mapping[str, Part], corpus: str, outcome: Outcome) ->
 
     from infra.hosting.ray_cluster import ray_kept
 
-    room, told = asyncio.Semaphore(at_once()), _Told(terminal_here(), outcome, len(parts))
+    room, told = asyncio.Semaphore(at_once), _Told(terminal_here(), outcome, len(parts))
 
     async def run(name: str) -> None:
         async with room:

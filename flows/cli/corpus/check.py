@@ -9,9 +9,8 @@ what only takes room, then what a rerun makes again.
 
 from __future__ import annotations
 
-from flows.progress.text import print_json
 from flows.progress.slow import shown_if_slow
-from flows.progress.text import plain
+from flows.progress.text import plain, print_json
 from infra.care.checking import Report, check
 from infra.care.healing import heal
 from infra.care.words import size

@@ -5,6 +5,7 @@ A sample: `show_sizes(measure(Corpus("corpus")), as_json=True)`
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any

@@ -16,7 +16,7 @@ from rich.table import Table
 from flows.cli.run.launch import check, run_flow
 from flows.progress.consoles import page as console_page
 from flows.progress.text import say, shown
-from flows.replication.design import TITLES, Asked, at_once, read_design
+from flows.replication.design import TITLES, Asked, nano_at_once, read_design
 from flows.replication.state import left_to_do, seconds_of_stages
 from flows.replication.words import asked_as, effect_words, interval_words
 from flows.session import resolve_recipe
@@ -51,9 +51,9 @@ def show_plan(asked: Asked) -> None:
         say("time: not known before the first is done here")
         return
     made, each = measured
-    cores = at_once()
-    total = len(todo) * each / cores + seeds * made
-    say(f"time: {each:.0f} s a student, {cores} at once, and {made:.0f} s a seed for what arms "
+    num = nano_at_once()
+    total = len(todo) * each / num + seeds * made
+    say(f"time: {each:.0f} s a student, {num} at once, and {made:.0f} s a seed for what arms "
         f"share: about {total / 60:.0f} min")  # fmt: skip
 
 
