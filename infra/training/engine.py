@@ -71,6 +71,7 @@ def settle_process(config: TrainConfig) -> None:
             )
         return
     os.environ["DS_ACCELERATOR"] = "cpu"
+    os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")  # DeepSpeed's import would load a compiler
     _communicate_over_gloo()
 
 
