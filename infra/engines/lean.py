@@ -16,7 +16,7 @@ def leave_out_sklearn() -> None:
         return
     sys.modules["sklearn"] = None  # type: ignore[assignment]
     try:
-        from transformers.utils import is_sklearn_available
+        from transformers.utils.import_utils import is_sklearn_available
 
         is_sklearn_available()
     finally:
