@@ -35,7 +35,8 @@ _BEGINNING = """\
 Every key of a recipe's file, made from the code (`make docs`). A table may be left out: its
 defaults count. On the command line a key is `--set generate.num_candidates=8`. What the stages do:
 [recipes.md](recipes.md); where a run computes is not here but in variables
-([commands.md](commands.md#settings-of-the-environment)). `litecot recipes show nano` prints a recipe's file.
+([commands.md](commands.md#settings-of-the-environment)). `litecot recipes show nano` prints a
+recipe's file.
 """
 _MARKED = re.compile(r"(<!-- settings of \[(\w+)\] -->\n).*?(<!-- end -->)", re.S)
 _BOUNDS = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}

@@ -31,9 +31,12 @@ def settings_form(name: str) -> type[BaseModel]:
     recipe = load_recipe(name)
     tables = {table: _table(table, getattr(recipe, table)) for table in _tables(recipe)}
     fields = {
-        table: (kind, Field(default=kind(), description=f"settings of the stage {table!r}"))
-        for table, kind in tables.items()
-    }
+        table: (kind, Field(
+            default=kind(), description=f"settings of the stage {table!r}",
+            json_schema_extra=_place(place),
+        ))
+        for place, (table, kind) in enumerate(tables.items())
+    }  # fmt: skip
     form: type[BaseModel] = create_model("Settings", __config__=STRICT, **fields)  # type: ignore[call-overload]
     return form
 
@@ -60,10 +63,16 @@ def _table(name: str, values: BaseModel) -> type[BaseModel]:
         if isinstance(value, BaseModel) or (isinstance(value, float) and not math.isfinite(value)):
             continue
         field = copy(declared)
+        field.json_schema_extra = _place(len(fields))
         field.default, field.default_factory = value, None
         fields[key] = (declared.annotation, field)
     table: type[BaseModel] = create_model(name.capitalize(), __config__=STRICT, **fields)
     return table
+
+
+def _place(number: int) -> dict[str, Any]:
+    """Where Prefect's UI shows a field; a database of JSONB keeps no order."""
+    return {"position": number}
 
 
 def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -241,5 +241,7 @@ def assert_form(schema: Record) -> None:
     assert generate["temperature"]["default"] == 1.2  # nano's own, not the stage's
     assert tables["Difficulty"]["properties"]["thresholds"]["enum"] == ["fixed", "quantile"]
     for table in tables.values():
-        for name, field in table.get("properties", {}).items():
+        shown = table.get("properties", {})
+        assert {each["position"] for each in shown.values()} == set(range(len(shown)))
+        for name, field in shown.items():
             assert field.get("description"), name
