@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ import ray
 
 from infra.placement.machine import MIN_SLOTS, ray_node
 from infra.placement.nodes import Node
+from tasks.errors import LitecotError
 from tasks.ports import TransientError
 
 NAMESPACE = "litecot"
@@ -34,6 +36,9 @@ STDERR = 2  # where C++ writes
 
 _NOTE = re.compile(rb"\[[\d-]+ [\d:,]+ [DIW] \d+ \d+\] ")  # of C++, below an error
 
+_HOST_AND_PORT = re.compile(r"\[?([^\[\]/]+)\]?:(\d+)")  # not "auto"
+LISTENS_S = 10.0
+
 _STARTING = threading.Lock()
 
 # Ray puts the driver's folder first on its workers' path: a `tasks.py` there must not be ours; and
@@ -41,6 +46,10 @@ _STARTING = threading.Lock()
 _WORKERS = {"worker_process_setup_hook": "litecot._names.enter_worker"}
 _keepers: list[object] = []  # who wants Ray to outlive the run that started it
 _joined = False  # a cluster that stood before this driver came
+
+
+class ClusterError(LitecotError):
+    """The cluster at RAY_ADDRESS cannot be joined."""
 
 
 def has_joined() -> bool:
@@ -82,6 +91,9 @@ def _init_ray(num_cpus: int | None, temp_dir: Path | None, address: str | None) 
     try:
         with _without_first_words():
             _join_or_start(num_cpus, temp_dir, address)
+    except LitecotError:
+        ray.shutdown()
+        raise
     except Exception as error:  # a busy machine: Ray gives its own processes 30 s
         ray.shutdown()
         raise TransientError(f"Ray did not start: {_first_line(error)}") from error
@@ -107,12 +119,11 @@ def _without_first_words() -> Iterator[None]:
 
 def _join_or_start(num_cpus: int | None, temp_dir: Path | None, address: str | None) -> None:
     global _joined
-    _joined = bool(address or os.environ.get("RAY_ADDRESS"))
-    if _joined:
-        ray.init(
-            address=address, runtime_env=_WORKERS, log_to_driver=False, logging_level=logging.ERROR
-        )
+    if where := address or os.environ.get("RAY_ADDRESS"):
+        _joined = True
+        _join(where)
         return
+    _joined = False
     ray.init(
         num_cpus=num_cpus or max(MIN_SLOTS, os.cpu_count() or 1),
         runtime_env=_WORKERS,
@@ -122,6 +133,38 @@ def _join_or_start(num_cpus: int | None, temp_dir: Path | None, address: str | N
         object_store_memory=LOCAL_OBJECT_STORE_BYTES,
         _temp_dir=str(temp_dir or Path(tempfile.gettempdir()) / f"litecot-ray-{os.getuid()}"),
     )
+
+
+def _join(where: str) -> None:
+    """Raises ClusterError: at once where nothing listens, Ray itself would try for minutes."""
+    if listens := _HOST_AND_PORT.fullmatch(where):
+        try:
+            socket.create_connection((listens[1], int(listens[2])), timeout=LISTENS_S).close()
+        except OSError as error:
+            raise ClusterError(
+                f"no Ray cluster answers at {where} ({error.strerror or error}): start one "
+                "(`ray start --head`), or unset RAY_ADDRESS to use this machine alone"
+            ) from error
+    try:
+        ray.init(
+            address=where, runtime_env=_WORKERS, log_to_driver=False, logging_level=logging.ERROR
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ClusterError(why_not_joined(where, error)) from error
+
+
+def why_not_joined(where: str, error: BaseException) -> str:
+    """One line of what Ray says in many: the reason is somewhere in the errors behind it."""
+    chain, said = error, str(error)
+    while chain := chain.__cause__ or chain.__context__:  # type: ignore[assignment]
+        said += str(chain)
+    if "InvalidAuthToken" not in said:
+        return f"the Ray cluster at {where} cannot be joined: {_first_line(error)}"
+    if os.environ.get("RAY_AUTH_MODE", "").lower() == "token":
+        return (f"the Ray cluster at {where} refuses the token: put that of its head node "
+                "(~/.ray/auth_token there) into RAY_AUTH_TOKEN or ~/.ray/auth_token")  # fmt: skip
+    return (f"the Ray cluster at {where} wants a token: set RAY_AUTH_MODE=token; the token of its "
+            "head node is read from RAY_AUTH_TOKEN or ~/.ray/auth_token")  # fmt: skip
 
 
 def stop_ray() -> None:
@@ -148,11 +191,11 @@ def ray_address() -> str | None:
 
 
 def cluster_nodes() -> list[Node]:
-    """The nodes of the cluster at RAY_ADDRESS, which this driver joins. Raises TransientError."""
+    """The nodes of the cluster at RAY_ADDRESS, which this driver joins. Raises ClusterError."""
     start_ray()
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     return [ray_node(node) for node in nodes if node["Alive"]]
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return str(error).strip().split("\n", 1)[0]
