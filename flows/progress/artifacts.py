@@ -32,25 +32,23 @@ class StageProgress:
     def __init__(self, recipe: str, stage: str) -> None:
         self._key = artifact_key(recipe, stage)
         self._one_at_a_time = asyncio.Lock()  # shards that begin together make one artifact
-        self._text = f"{stage} of recipe {recipe}"
         self._artifact: UUID | None = None
         self._updated_at = 0.0
 
     async def show(self, share: float, text: str, *, is_last: bool = False) -> None:
-        """`share` 0..1 done."""
+        """`share` 0..1 done. The key says stage and recipe; a card has room for `text` alone."""
         now = time.monotonic()
         if not is_last and now - self._updated_at < UPDATE_EVERY_S:
             return
         self._updated_at = now
         percent = round(100 * share, 1)
-        description = f"{self._text}: {text}"
         async with self._one_at_a_time:
             if self._artifact is None:
                 self._artifact = await acreate_progress_artifact(
-                    percent, key=self._key, description=description
+                    percent, key=self._key, description=text
                 )
             else:
-                await aupdate_progress_artifact(self._artifact, percent, description=description)
+                await aupdate_progress_artifact(self._artifact, percent, description=text)
 
 
 async def show_table(name: str, rows: list[dict[str, Any]], description: str) -> None:
