@@ -193,12 +193,6 @@ def test_deployed_with_a_form_then_cancelled_then_run_to_the_end(
     assert_form(deployments["nano"]["parameter_openapi_schema"])
     nightly = deployments["nightly"]
     assert [each["schedule"]["cron"] for each in nightly["schedules"]] == ["0 2 * * *"]
-
-    def is_scheduled() -> bool:  # the server's own work, which failed under SQLAlchemy 2.1
-        of = {"id": {"any_": [nightly["id"]]}}
-        return bool(asked(prefect_server, "flow_runs", deployments=of))
-
-    wait_until(is_scheduled, 60.0)
     with (
         serving_in_thread(ServerConfig(delay=Delay(fixed_s=1.0))) as teacher,
         worker(folder, pool, mark) as process,

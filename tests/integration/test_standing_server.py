@@ -26,6 +26,7 @@ from tests.postgres import binaries, postgres
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 150
 GONE_WITHIN_S = 15.0
+SCHEDULED_WITHIN_S = 60.0
 KEY = "admin:a key"
 RECIPE = """
 name = "served"
@@ -83,6 +84,25 @@ def flow_runs(folder: Path, key: str | None = None) -> list[dict[str, Any]]:
     return found
 
 
+def deploy(folder: Path, name: str, **more: str) -> None:
+    api = (folder / "home" / "server.url").read_text()
+    prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
+    for command in (["work-pool", "create", "litecot", "--type", "process"],
+                    ["deploy", "--name", name]):  # fmt: skip
+        subprocess.run(
+            [*prefect, *command], check=True, capture_output=True, cwd=ROOT, timeout=LIMIT_S,
+            env=environment(folder, PREFECT_API_URL=api, **more),
+        )  # fmt: skip
+
+
+def wait_for_schedule(folder: Path, key: str) -> None:
+    """The server makes the runs of a schedule by itself; under SQLAlchemy 2.1 it failed to."""
+    deadline = time.monotonic() + SCHEDULED_WITHIN_S
+    while not any(each["state_type"] == "SCHEDULED" for each in flow_runs(folder, key)):
+        assert time.monotonic() < deadline, "no run was scheduled"
+        time.sleep(0.5)
+
+
 def assert_gone(processes: list[psutil.Process]) -> None:
     assert processes
     _, alive = psutil.wait_procs(processes, timeout=GONE_WITHIN_S)
@@ -108,6 +128,8 @@ def test_a_server_with_a_key_is_gone_with_a_killed_make_ui(tmp_path: Path) -> No
         assert found["name"].startswith("liter served, problems.jsonl · run ")
         assert set(found["tags"]) == {"served", "corpus:corpus"}
         assert found["state_type"] == "COMPLETED"
+        deploy(tmp_path, "nightly", PREFECT_API_AUTH_STRING=KEY)
+        wait_for_schedule(tmp_path, KEY)
         servers = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGKILL)
         assert_gone(servers)
