@@ -33,6 +33,7 @@ class Monitor:
     def __init__(self, attempts: int) -> None:
         self._attempts = attempts
         self._stopping = asyncio.Event()
+        self._num_lost = attempts  # attempts that are over
         self._news = News(attempts=attempts)
 
     # --- of ranks
@@ -56,9 +57,11 @@ class Monitor:
         """Answered once the driver wishes to stop."""
         await self._stopping.wait()
 
-    def failed(self, reason: str, trace: str) -> None:
-        """A fault that no other attempt would mend. The first is heard."""
-        self._news.fault = self._news.fault or (reason, trace)
+    def failed(self, reason: str, trace: str, *, attempt: int) -> None:
+        """A fault that no other attempt would mend. The first is heard; of an attempt that is lost
+        none: its ranks lose one another in the middle of a step, and say all sorts of things."""
+        if attempt > self._num_lost:
+            self._news.fault = self._news.fault or (reason, trace)
 
     # --- of Ray Train's controller
 
@@ -66,6 +69,7 @@ class Monitor:
         """Workers are gone or raised what another attempt may mend."""
         self._news.lost += words
         self._news.began = False
+        self._num_lost = self._attempts
 
     # --- of the driver
 

@@ -156,7 +156,8 @@ class RayLink:
         """Have the driver end the run, if `error` is one that no other attempt would mend."""
         if _may_pass(error):
             return
-        ray.get(self._monitor.failed.remote(reason_of(error), traceback.format_exc()))
+        said = reason_of(error), traceback.format_exc()
+        ray.get(self._monitor.failed.remote(*said, attempt=self.attempt))
         time.sleep(ENDS_IN_S)
 
 

@@ -17,15 +17,16 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from filelock import FileLock
 
 from flows.server.temporary import API_URL
 from tests.integration.shared_services import SharedServices
 from tests.s3_server import S3Service, s3_service
 
 LONGEST_FIRST = (
-    "nano_run", "interruption", "crash", "real_corpus", "vllm_engine", "phases", "s3_run",
-    "training", "training_losses", "replicate", "training_alone", "smollm2", "zero_stages",
-    "end_of_turn", "cluster_run", "faults", "pools", "ray_nodes", "real_rationales",
+    "nano_run", "smollm2", "interruption", "crash", "real_corpus", "vllm_engine", "phases",
+    "s3_run", "training", "training_losses", "replicate", "training_alone", "zero_stages",
+    "cluster_run", "faults", "pools", "ray_nodes", "real_rationales", "end_of_turn",
     "scoring_reference", "endpoint_runs", "tutorial",
 )  # fmt: skip
 SHORT_LIMIT_S = 240  # of one test of the others, on a machine that is busy with much else
@@ -87,6 +88,13 @@ def warm_engines(services: Path) -> Iterator[dict[str, str]]:
     environment = {"RAY_ADDRESS": address, "LITECOT_KEEP_WARM_S": str(KEEP_WARM_S)}
     with patch.dict(os.environ, environment):
         yield environment
+
+
+@pytest.fixture(scope="module")
+def much_memory(services: Path) -> Iterator[None]:
+    """For modules that take 6 GiB and more: one at a time, or Ray ends a rank to save the rest."""
+    with FileLock(services / "much-memory.lock"):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from tests.plain_vllm import MAX_TOKENS, Reply, chat
 from tests.rank_runs import Outcome, RankJob, run_jobs
 from tests.tiny_models import FAMILIES, family_tokenizer
 
-pytestmark = pytest.mark.timeout(480)
+pytestmark = [pytest.mark.usefixtures("much_memory"), pytest.mark.timeout(600)]
 ASKED, CHAIN = "What is 3 + 4?", "3 + 4 = 7. The answer is 7."
 ENDS = {
     "qwen2": "<|im_end|>", "llama": "<|eot_id|>", "r1": "<｜end▁of▁sentence｜>",

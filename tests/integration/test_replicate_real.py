@@ -17,7 +17,7 @@ from tests.gpu.bare.real_text import chosen
 from tests.integration.command_line import litecot, query
 
 pytestmark = [
-    pytest.mark.usefixtures("prefect_server", "warm_engines"),
+    pytest.mark.usefixtures("much_memory", "prefect_server", "warm_engines"),
     pytest.mark.timeout(600),  # two trainings at once
 ]
 STUDENT, POOL, ARMS = "nano:student", 3, 2

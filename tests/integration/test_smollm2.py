@@ -32,7 +32,9 @@ from tests.integration.test_scoring_reference import Student
 from tests.real_chains import read
 from tests.scoring_reference import SlowScorer
 
-pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.timeout(480)]
+pytestmark = [
+    pytest.mark.usefixtures("much_memory", "prefect_server"), pytest.mark.timeout(600),
+]  # fmt: skip
 CONFIG = EngineConfig(model="smollm2", device="cpu")
 CAPITAL = Prompt(text="What is the capital of France?")
 
