@@ -73,7 +73,7 @@ class Assumptions(BaseModel):
     )
     decode_7b: float = Field(
         default=3_000, ge=1,
-        description=("tokens/s that one GPU writes with 7e9 parameters; scaled by size " "[ours]"),
+        description="tokens/s that one GPU writes with 7e9 parameters; scaled by size [ours]",
     )  # fmt: skip
     tokens_per_s: dict[Role, Annotated[float, Field(gt=0)]] = Field(
         default={}, description="the same by role, where you have measured it"

@@ -59,7 +59,9 @@ def settings_table(settings: type[BaseModel]) -> str:
 def settings_page() -> str:
     """All tables of a recipe, a heading each."""
     fields = Recipe.model_fields
-    tables = {name: kind for name, field in fields.items() if (kind := _table(field))}
+    tables = {
+        name: kind for name, field in fields.items() if (kind := _inner_table(field.annotation))
+    }
     tables["models"] = EngineConfig
     top = create_model(
         "Top", **{name: (one.annotation, one) for name, one in fields.items() if name not in tables}
@@ -69,11 +71,6 @@ def settings_page() -> str:
         heading = "models.ROLE" if kind is EngineConfig else name
         parts.append(f"## [{heading}]\n\n{settings_table(kind)}\n")
     return "\n".join(parts)
-
-
-def _table(field: FieldInfo) -> type[BaseModel] | None:
-    kind = field.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def _rows(settings: type[BaseModel], prefix: str) -> Iterator[str]:

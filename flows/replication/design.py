@@ -31,7 +31,7 @@ PAPERS: tuple[Paper, ...] = get_args(Paper)
 BUDGETS: tuple[Budget, ...] = get_args(Budget)
 TITLES: dict[Paper, str] = {"litecot": "LiteCoT", "macc": "MACC", "morsd": "MoRSD"}
 
-MOST_AT_ONCE = 8
+MOST_AT_ONCE = 8  # students in training or evaluation
 
 
 def cores() -> int:
@@ -42,7 +42,7 @@ def cores() -> int:
 def nano_at_once() -> int:
     """Two a core: a nano student is no faster on more than one, and half of its time it waits for
     what another generates, or for processes that start."""
-    return 2 * cores()
+    return min(MOST_AT_ONCE, 2 * cores())
 
 
 class _Part(BaseModel):

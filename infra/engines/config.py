@@ -80,7 +80,7 @@ class EndpointOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     base_url: str = Field(
-        description=("up to and with the version, e.g. http://127.0.0.1:8000/v1; no password in it")
+        description="up to and with the version, e.g. http://127.0.0.1:8000/v1; no password in it"
     )
     api_key_env: str = Field(
         default="OPENAI_API_KEY",
@@ -98,9 +98,7 @@ class EndpointOptions(BaseModel):
     timeout_s: float = Field(
         default=3600,
         gt=0,
-        description=(
-            "for a whole reply: a chain of 32K tokens at 10 tokens/s takes most of an hour"
-        ),
+        description="for a whole reply: a chain of 32K tokens at 10 tokens/s takes most of an hour",
     )
     connect_timeout_s: float = Field(
         default=30, gt=0, description="until the server has taken the connection"
@@ -201,7 +199,7 @@ class EngineConfig(BaseModel):
     options: dict[str, Any] = Field(
         default={},
         exclude_if=lambda options: not options,
-        description=("of an engine from outside; written as its own table, `[models.ROLE.ENGINE]`"),
+        description="of an engine from outside; written as its own table, `[models.ROLE.ENGINE]`",
     )
 
     @model_validator(mode="before")
