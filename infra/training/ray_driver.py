@@ -25,6 +25,7 @@ from typing import Any, NoReturn
 import ray
 from ray.train import CheckpointConfig, FailureConfig, Result, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.util.placement_group import placement_group_table
 
@@ -266,12 +267,14 @@ class Driver:
 
 
 class _Trainer(TorchTrainer):
-    """Without the detached actor that removes the placement group of a controller that died: Ray
-    does so when the driver ends, and where it has no dashboard that actor never learns of it."""
+    """Without two actors of Ray Train's: the one that hands out Ray datasets, of which there are
+    none, and the detached one that removes the placement group of a controller that died: Ray does
+    so when the driver ends, and where it has no dashboard that actor never learns of it."""
 
     def _create_default_callbacks(self) -> list[Any]:
         callbacks: list[Any] = super()._create_default_callbacks()  # type: ignore[misc]
-        return [one for one in callbacks if not isinstance(one, PlacementGroupCleanerCallback)]
+        unwanted = (DatasetsCallback, PlacementGroupCleanerCallback)
+        return [one for one in callbacks if not isinstance(one, unwanted)]
 
 
 def ray_nodes() -> list[RayNode]:

@@ -52,6 +52,25 @@ def test_importing_litecot_runs_nothing_of_the_users(folder: Path) -> None:
     assert run(folder, "import litecot, sys\nprint('prefect' in sys.modules)") == "False\n"
 
 
+def test_what_enters_a_worker_loads_none_of_what_plug_ins_import(tmp_path: Path) -> None:
+    code = """
+import sys
+from litecot._names import enter_worker
+enter_worker()
+print('pydantic' in sys.modules, 'tasks.stage' in sys.modules)
+from litecot import *
+print(Stage.__module__, open.__module__)
+import litecot
+try:
+    litecot.nothing
+except AttributeError as error:
+    print(error)
+"""
+    assert run(tmp_path, code).splitlines() == [
+        "False False", "tasks.stage io", "module 'litecot' has no attribute 'nothing'",
+    ]  # fmt: skip
+
+
 def test_an_attribute_they_do_not_have_is_an_attribute_error(folder: Path) -> None:
     code = """
 import litecot, tasks
