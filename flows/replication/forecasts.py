@@ -11,6 +11,7 @@ from __future__ import annotations
 from flows.progress.forecasts import error_amount, prompt_words
 from flows.replication.results import Results
 from flows.replication.state import reading
+from flows.replication.words import marked
 from infra.runs.forecasts import evaluated_students
 from tasks.forecasts.config import ForecastConfig
 from tasks.forecasts.students import Quality, TooFewStudentsError, quality
@@ -46,7 +47,7 @@ def forecast_section(corpus: str, results: Results) -> str:
 def _cells(one: Quality) -> tuple[str, ...]:
     correlation = one.rank_correlation
     return (
-        prompt_words(one.group.compress), one.target, str(one.num_models),
+        marked(prompt_words(one.group.compress)), one.target, str(one.num_models),
         error_amount(one.target, one.error), error_amount(one.target, one.error_of_mean),
         f"{one.share_inside:.0%}", "" if correlation is None else f"{correlation:.2f}",
     )  # fmt: skip

@@ -18,7 +18,7 @@ from flows.replication.charts import arms_chart, claims_chart, frontier_chart, l
 from flows.replication.design import BUDGETS, TITLES, Asked, Budget, Design, Paper
 from flows.replication.results import LEVELS, Results, outcomes_of, pooled
 from flows.replication.verdicts import Decided
-from flows.replication.words import asked_as, effect_words, interval_words, p_words
+from flows.replication.words import asked_as, effect_words, interval_words, marked, p_words
 from tasks.statistics.intervals import accuracy_of
 from tasks.statistics.outcomes import Outcomes
 from tasks.statistics.tokens import mean_tokens
@@ -54,6 +54,7 @@ def page_text(
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
+    environment.filters["marked"] = marked
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
         titles=TITLES, papers=asked.papers, design=design, plots=plots,
@@ -108,12 +109,13 @@ def draw(
 
 
 def arm_rows(paper: Paper, design: Design, results: Results) -> list[Row]:
-    """A row an arm, budget and way to ask, seeds pooled."""
+    """A row an arm, budget and way to ask that the paper's claims are of, seeds pooled."""
     rows = []
+    is_marked = any(c.a_compress or c.b_compress for c in design.claims_of([paper]))
     for arm, budget in _arms(paper, design):
         students = [s.trained for s in results.students
                     if (s.variant.arm, s.variant.budget) == (arm, budget)]  # fmt: skip
-        for compress in (False, True):
+        for compress in (False, True) if is_marked else (False,):
             if (found := pooled(results.students, arm, budget, compress=compress)) is None:
                 continue
             rows.append({
@@ -121,8 +123,8 @@ def arm_rows(paper: Paper, design: Design, results: Results) -> list[Row]:
                 "asked": "with <compress>" if compress else "plainly",
                 "num_seeds": len(students),
                 **{name: _mean([student[name] for student in students]) for name in (
-                    "num_examples", "num_steps", "train_tokens", "mean_chain_tokens",
-                    "train_seconds")},
+                    "num_examples", "num_problems", "num_easy", "num_medium", "num_hard",
+                    "num_steps", "train_tokens")},
                 **_measured(found),
             })  # fmt: skip
     return rows

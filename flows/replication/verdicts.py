@@ -1,8 +1,9 @@
 """Each claim of the papers: holds, does not hold, or undecided, by its paired test.
 
-Role: which students a claim compares, and what the comparison says of it. Invariants: the question
-is the unit, seeds are its samples (tasks/statistics); p values are corrected (Holm) over all tests
-of one paper and metric; nothing is said of a claim whose arms are not there.
+Role: which students a claim compares, and what the comparison says of it. Invariants: a claim is
+about a method, so questions and seeds are both drawn (tasks/statistics/repeated.py); p values are
+corrected (Holm) over all tests of one paper and metric; nothing is said of a claim whose arms are
+not there.
 
 holds: the corrected p is below 0.05 and the difference is in the claim's direction. does not hold:
 it is in the other, or the difference is shown to lie within the margin. Else undecided.
@@ -18,6 +19,7 @@ from flows.replication.design import Budget, Claim, Design
 from flows.replication.results import Results, Student, pooled
 from tasks.statistics.outcomes import Outcomes, in_common
 from tasks.statistics.paired import Comparison, Verdict, compare, verdicts
+from tasks.statistics.repeated import over_repetitions
 
 Word = Literal["holds", "does not hold", "undecided", "not run"]
 FOR = {("accuracy", "more"): "better", ("accuracy", "less"): "worse",
@@ -81,9 +83,13 @@ def decide(design: Design, claims: Sequence[Claim], results: Results) -> list[De
 
 def _compare(claim: Claim, budget: Budget, students: Sequence[Student]) -> Comparison | None:
     """On the seeds that both arms have."""
-    shared = [s for s in students if s.variant.seed in _seeds_of_both(claim, budget, students)]
+    seeds = sorted(_seeds_of_both(claim, budget, students))
+    shared = [student for student in students if student.variant.seed in seeds]
     a, b = _sides(claim, budget, shared)
-    return compare(b, a) if a is not None and b is not None else None
+    if a is None or b is None:
+        return None
+    apart = [_sides(claim, budget, shared, seed=seed) for seed in seeds]
+    return over_repetitions(compare(b, a), [(of_b, of_a) for of_a, of_b in apart if of_a and of_b])
 
 
 def _seeds_of_both(claim: Claim, budget: Budget, students: Sequence[Student]) -> set[int]:

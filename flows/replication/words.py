@@ -5,10 +5,19 @@ A sample: effect_words(decided) -> "+4.6 points", or "x 0.43 tokens"
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from flows.replication.verdicts import Decided
+
+
+_TAG = re.compile(r"<[^<>\s]+>")
+
+
+def marked(text: str) -> str:
+    """Markdown of words with `<compress>` in them, which a reader's page would take for a tag."""
+    return _TAG.sub(r"`\g<0>`", text)
 
 
 def asked_as(arm: str, compress: bool) -> str:

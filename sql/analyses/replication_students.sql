@@ -1,14 +1,22 @@
 -- grain: one row per student of the selected run, with what it was trained on
-with examples as (
+-- num_easy, num_medium, num_hard: problems by how hard one of the nano world is by construction, as in replication_answers
+with steps as (
+    select problem_id, len(regexp_extract_all(question, '(?:^|\n)[0-9]+\) ')) as num_steps
+    from stg_problems
+    where split = 'train'
+),
+examples as (
     select
-        count(*) as num_chains,
-        avg(num_tokens) as mean_chain_tokens,
-        count(distinct problem_id) as num_problems
-    from stg_examples
+        count(distinct e.problem_id) as num_problems,
+        count(distinct e.problem_id) filter (s.num_steps <= 2) as num_easy,
+        count(distinct e.problem_id) filter (s.num_steps between 3 and 5) as num_medium,
+        count(distinct e.problem_id) filter (s.num_steps > 5) as num_hard
+    from stg_examples as e
+    left join steps as s using (problem_id)
 )
 select
-    m.model_id, m.num_examples, m.num_steps, m.train_tokens, m.train_loss, m.train_seconds, e.num_problems,
-    e.mean_chain_tokens
+    m.model_id, m.num_examples, m.num_steps, m.train_tokens, m.train_loss, m.train_seconds, e.num_problems, e.num_easy,
+    e.num_medium, e.num_hard
 from stg_models as m
 cross join examples as e
 order by m.model_id

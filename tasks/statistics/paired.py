@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from tasks.statistics.clusters import LEVEL, Interval, Ratio, mean_of, ratio_of
+from tasks.statistics.clusters import LEVEL, Interval, Mean, Ratio, mean_of, ratio_of
 from tasks.statistics.outcomes import Floats, Outcomes, in_common
 
 ALPHA = 1 - LEVEL
@@ -34,7 +34,7 @@ class Difference:
     error: float | None  # standard error
     interval: Interval | None
     p_value: float | None  # paired t, clustered
-    num_families: int
+    num_families: int  # or of seeds, where those are fewer (repeated.py)
 
     def smallest_detectable(self, *, power: float = POWER) -> float | None:
         """The difference that a test with this error would have found `power` of the time."""
@@ -101,14 +101,18 @@ def compare(first: Outcomes, second: Outcomes) -> Comparison:
 
 
 def difference_of(gain: Floats, asked: Outcomes) -> Difference:
-    """The mean of `gain` (-1..1, one a question of `asked`), with Student's t of families - 1.
+    """The mean of `gain` (-1..1, one a question of `asked`), with Student's t of families - 1."""
+    return difference_from(mean_of(gain, asked.clusters), gain)
+
+
+def difference_from(mean: Mean, gain: Floats) -> Difference:
+    """`mean`, of `gain`, as a difference of accuracies.
 
     Half a question won and half a question lost are added to the variance (Agresti and Min 2005):
     without it a few questions on which the models agree would leave no doubt at all.
     """
     from scipy import stats
 
-    mean = mean_of(gain, asked.clusters)
     if mean.variance is None:
         return Difference(
             difference=mean.value, error=None, interval=None, p_value=None,

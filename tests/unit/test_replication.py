@@ -166,8 +166,8 @@ def student(arm: str, *, accuracy: float, tokens: float, seed: int, compress: bo
         }
         for n in range(200)
     ]  # fmt: skip
-    trained = {"num_examples": 100, "num_steps": 4, "train_tokens": 900, "mean_chain_tokens": 60.0,
-               "train_seconds": 9.0}  # fmt: skip
+    trained = {"num_examples": 100, "num_problems": 50, "num_easy": 40, "num_medium": 9,
+               "num_hard": 1, "num_steps": 4, "train_tokens": 900}  # fmt: skip
     variant = Variant(arm=arm, budget="steps", seed=seed, order=Order(seed=seed))
     return Student(variant=variant, answers=answers, base=[], trained=trained)
 
@@ -243,3 +243,34 @@ def test_a_page_of_less_than_everything_says_so_first() -> None:
     assert "**This is a pilot, not the replication**: 1 of its 8 students are done" in text
     assert "24 problems" in text
     assert "| `raw`: raw long chains, the shortest correct one of a problem | steps |" in text
+    assert "| 100 | 50 (40, 9, 1) | 4 | 900 |" in text
+    assert "of one seed alone nothing is known of others" in text
+    assert "with `<compress>`" not in text
+
+
+def test_a_page_shows_the_mark_where_claims_are_of_it() -> None:
+    """As Markdown: a bare `<compress>` would be a tag that a reader does not see."""
+    design, asked = read_design(), Asked(papers=("macc",))
+    results = Results(num_variants=8, students=[
+        student(arm, accuracy=0.5, tokens=9, seed=seed, compress=True)
+        for arm in ("rebound", "unmarked", "alone")
+        for seed in (1, 2)
+    ])  # fmt: skip
+    text = page_text(asked, design, results, decide(design, design.claims_of(["macc"]), results),
+                     plots={})  # fmt: skip
+    assert "| steps | rebound `<compress>` / alone `<compress>` |" in text
+    assert "| steps | with `<compress>` |" in text
+    assert "with Student's t of 1." in text
+    assert "<compress>" not in text.replace("`<compress>`", "")
+
+
+def test_what_one_seed_does_to_a_student_is_no_claim_about_its_method() -> None:
+    """Under each seed the arms differ widely, now so, now so: by question alone, a proof."""
+    students = [
+        student(arm, accuracy=accuracy, tokens=9, seed=seed, compress=False)
+        for seed, (a, b) in enumerate([(0.9, 0.4), (0.4, 0.6), (0.9, 0.5), (0.5, 0.7), (0.8, 0.4)])
+        for arm, accuracy in (("levels", a), ("raw", b))
+    ]
+    (found, *_) = decide(read_design(), [claim("accuracy", "more")], Results(students=students))
+    assert found.effect == pytest.approx(0.18, abs=0.05)
+    assert (found.word, found.seeds_for) == ("undecided", 3)

@@ -701,7 +701,9 @@ def test_a_student_with_what_it_was_trained_on(database: Database) -> None:
     (row,) = database.run_file("analyses", "replication_students").records()
     examples = [made.row for made in sample.EVERYTHING if made.row.table == "examples"]
     assert (row["num_steps"], row["train_tokens"]) == (3, 4)
-    assert row["mean_chain_tokens"] == np.mean([one.__dict__["num_tokens"] for one in examples])
+    taught = {one.__dict__["problem_id"] for one in examples}
+    counts = [row[f"num_{name}"] for name in ("problems", "easy", "medium", "hard")]
+    assert counts == [len(taught), len(taught), 0, 0]
 
 
 def test_how_much_work_candidates_gave_the_filters(tmp_path: Path) -> None:
