@@ -1,5 +1,5 @@
 -- grain: one row per student of the selected run, with what it was trained on
--- num_easy, num_medium, num_hard: problems by how hard one of the nano world is by construction, as in replication_answers
+-- num_easy, num_medium, num_hard: its problems, by construction as in replication_answers
 with steps as (
     select problem_id, len(regexp_extract_all(question, '(?:^|\n)[0-9]+\) ')) as num_steps
     from stg_problems
