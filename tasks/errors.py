@@ -6,6 +6,7 @@ without a traceback; anything else is a bug of ours.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import ClassVar
@@ -21,6 +22,14 @@ class UsageError(LitecotError, ValueError):
     """What was asked for cannot be: wrong usage, wrong input, something that is not there."""
 
     exit_code = 2
+
+
+def let_go(error: BaseException | None) -> None:
+    """A trace that nobody will see keeps nothing: of a connection that is alive when Python ends,
+    DuckDB's binding says forty lines."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def near_names(name: str, known: Iterable[str], *, cutoff: float = 0.7) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from flows.cli.messages import (
     is_query_fault,
     one_line,
 )
+from tasks.errors import let_go
 
 DEFAULT_CORPUS = "corpus"
 CorpusOption = Annotated[
@@ -80,13 +80,5 @@ def clear_errors(corpus: str | None = None) -> Iterator[None]:
                 fail(rot, code=EXIT_USAGE)
         if (code := exit_code(error)) is None:
             raise
-        _let_go(error)
+        let_go(error)
         fail(one_line(error), code=code)
-
-
-def _let_go(error: BaseException | None) -> None:
-    """A trace that nobody will see keeps nothing: of a connection that is alive when Python ends,
-    DuckDB's binding says forty lines."""
-    while error is not None:
-        traceback.clear_frames(error.__traceback__)
-        error = error.__cause__ or error.__context__

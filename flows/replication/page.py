@@ -1,7 +1,7 @@
 """The page of the replication: verdicts, tables and plots, all from rows of one corpus.
 
 Role: from results to Markdown (page.md.jinja) with SVG beside it. Invariants: no number is written
-by hand; a page of anything less than the whole design says so first, and of what it is.
+by hand; a page of anything less than the whole design says so first, and of what it is or lacks.
 
 A sample: write_page(Path("replication.md"), asked, design, results, decided)
 """
@@ -58,8 +58,7 @@ def page_text(
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
         titles=TITLES, papers=asked.papers, design=design, plots=plots,
-        is_whole=is_whole(asked, design, results),
-        asked=asked,
+        asked=asked, is_pilot=is_pilot(asked, design), missing=results.missing,
         num_done=len(results.students), num_variants=results.num_variants,
         num_seeds=len(results.seeds), num_questions=_num_questions(results),
         minutes=results.seconds / 60,
@@ -76,12 +75,11 @@ def page_text(
     )  # fmt: skip
 
 
-def is_whole(asked: Asked, design: Design, results: Results) -> bool:
-    """Whether this is the design as it ships, done to its end."""
-    is_design = asked.model_copy(update={"corpus": "corpus"}) in (
+def is_pilot(asked: Asked, design: Design) -> bool:
+    """Whether less was asked than the design as it ships."""
+    return asked.model_copy(update={"corpus": "corpus"}) not in (
         Asked(), Asked(num_seeds=len(design.seeds))
     )  # fmt: skip
-    return is_design and len(results.students) == results.num_variants
 
 
 def draw(

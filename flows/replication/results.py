@@ -39,7 +39,7 @@ class Results:
     """Of a corpus."""
 
     students: list[Student] = field(default_factory=list)
-    num_variants: int = 0
+    missing: list[str] = field(default_factory=list)  # variants that are not done
     rebounds: Rows = field(default_factory=list)  # rebound_by_level, with the seed
     candidates: Rows = field(default_factory=list)  # replication_candidates, with the seed
     invocations: Rows = field(default_factory=list)  # when something ran, and for how long
@@ -56,6 +56,11 @@ class Results:
         return total
 
     @property
+    def num_variants(self) -> int:
+        """That were asked for."""
+        return len(self.students) + len(self.missing)
+
+    @property
     def seeds(self) -> list[int]:
         """Those of which anything is done."""
         return sorted({student.variant.seed for student in self.students})
@@ -67,14 +72,13 @@ def _time(iso: str) -> datetime:
 
 def read_results(asked: Asked) -> Results:
     """Everything that is done of what was asked."""
-    variants = asked.variants()
-    found = Results(num_variants=len(variants))
+    found = Results()
     with reading(asked.corpus) as database:
-        if database is None:
-            return found
-        for variant in variants:
-            if is_done(database, variant):
+        for variant in asked.variants():
+            if database is not None and is_done(database, variant):
                 _read(database, variant, found)
+            else:
+                found.missing.append(variant.name)
     return found
 
 
@@ -102,14 +106,13 @@ def _read(database: Database, variant: Variant, found: Results) -> None:
 
 def pooled(
     students: Iterable[Student], arm: str, budget: Budget, *, compress: bool,
-    level: str | None = None, seed: int | None = None,
+    level: str | None = None,
 ) -> Outcomes | None:  # fmt: skip
     """The answers of an arm's students, seeds as samples; None where there are none."""
     rows = [
         row
         for student in students
         if (student.variant.arm, student.variant.budget) == (arm, budget)
-        and seed in (None, student.variant.seed)
         for row in student.answers
     ]
     return outcomes_of(rows, compress=compress, level=level)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from flows.progress.terminal import Terminal, silent_terminal
 from flows.session import runs_together, shown_on, terminal_here
 from infra.storage.errors import CorpusError
-from tasks.errors import LitecotError
+from tasks.errors import LitecotError, let_go
 
 Part = Callable[[], Awaitable[None]]
 
@@ -87,6 +87,7 @@ class _Told:
         line = next(iter(str(error).splitlines()), "")
         if not isinstance(error, LitecotError):
             line = f"{type(error).__name__}: {line}"
+        let_go(error)
         self._outcome.failures[name] = line
         self._say(f"{name}: failed: {line}")
 

@@ -11,7 +11,7 @@ it is in the other, or the difference is shown to lie within the margin. Else un
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,7 +19,7 @@ from flows.replication.design import Budget, Claim, Design
 from flows.replication.results import Results, Student, pooled
 from tasks.statistics.outcomes import Outcomes, in_common
 from tasks.statistics.paired import Comparison, Verdict, compare, verdicts
-from tasks.statistics.repeated import over_repetitions
+from tasks.statistics.repeated import Pair, over_repetitions
 
 Word = Literal["holds", "does not hold", "undecided", "not run"]
 FOR = {("accuracy", "more"): "better", ("accuracy", "less"): "worse",
@@ -61,7 +61,11 @@ class Decided:
 def decide(design: Design, claims: Sequence[Claim], results: Results) -> list[Decided]:
     """In the claims' order, budgets behind one another."""
     asked = [(claim, budget) for claim in claims for budget in design.budgets_of(claim)]
-    compared = [_compare(claim, budget, results.students) for claim, budget in asked]
+    paired = [_pairs(claim, budget, results.students) for claim, budget in asked]
+    compared = [
+        _compare(claim, budget, results.students, pairs)
+        for (claim, budget), pairs in zip(asked, paired, strict=True)
+    ]
     decided: list[Decided | None] = [
         Decided(claim=claim, budget=budget, word="not run") if one is None else None
         for (claim, budget), one in zip(asked, compared, strict=True)
@@ -77,35 +81,30 @@ def decide(design: Design, claims: Sequence[Claim], results: Results) -> list[De
             [one for _, one in members], margin=design.margin, token_margin=design.margin
         )
         for (i, one), verdict in zip(members, found, strict=True):
-            decided[i] = _decided(*asked[i], one, verdict, results)
+            decided[i] = _decided(*asked[i], one, verdict, paired[i])
     return [one for one in decided if one is not None]
 
 
-def _compare(claim: Claim, budget: Budget, students: Sequence[Student]) -> Comparison | None:
-    """On the seeds that both arms have."""
-    seeds = sorted(_seeds_of_both(claim, budget, students))
-    shared = [student for student in students if student.variant.seed in seeds]
-    a, b = _sides(claim, budget, shared)
-    if a is None or b is None:
-        return None
-    apart = [_sides(claim, budget, shared, seed=seed) for seed in seeds]
-    return over_repetitions(compare(b, a), [(of_b, of_a) for of_a, of_b in apart if of_a and of_b])
+def _pairs(claim: Claim, budget: Budget, students: Sequence[Student]) -> dict[int, Pair]:
+    """Seed -> what the claim's `b` answered and what `a` did, of the seeds that both have."""
+    seeds = sorted({student.variant.seed for student in students})
+    sides = {seed: _sides(claim, budget, students, seeds=[seed]) for seed in seeds}
+    return {seed: (b, a) for seed, (a, b) in sides.items() if a and b}
 
 
-def _seeds_of_both(claim: Claim, budget: Budget, students: Sequence[Student]) -> set[int]:
-    of_a, of_b = (
-        {s.variant.seed for s in students if (s.variant.arm, s.variant.budget) == (arm, budget)}
-        for arm in (claim.a, claim.b)
-    )
-    return of_a & of_b
+def _compare(
+    claim: Claim, budget: Budget, students: Sequence[Student], pairs: Mapping[int, Pair]
+) -> Comparison | None:
+    a, b = _sides(claim, budget, students, seeds=pairs)
+    return over_repetitions(compare(b, a), [*pairs.values()]) if a and b else None
 
 
 def _sides(
-    claim: Claim, budget: Budget, students: Sequence[Student], *, seed: int | None = None
+    claim: Claim, budget: Budget, students: Sequence[Student], *, seeds: Container[int]
 ) -> tuple[Outcomes | None, Outcomes | None]:
-    level = claim.level
-    a = pooled(students, claim.a, budget, compress=claim.a_compress, level=level, seed=seed)
-    b = pooled(students, claim.b, budget, compress=claim.b_compress, level=level, seed=seed)
+    of_seeds = [student for student in students if student.variant.seed in seeds]
+    a = pooled(of_seeds, claim.a, budget, compress=claim.a_compress, level=claim.level)
+    b = pooled(of_seeds, claim.b, budget, compress=claim.b_compress, level=claim.level)
     return a, b
 
 
@@ -118,10 +117,8 @@ def word_of(claim: Claim, verdict: Verdict) -> Word:
 
 
 def _decided(
-    claim: Claim, budget: Budget, found: Comparison, verdict: Verdict, results: Results
+    claim: Claim, budget: Budget, found: Comparison, verdict: Verdict, pairs: Mapping[int, Pair]
 ) -> Decided:
-    seeds = _seeds_of_both(claim, budget, results.students)
-    apart = [_sides(claim, budget, results.students, seed=seed) for seed in sorted(seeds)]
     return Decided(
         claim=claim,
         budget=budget,
@@ -129,8 +126,8 @@ def _decided(
         comparison=found,
         p_value=verdict.accuracy_p if claim.metric == "accuracy" else verdict.tokens_p,
         num_tests=verdict.num_tests,
-        seeds_for=sum(_is_for(claim, a, b) for a, b in apart if a and b),
-        num_seeds=len(apart),
+        seeds_for=sum(_is_for(claim, a, b) for b, a in pairs.values()),
+        num_seeds=len(pairs),
     )
 
 

@@ -115,8 +115,6 @@ def quantile_of(
 def _resampled_ratio(
     over: Floats, under: Floats, *, level: float
 ) -> tuple[Interval | None, float | None]:
-    from scipy import stats
-
     def log_ratio(a: Floats, b: Floats, axis: int = -1) -> Floats:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(np.log(a.sum(axis=axis)) - np.log(b.sum(axis=axis)))
@@ -132,8 +130,15 @@ def _resampled_ratio(
         return Interval(float(low), float(high)), None
     # drawn from n families, a resample varies less than n families do, by n - 1 of n
     error = float(found.standard_error) * float(np.sqrt(len(over) / (len(over) - 1)))
-    centre, reach = log_ratio(over, under), stats.t.ppf((1 + level) / 2, len(over) - 1) * error
-    return Interval(float(np.exp(centre - reach)), float(np.exp(centre + reach))), error
+    return interval_of_ratio(float(np.exp(log_ratio(over, under))), error, len(over), level), error
+
+
+def interval_of_ratio(value: float, log_error: float, num_families: int, level: float) -> Interval:
+    """Student's t of families - 1, on the logarithm."""
+    from scipy import stats
+
+    reach = float(np.exp(stats.t.ppf((1 + level) / 2, num_families - 1) * log_error))
+    return Interval(value / reach, value * reach)
 
 
 def bootstrap(data: tuple[Any, ...], statistic: Any, *, level: float, batch: int) -> Any:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tasks.statistics.clusters import LEVEL, Interval, Ratio, mean_of
+from tasks.statistics.clusters import LEVEL, Mean, Ratio, interval_of_ratio
 from tasks.statistics.outcomes import Counts, Floats, Outcomes, in_common
 from tasks.statistics.paired import Comparison, difference_from
 
@@ -30,19 +30,16 @@ def over_repetitions(found: Comparison, pairs: Sequence[Pair]) -> Comparison:
     """
     if len(pairs) < 2:
         return found
-    rows = _rows(pairs)
-    gain = found.second.accuracy - found.first.accuracy
-    questions = mean_of(gain, found.first.clusters)
+    rows, gain = _rows(pairs), found.second.accuracy - found.first.accuracy
+    mean = Mean(
+        value=found.accuracy.difference,
+        variance=_variance_both_ways(rows.gain, rows),
+        num_questions=len(gain),
+        num_families=min(found.accuracy.num_families, len(pairs)),
+    )
     return replace(
         found,
-        accuracy=difference_from(
-            replace(
-                questions,
-                variance=_variance_both_ways(rows.gain, rows),
-                num_families=min(questions.num_families, len(pairs)),
-            ),
-            gain,
-        ),
+        accuracy=difference_from(mean, gain),
         tokens=_ratio(found.tokens, rows.tokens, rows, len(pairs)),
         seconds=_ratio(found.seconds, rows.seconds, rows, len(pairs)),
     )
@@ -84,15 +81,10 @@ def _variance_both_ways(values: Floats, rows: _Rows) -> float | None:
 
 def _ratio(found: Ratio, sides: Floats, rows: _Rows, num_seeds: int) -> Ratio:
     """By the delta method, on the logarithm: what a row adds to it is its share of each mean."""
-    from scipy import stats
-
-    if found.interval is None:
+    if found.interval is None:  # one family, or nothing was written
         return found
     first, second = sides / sides.mean(axis=1, keepdims=True)
-    variance = _variance_both_ways(second - first, rows)
-    if variance is None:
-        return found
-    num, error = min(found.num_families, num_seeds), float(np.sqrt(variance))
-    centre, reach = np.log(found.value), stats.t.ppf((1 + LEVEL) / 2, num - 1) * error
-    around = Interval(float(np.exp(centre - reach)), float(np.exp(centre + reach)))
+    error = float(np.sqrt(_variance_both_ways(second - first, rows) or 0.0))
+    num = min(found.num_families, num_seeds)
+    around = interval_of_ratio(found.value, error, num, LEVEL)
     return replace(found, interval=around, log_error=error, num_families=num)

@@ -67,6 +67,7 @@ def test_an_arm_that_fails_is_told_at_the_end(corpus: Path) -> None:
     assert "0 students trained and evaluated now, 1 before" in done.stdout
     for budget in ("steps", "tokens"):
         assert f"rd-lowest {budget} 1: no example was selected" in done.stderr
+    assert "leaked" not in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -235,12 +235,13 @@ def test_what_was_not_run_is_said_to_be_so() -> None:
 
 def test_a_page_of_less_than_everything_says_so_first() -> None:
     design, results = read_design(), Results(
-        students=[student("raw", accuracy=0.5, tokens=9, seed=1, compress=False)], num_variants=8
+        students=[student("raw", accuracy=0.5, tokens=9, seed=1, compress=False)],
+        missing=["levels steps 1"],
     )  # fmt: skip
     asked = Asked(papers=("litecot",), num_seeds=1, limit=24)
     made = decide(design, design.claims_of(asked.papers), results)
     text = page_text(asked, design, results, made, plots={})
-    assert "**This is a pilot, not the replication**: 1 of its 8 students are done" in text
+    assert "**This is a pilot, not the replication**: 1 of its 2 students are done" in text
     assert "24 problems" in text
     assert "| `raw`: raw long chains, the shortest correct one of a problem | steps |" in text
     assert "| 100 | 50 (40, 9, 1) | 4 | 900 |" in text
@@ -248,10 +249,27 @@ def test_a_page_of_less_than_everything_says_so_first() -> None:
     assert "with `<compress>`" not in text
 
 
+def test_a_page_of_the_design_names_the_students_that_it_lacks() -> None:
+    """It is no pilot, whose numbers would say nothing; a claim rests on seeds that have both."""
+    design, asked = read_design(), Asked(corpus="elsewhere")
+    arms = [("levels", 1), ("levels", 2), ("raw", 1)]
+    results = Results(missing=["raw steps 2"], students=[
+        student(arm, accuracy=0.5, tokens=9, seed=seed, compress=False) for arm, seed in arms
+    ])  # fmt: skip
+    made = decide(design, design.claims_of(asked.papers), results)
+    text = page_text(asked, design, results, made, plots={})
+    assert "not the whole replication**: 3 of its 4 students are done" in text
+    assert "done, without `raw steps 2`." in text
+    assert "pilot" not in text
+    assert {one.num_seeds for one in made if one.word != "not run"} == {1}
+    results.missing.clear()
+    assert "not the whole" not in page_text(asked, design, results, made, plots={})
+
+
 def test_a_page_shows_the_mark_where_claims_are_of_it() -> None:
     """As Markdown: a bare `<compress>` would be a tag that a reader does not see."""
     design, asked = read_design(), Asked(papers=("macc",))
-    results = Results(num_variants=8, students=[
+    results = Results(students=[
         student(arm, accuracy=0.5, tokens=9, seed=seed, compress=True)
         for arm in ("rebound", "unmarked", "alone")
         for seed in (1, 2)
@@ -260,7 +278,7 @@ def test_a_page_shows_the_mark_where_claims_are_of_it() -> None:
                      plots={})  # fmt: skip
     assert "| steps | rebound `<compress>` / alone `<compress>` |" in text
     assert "| steps | with `<compress>` |" in text
-    assert "with Student's t of 1." in text
+    assert "with Student's t of the seeds less one." in text
     assert "<compress>" not in text.replace("`<compress>`", "")
 
 

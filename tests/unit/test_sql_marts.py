@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -704,6 +705,27 @@ def test_a_student_with_what_it_was_trained_on(database: Database) -> None:
     taught = {one.__dict__["problem_id"] for one in examples}
     counts = [row[f"num_{name}"] for name in ("problems", "easy", "medium", "hard")]
     assert counts == [len(taught), len(taught), 0, 0]
+
+
+def test_a_student_with_how_hard_its_problems_were() -> None:
+    steps = {"p1": 1, "p2": 2, "p3": 3, "p5": 5, "p6": 6, "untaught": 9}
+    questions = [(name, "\n".join(f"{n}) right {n}" for n in range(1, number + 1)))
+                 for name, number in steps.items()]  # fmt: skip
+    with duckdb.connect() as connection:
+        connection.execute("create table stg_problems (problem_id text, question text, split text)")
+        connection.executemany("insert into stg_problems values (?, ?, 'train')", questions)
+        connection.execute(
+            "create table stg_examples as"
+            " select unnest(['p1', 'p2', 'p3', 'p3', 'p5', 'p6', 'gone']) as problem_id"
+        )
+        connection.execute(
+            "create table stg_models as select 'm' as model_id, 0 as num_examples, 0 as num_steps,"
+            " 0 as train_tokens, 0 as train_loss, 0 as train_seconds"
+        )
+        found = connection.sql(statement("analyses", "replication_students"))
+        (row,) = [dict(zip(found.columns, one, strict=True)) for one in found.fetchall()]
+    counts = [row[f"num_{name}"] for name in ("problems", "easy", "medium", "hard")]
+    assert counts == [6, 2, 2, 1]
 
 
 def test_how_much_work_candidates_gave_the_filters(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def share(found: list[Comparison]) -> float:
 
 
 def test_students_that_differ_by_their_seeds_are_no_difference_of_methods() -> None:
-    """And by question alone they are one, three times too often."""
+    """And by question alone they are one, five times too often."""
     assert share([over for _, over in found_of(0.0)]) <= 6.5
     assert share([alone for alone, _ in found_of(0.0)]) > 15
 

@@ -1,4 +1,4 @@
-"""What the driver of a training hears of its ranks, in whatever order it is told."""
+"""The driver of a training: what it hears of its ranks, in whatever order, and what it starts."""
 
 from __future__ import annotations
 
@@ -26,3 +26,15 @@ def test_the_first_fault_of_the_attempt_that_runs_is_heard() -> None:
     assert monitor.take().fault == ("the loss is no number", "trace")
     monitor.lost(["all ranks ended"])  # as they do after a fault
     assert monitor.take().fault is None
+
+
+def test_a_training_starts_no_actor_that_it_does_not_use() -> None:
+    """No Ray datasets are handed out, and placement groups go with the driver."""
+    from ray.train import ScalingConfig
+
+    from infra.training.ray_driver import _Trainer
+
+    trainer = _Trainer(lambda: None, scaling_config=ScalingConfig(num_workers=1))
+    kept = {type(one).__name__ for one in trainer._create_default_callbacks()}
+    assert "BackendSetupCallback" in kept
+    assert not kept & {"DatasetsCallback", "PlacementGroupCleanerCallback"}
