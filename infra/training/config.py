@@ -130,7 +130,7 @@ class TrainConfig(BaseModel):
     divergence_factor: float = Field(
         default=2.0,
         ge=0,
-        description="stop where ten steps' mean loss is this many times the first; 0 never",
+        description="stop where the loss is this many times the first and does not fall; 0 never",
     )
     checkpoint_every_s: float = Field(
         default=1800.0, gt=0, description="seconds between checkpoints, at most"

@@ -155,17 +155,33 @@ class CurveRecorder(TrainerCallback):
 
     def _assert_converges(self) -> None:
         losses = [report.loss for report in self.curve if report.loss is not None]
-        factor, latest = self.config.divergence_factor, losses[-DIVERGED_STEPS:]
-        if not factor or len(losses) < 2 * DIVERGED_STEPS:
-            return
-        first = sum(losses[:DIVERGED_STEPS]) / DIVERGED_STEPS
-        mean = sum(latest) / DIVERGED_STEPS
-        if mean > factor * first:
+        if mean := diverged_to(losses, self.config.divergence_factor):
+            first = sum(losses[:DIVERGED_STEPS]) / DIVERGED_STEPS
             raise TrainingError(
                 f"training diverges: the loss of the last {DIVERGED_STEPS} steps is {mean:.3g},"
-                f" of the first {first:.3g} (step {self.curve[-1].step}): set a lower"
-                " train.learning_rate, or train.divergence_factor = 0 to go on regardless"
+                f" no lower than of the {DIVERGED_STEPS} before; of the first {first:.3g}"
+                f" (step {self.curve[-1].step}): set a lower train.learning_rate,"
+                " or train.divergence_factor = 0 to go on regardless"
             )
+
+
+def diverged_to(losses: Sequence[float], factor: float) -> float | None:
+    """Mean loss of the latest steps if it grew and does not fall, else None. Source: our choice.
+
+    Grew: the latest window of steps and the one before it are both above `factor` times the first.
+    A rise that falls again, as at the end of a warm-up, is none (docs/decisions/0147).
+    """
+    if not factor or len(losses) < 3 * DIVERGED_STEPS:
+        return None
+    first, before, latest = (
+        sum(window) / DIVERGED_STEPS
+        for window in (
+            losses[:DIVERGED_STEPS],
+            losses[-2 * DIVERGED_STEPS : -DIVERGED_STEPS],
+            losses[-DIVERGED_STEPS:],
+        )
+    )
+    return latest if latest >= before > factor * first else None
 
 
 def is_finite(value: float | None) -> bool:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import urllib.request
 from pathlib import Path
 from typing import Any
 
+import urllib3
+
 Record = dict[str, Any]
+# As Prefect's own client does: its server says 503 while SQLite is locked.
+AGAIN = urllib3.Retry(
+    5, status_forcelist=[503], allowed_methods=None, backoff_factor=1, raise_on_status=False
+)
+
+
+def post(api: str, path: str, *, headers: dict[str, str] | None = None, **body: Any) -> Any:
+    """A request as the UI's buttons send it; what it answers."""
+    reply = urllib3.request(
+        "POST", f"{api}/{path}", json=body, headers=headers, retries=AGAIN, timeout=60
+    )
+    assert reply.status < 300, (path, reply.status, reply.data)
+    return reply.json()
 
 
 def asked(api: str, path: str, **body: Any) -> list[Record]:
     """Of the server's own API: `path` is flow_runs, task_runs or artifacts."""
-    request = urllib.request.Request(
-        f"{api}/{path}/filter", data=json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-    )  # fmt: skip
-    with urllib.request.urlopen(request, timeout=60) as reply:
-        found: list[Record] = json.load(reply)
+    found: list[Record] = post(api, f"{path}/filter", **body)
     return found
 
 

@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 import time
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ import pytest
 from flows.cli.messages import EXIT_FAILED
 from flows.flow_runs import CANCELLED
 from tests.chat_server import Delay, ServerConfig, serving_in_thread
-from tests.integration.prefect_api import Record, asked
+from tests.integration.prefect_api import Record, asked, post
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -154,15 +153,6 @@ def worker(folder: Path, pool: str, mark: str) -> Iterator[subprocess.Popen[byte
     finally:
         process.terminate()
         process.wait(60)
-
-
-def post(api: str, path: str, **body: Any) -> Any:
-    request = urllib.request.Request(
-        f"{api}/{path}", data=json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-    )  # fmt: skip
-    with urllib.request.urlopen(request, timeout=60) as reply:
-        return json.load(reply)
 
 
 def processes_of(mark: str, worker_pid: int) -> list[str]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
-import urllib.request
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,7 +23,7 @@ from flows.flow_runs import INTERRUPTED as INTERRUPTED_STATE
 from infra.storage import Corpus
 from sql.database import connect
 from tests.integration.crash import duplicate_ids, leftovers
-from tests.integration.prefect_api import runs_of, tasks_of
+from tests.integration.prefect_api import post, runs_of, tasks_of
 
 pytestmark = pytest.mark.usefixtures("prefect_server", "warm_engines")
 
@@ -163,12 +161,8 @@ def _cancel_while_training(corpus: Path, api: str) -> None:
 
 def cancel(api: str, flow_run_id: str) -> None:
     state = {"type": "CANCELLING", "name": "Cancelling"}
-    request = urllib.request.Request(
-        f"{api}/flow_runs/{flow_run_id}/set_state", data=json.dumps({"state": state}).encode(),
-        headers={"Content-Type": "application/json"},
-    )  # fmt: skip
-    with urllib.request.urlopen(request, timeout=60) as reply:
-        assert json.load(reply)["status"] in {"ACCEPT", "REJECT"}  # or Cancelled at once
+    answer = post(api, f"flow_runs/{flow_run_id}/set_state", state=state)
+    assert answer["status"] in {"ACCEPT", "REJECT"}  # or Cancelled at once
 
 
 def _assert_states(api: str, corpus: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import signal
@@ -10,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +16,11 @@ from typing import Any
 
 import psutil
 import pytest
+import urllib3
 
 from flows.cli.messages import EXIT_FAILED
 from tests.chat_server import ServerConfig, serving_in_thread
+from tests.integration.prefect_api import asked
 from tests.postgres import binaries, postgres
 
 ROOT = Path(__file__).parents[2]
@@ -75,13 +75,8 @@ def run(folder: Path, base_url: str, **more: str) -> subprocess.CompletedProcess
 
 def flow_runs(folder: Path, key: str | None = None) -> list[dict[str, Any]]:
     api = (folder / "home" / "server.url").read_text()
-    headers = {"Content-Type": "application/json"}
-    if key:
-        headers["Authorization"] = f"Basic {base64.b64encode(key.encode()).decode()}"
-    request = urllib.request.Request(f"{api}/flow_runs/filter", data=b"{}", headers=headers)
-    with urllib.request.urlopen(request, timeout=60) as reply:
-        found: list[dict[str, Any]] = json.load(reply)
-    return found
+    headers = urllib3.make_headers(basic_auth=key) if key else {}
+    return asked(api, "flow_runs", headers=headers)
 
 
 def deploy(folder: Path, name: str, **more: str) -> None:
