@@ -70,7 +70,8 @@ def launch(asked: Asked, *, page: Path | None) -> None:
         return lambda: replicate(asked)
 
     outcome = run_side_by_side(f"{len(variants)} students, corpus {asked.corpus}", flow)
-    say(f"{outcome.num_new} students trained and evaluated now, {outcome.num_done_before} before; "
+    students = "student" if outcome.num_new == 1 else "students"
+    say(f"{outcome.num_new} {students} trained and evaluated now, {outcome.num_done_before} before; "
         f"{outcome.num_requests} requests, scoring aside; {outcome.seconds:.0f} s")  # fmt: skip
     show_report(asked, page=page)
     check_failures(outcome, "arms")
