@@ -71,8 +71,9 @@ def launch(asked: Asked, *, page: Path | None) -> None:
 
     outcome = run_side_by_side(f"{len(variants)} students, corpus {asked.corpus}", flow)
     students = "student" if outcome.num_new == 1 else "students"
-    say(f"{outcome.num_new} {students} trained and evaluated now, {outcome.num_done_before} before; "
-        f"{outcome.num_requests} requests, scoring aside; {outcome.seconds:.0f} s")  # fmt: skip
+    say(f"{outcome.num_new} {students} trained and evaluated now, "
+        f"{outcome.num_done_before} before; {outcome.num_requests} requests, scoring aside; "
+        f"{outcome.seconds:.0f} s")  # fmt: skip
     show_report(asked, page=page)
     check_failures(outcome, "arms")
 
