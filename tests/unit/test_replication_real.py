@@ -250,7 +250,11 @@ def test_a_page_of_less_than_a_size_says_so_first() -> None:
         labelled=labelled(1.0), base=base(), students=[student("all", 1, 0.2)], num_students=15
     )
     text = page_text(asked(), results, decide(read_design(), results))
-    assert "**This is a pilot, not the replication**: 1 of its 15 students are done" in text
+    begun = "**This is not the whole replication** of the size reduced: 1 of its 15 students"
+    assert begun in text
+    pilot = page_text(asked(num_seeds=1), results, decide(read_design(), results))
+    assert "**This is a pilot, not the replication**: 1 of its 15 students are done" in pilot
+    assert begun not in pilot
     assert "| `all`: every recorded rationale, right or wrong |" in text
     assert "| rd | 0." in text
 
@@ -264,6 +268,6 @@ def test_a_page_is_made_of_a_gpu_kits_rows_and_says_where_they_are_from() -> Non
     told = {"device": "Some GPU", "checks": {"real-text": {"figures": rows, "wall_s": 400.0}}}
     text = page_of(told)
     assert "from the rows of the GPU kit on Some GPU (400 s)" in text
-    assert "**This is a pilot, not the replication**: 1 of its 24 students are done" in text
+    assert "**This is not the whole replication** of the size full: 1 of its 24 students" in text
     with pytest.raises(ValueError, match="no figures of real-text: no CUDA device"):
         page_of({"device": "cpu", "checks": {"real-text": {"reason": "no CUDA device"}}})
