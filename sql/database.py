@@ -70,7 +70,6 @@ class Database:
     def __init__(
         self,
         connection: duckdb.DuckDBPyConnection,
-        files: Sequence[str],
         *,
         through: Any = None,
         folder: str | None = None,
@@ -80,7 +79,8 @@ class Database:
         self._variables: dict[str, Any] = {}
         self._cursors: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
         self._through = through
-        self.files = tuple(files)
+        self._tables: dict[str, str] = {}  # raw_ view -> its query
+        self.files: tuple[str, ...] = ()
         self.set_run("", {})
 
     @property
@@ -104,6 +104,19 @@ class Database:
             fault = "is the start of several runs" if found else "is no run of this corpus"
             raise UnknownRunError(f"{run_id!r} {fault}; `litecot sql 'from raw_runs'` lists them")
         self.set_run(found[0][0], json.loads(found[0][1]))
+
+    def show(self, parts: Mapping[str, Sequence[str]]) -> None:
+        """These parts (table -> files) from now on, under the same views: making all of them anew
+        takes longer than most questions do. What is being read goes on with what it began with."""
+        told = raw_views(parts)  # each reads those before it only
+        with self.file_faults(), self.cursor() as cursor:
+            cursor.begin()  # nobody sees the new parts of one table and the old of another
+            for name in told:
+                if told[name] != self._tables.get(name):
+                    cursor.execute(f"create or replace view {name} as {told[name]}")
+            cursor.commit()
+        self._tables = told
+        self.files = tuple(file for some in parts.values() for file in some)
 
     def set_variables(self, **values: Variable) -> None:
         """What queries see as getvariable('name')."""
@@ -225,20 +238,16 @@ def connect(
     connection = duckdb.connect(":memory:", config=settings)
     if through is not None:
         connection.register_filesystem(through)
-    files = [file for some in parts.values() for file in some]
-    database = Database(connection, files, through=through, folder=folder)
+    database = Database(connection, through=through, folder=folder)
+    database.show(parts)
     with database.file_faults():
-        _create_all_views(database.cursor(), parts, kinds)
+        _create_views(database.cursor(), kinds)
     database.select_run(run_id)
     return database
 
 
-def _create_all_views(
-    cursor: duckdb.DuckDBPyConnection, parts: Mapping[str, Sequence[str]], kinds: Sequence[str]
-) -> None:
+def _create_views(cursor: duckdb.DuckDBPyConnection, kinds: Sequence[str]) -> None:
     cursor.execute(_MACRO)
-    for name, query in raw_views(parts).items():  # each reads those before it only
-        cursor.execute(f"create view {name} as {query}")
     for kind in kinds:
         views = in_order({name: statement(kind, name) for name in names(kind)})
         for name, query in views.items():

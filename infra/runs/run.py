@@ -156,12 +156,14 @@ class Run:
         return self._connected(self.corpus.parts())
 
     def latest(self) -> Database:
-        """The same for all who only ask: made again when the corpus has other parts, for making
-        all views takes longer than most questions do. Not to be closed."""
+        """One for all who only ask, which shows the parts of now. Not to be closed."""
         with self._looking:
             parts = self.corpus.parts()
-            if self._latest is None or self._latest[0] != parts:
+            if self._latest is None:
                 self._latest = parts, self._connected(parts)
+            elif self._latest[0] != parts:
+                self._latest[1].show(parts)
+                self._latest = parts, self._latest[1]
             return self._latest[1]
 
     def _connected(self, parts: Mapping[str, Sequence[str]]) -> Database:

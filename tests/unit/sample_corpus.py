@@ -7,14 +7,12 @@ works on P0 with other settings: nothing of it may show when the first run is se
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from infra.storage import CorpusWriter
-from sql.database import Database
-from sql.views import raw_views
 from tasks.schemas import (
     TABLES,
     Candidate,
@@ -265,14 +263,6 @@ def write_sample(folder: Path) -> dict[str, list[str]]:
             run_id=OTHER_ID,
         )
     return write_rows(folder, [INVOCATION])
-
-
-def seen_through(database: Database, parts: Mapping[str, Sequence[str]]) -> Database:
-    """Another corpus under the views that `database` has: as `connect`, but for the time."""
-    cursor = database.cursor()
-    for name, query in raw_views(parts).items():
-        cursor.execute(f"create or replace view {name} as {query}")
-    return database
 
 
 def sample_tables() -> list[str]:

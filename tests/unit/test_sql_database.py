@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from infra.storage import CorpusWriter
-from sql.database import Database, QueryFailedError, UnknownRunError, connect
+from sql.database import Database, QueryFailedError, UnknownRunError, connect, relations
 from sql.lineage import UnknownIdError, lineage
 from tasks.schemas import Run
 from tests.unit import sample_corpus as sample
@@ -76,6 +78,67 @@ def test_stream_gives_records_while_other_queries_run(database: Database) -> Non
     first = next(stream)
     database.run("from funnel")
     assert [first, *stream] == [{"n": i} for i in range(5)]
+
+
+def grown(folder: Path) -> Iterator[dict[str, list[str]]]:
+    """The parts of a corpus as it grows by one row after another, and at last is compacted."""
+    with CorpusWriter(folder) as writer:
+        yield writer.parts()
+        for made in sample.EVERYTHING:
+            writer.finish(
+                made.input_id, [made.row], run_id=sample.RUN_ID,
+                stage_fingerprint=sample.FINGERPRINTS.get(made.stage, ""),
+            )  # fmt: skip
+            writer.flush()
+            yield writer.parts()
+        writer.compact()
+        yield writer.parts()
+
+
+def all_rows(database: Database) -> dict[str, list[str]]:
+    """Of each relation."""
+    return {name: sorted(map(repr, database.rows_of(name).rows)) for name in relations()}
+
+
+def test_what_is_shown_is_what_connecting_anew_shows(tmp_path: Path) -> None:
+    """Through all of a corpus' life, forwards and back."""
+    life = list(grown(tmp_path / "corpus"))
+    assert max(len(files) for files in life[-2].values()) > len(life[-1]["rationales"]) == 1
+    database = connect({})
+    for parts in [*life[:: len(life) // 4], life[-1], life[1], {}]:
+        database.show(parts)
+        database.set_run(sample.RUN_ID, sample.FINGERPRINTS)
+        anew = connect(parts)
+        anew.set_run(sample.RUN_ID, sample.FINGERPRINTS)
+        assert all_rows(database) == all_rows(anew)
+        assert set(database.files) == {file for files in parts.values() for file in files}
+
+
+def test_what_is_being_read_goes_on_while_other_parts_are_shown(
+    parts: dict[str, list[str]],
+) -> None:
+    database = connect(parts)
+    whole = database.run("select rationale_id from raw_rationales order by 1").rows
+    query = "select rationale_id from raw_rationales order by 1"
+    stream = database.stream(query, batch_rows=1)
+    first = next(stream)
+    database.show({**parts, "rationales": []})
+    assert database.rows_of("raw_rationales").rows == []
+    assert [tuple(row.values()) for row in (first, *stream)] == whole
+
+
+def test_a_part_that_cannot_be_read_changes_nothing_that_is_shown(
+    parts: dict[str, list[str]], tmp_path: Path
+) -> None:
+    database, torn = connect(parts), tmp_path / "part-000000000001-abc-def.parquet"
+    torn.write_bytes(b"PAR1")
+    before = all_rows(database)
+    with pytest.raises(duckdb.Error):
+        database.show({**parts, "problems": [], "scores": [str(torn)]})
+    assert all_rows(database) == before
+    database.show({**parts, "scores": []})
+    assert database.rows_of("raw_scores").rows == []
+    assert database.rows_of("raw_problems").rows
 
 
 def test_variables_and_parameters() -> None:

@@ -53,15 +53,15 @@ def ask(tmp_path: Path, views: Database) -> Ask:
         reads: str, *rows: Made, config: StageConfig | None = None, shard: int | None = None
     ) -> Records:
         parts = sample.write_rows(tmp_path / "corpus", [*BASE, *rows])
-        database = sample.seen_through(views, parts)
-        database.set_run(RUN_ID, FINGERPRINTS)
+        views.show(parts)
+        views.set_run(RUN_ID, FINGERPRINTS)
         query: dict[str, Any] = {
             "reads": reads, "table": TABLES[reads], "shard": shard,
             "fingerprint": FINGERPRINTS.get(reads, FINGERPRINTS["evaluate-base"]),
             "config": config_json(config or CONFIGS[reads]()),
         }  # fmt: skip
-        found = list(stream_pending(database, **query))
-        assert count_pending(database, **query) == len(found)
+        found = list(stream_pending(views, **query))
+        assert count_pending(views, **query) == len(found)
         for row in found:  # each is what the step takes
             RECORDS[reads].from_row(row)
         return found
