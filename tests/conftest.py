@@ -15,6 +15,10 @@ from hypothesis import settings
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+# Several models compute at once here, each on all cores: threads that wait for their fellows by
+# spinning take the cores from them.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 # What tests find sound is forgotten with them; workers and commands inherit it.
 if "LITECOT_CACHE" not in os.environ:
     _cache = tempfile.TemporaryDirectory(prefix="litecot-cache-")
