@@ -108,8 +108,15 @@ def _options(config: EngineConfig) -> dict[str, Any]:
         "num_cpus": wants["CPU"],
         "num_gpus": wants["GPU"],
         "max_concurrency": config.max_in_flight + SPARE_CALLS,
-        "runtime_env": {"env_vars": {"OMP_NUM_THREADS": str(threads), KEEP: _kept(config)}},
+        "runtime_env": {
+            "env_vars": {"OMP_NUM_THREADS": str(threads), **_waiting(), KEEP: _kept(config)}
+        },
     }
+
+
+def _waiting() -> dict[str, str]:
+    """A run's models share the cores: threads that wait by spinning take them from the others."""
+    return {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
 
 
 def _kept(config: EngineConfig) -> str:
