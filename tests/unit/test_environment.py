@@ -83,6 +83,17 @@ def test_a_process_forgets_the_keys_it_began_with_where_the_system_shows_them_to
         assert all(value in told[place] for value in kept.values())
 
 
+@pytest.mark.parametrize(("said", "policy"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_an_engines_threads_wait_without_spinning_unless_told_to(
+    said: str | None, policy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    if said:
+        monkeypatch.setenv("OMP_WAIT_POLICY", said)
+    told = _options(EngineConfig(model="nano:student", device="cpu"))["runtime_env"]["env_vars"]
+    assert told["OMP_WAIT_POLICY"] == policy
+
+
 @pytest.mark.parametrize(
     ("model", "names"), [("nano:student", ()), ("/models/mine", ()), ("org/gated", HUB_TOKENS)]
 )
