@@ -16,8 +16,9 @@ AGAIN = urllib3.Retry(
 
 def post(api: str, path: str, *, headers: dict[str, str] | None = None, **body: Any) -> Any:
     """A request as the UI's buttons send it; what it answers."""
+    told = {"Connection": "close", **(headers or {})}  # a server that is to end waits for nobody
     reply = urllib3.request(
-        "POST", f"{api}/{path}", json=body, headers=headers, retries=AGAIN, timeout=60
+        "POST", f"{api}/{path}", json=body, headers=told, retries=AGAIN, timeout=60
     )
     assert reply.status < 300, (path, reply.status, reply.data)
     return reply.json()
