@@ -104,19 +104,15 @@ def _options(config: EngineConfig) -> dict[str, Any]:
     """Ray options: where the actor goes, and the threads of its libraries."""
     threads = config.threads or os.cpu_count() or 1
     wants = _wants(config)
+    of_threads = {"OMP_NUM_THREADS": str(threads)}
+    if not wants["GPU"]:  # a run's models share the cores: who waits by spinning takes them
+        of_threads["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
     return {
         "num_cpus": wants["CPU"],
         "num_gpus": wants["GPU"],
         "max_concurrency": config.max_in_flight + SPARE_CALLS,
-        "runtime_env": {
-            "env_vars": {"OMP_NUM_THREADS": str(threads), **_waiting(), KEEP: _kept(config)}
-        },
+        "runtime_env": {"env_vars": {**of_threads, KEEP: _kept(config)}},
     }
-
-
-def _waiting() -> dict[str, str]:
-    """A run's models share the cores: threads that wait by spinning take them from the others."""
-    return {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
 
 
 def _kept(config: EngineConfig) -> str:

@@ -7,7 +7,7 @@ first use only, so a run with nothing left to do loads nothing; one Run a corpus
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -78,7 +78,7 @@ class Run:
         self._grader = grader
         self._shares_grader = grader is not None
         self._secrets = secrets
-        self._latest: tuple[Mapping[str, Sequence[str]], Database] | None = None
+        self._latest: Database | None = None
         self._looking = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -106,7 +106,7 @@ class Run:
         """The database `latest` keeps; the run itself may live on in the trace of its failure."""
         with self._looking:
             if self._latest is not None:
-                self._latest[1].close()
+                self._latest.close()
             self._latest = None
 
     @cached_property
@@ -153,23 +153,18 @@ class Run:
 
     def database(self) -> Database:
         """The corpus as it is now, this run selected; the caller's own, who may close it."""
-        return self._connected(self.corpus.parts())
+        database = connect(self.corpus.parts(), through=self.corpus.store.files)
+        database.set_run(self.run_id, dict(self.plan.fingerprints))
+        return database
 
     def latest(self) -> Database:
         """One for all who only ask, which shows the parts of now. Not to be closed."""
         with self._looking:
-            parts = self.corpus.parts()
             if self._latest is None:
-                self._latest = parts, self._connected(parts)
-            elif self._latest[0] != parts:
-                self._latest[1].show(parts)
-                self._latest = parts, self._latest[1]
-            return self._latest[1]
-
-    def _connected(self, parts: Mapping[str, Sequence[str]]) -> Database:
-        database = connect(parts, through=self.corpus.store.files)
-        database.set_run(self.run_id, dict(self.plan.fingerprints))
-        return database
+                self._latest = self.database()
+            else:
+                self._latest.show(self.corpus.parts())
+            return self._latest
 
     def pending(self, stage: StageRun, shard: int | None) -> Pending:
         """Inputs of `stage` in `shard` that have neither rows nor a rejection yet.

@@ -19,13 +19,14 @@ ROUNDS = 3
 ANSWER = """
 import asyncio, json, sys, time
 from infra.engines import EngineConfig, open_engine
-from tasks.ports import Prompt, Sampling
+from tasks.ports import Sampling
+from tests.bench.test_decoding import prompts
+NUM = int(sys.argv[3])
 engine = open_engine(EngineConfig(model=sys.argv[1], device="cpu"))
 
 async def answers(max_tokens):
     sampling = Sampling(max_tokens=max_tokens)
-    asked = (f"What is {n} + 5? Say every step." for n in range(8))
-    replies = await asyncio.gather(*(engine.complete(Prompt(text=q), sampling) for q in asked))
+    replies = await asyncio.gather(*(engine.complete(p, sampling) for p in prompts()[:NUM]))
     return sum(one.completion_tokens for reply in replies for one in reply)
 
 asyncio.run(answers(2))
@@ -38,15 +39,18 @@ engine.close()
 """
 
 
-def answered(model: str, max_tokens: int, *, num: int, policy: str | None) -> tuple[float, float]:
+def answered(
+    model: str, max_tokens: int, num_prompts: int, *, num: int, policy: str | None
+) -> tuple[float, float]:
     """Tokens a second of all `num` engines together, and their CPU seconds."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
     environment |= {"OMP_NUM_THREADS": str(os.cpu_count())}
     if policy:
         environment["OMP_WAIT_POLICY"] = policy
+    command = [sys.executable, "-c", ANSWER, model, str(max_tokens), str(num_prompts)]
     engines = [
         subprocess.Popen(
-            [sys.executable, "-c", ANSWER, model, str(max_tokens)], env=environment, text=True,
+            command, env=environment, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )
         for _ in range(num)
@@ -68,13 +72,15 @@ def started(engines: list[subprocess.Popen[str]]) -> list[subprocess.Popen[str]]
     return engines
 
 
-@pytest.mark.parametrize(("model", "max_tokens"), [("nano:teacher", 300), ("smollm2", 40)])
+@pytest.mark.parametrize(
+    ("model", "max_tokens", "num_prompts"), [("nano:teacher", 400, 96), ("smollm2", 40, 8)]
+)
 @pytest.mark.parametrize("num", [1, 2])
-def test_engines_at_once(model: str, max_tokens: int, num: int) -> None:
+def test_engines_at_once(model: str, max_tokens: int, num_prompts: int, num: int) -> None:
     found: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
     for _ in range(ROUNDS):
         for way, policy in WAYS.items():  # one after the other, so that both meet the same machine
-            found[way].append(answered(model, max_tokens, num=num, policy=policy))
+            found[way].append(answered(model, max_tokens, num_prompts, num=num, policy=policy))
     rates = {way: median(rate for rate, _ in one) for way, one in found.items()}
     cpu = {way: median(seconds for _, seconds in one) for way, one in found.items()}
     print(

@@ -92,6 +92,8 @@ def test_an_engines_threads_wait_without_spinning_unless_told_to(
         monkeypatch.setenv("OMP_WAIT_POLICY", said)
     told = _options(EngineConfig(model="nano:student", device="cpu"))["runtime_env"]["env_vars"]
     assert told["OMP_WAIT_POLICY"] == policy
+    on_gpu = _options(EngineConfig(model="nano:student", device="cuda"))["runtime_env"]["env_vars"]
+    assert "OMP_WAIT_POLICY" not in on_gpu  # its cores wait for the device, as they always did
 
 
 @pytest.mark.parametrize(
