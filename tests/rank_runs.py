@@ -239,6 +239,7 @@ def _forget_peaks() -> None:
     import torch
 
     gc.collect()
+    gc.freeze()  # what imports made: or each collection, and there are some in each job, reads it
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()

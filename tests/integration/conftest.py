@@ -1,4 +1,4 @@
-"""The long modules first, and two things that runs may share: a Prefect server, and a warm Ray.
+"""The long modules first, and what they may share: a Prefect server, a warm Ray, a small corpus.
 
 Workers are given whole modules: a long one begun last would leave the other worker idle. Starting a
 Prefect server takes as long as a small run, and loading an engine half as long. A module about
@@ -20,14 +20,15 @@ import pytest
 from filelock import FileLock
 
 from flows.server.temporary import API_URL
+from tests.integration.calm_corpus import CalmCorpus
 from tests.integration.shared_services import SharedServices
 from tests.s3_server import S3Service, s3_service
 
 LONGEST_FIRST = (
-    "nano_run", "smollm2", "interruption", "crash", "real_corpus", "vllm_engine", "phases",
-    "s3_run", "training", "training_losses", "replicate", "training_alone", "zero_stages",
-    "cluster_run", "faults", "pools", "ray_nodes", "real_rationales", "end_of_turn",
-    "scoring_reference", "endpoint_runs", "tutorial",
+    "training", "nano_run", "smollm2", "interruption", "real_corpus", "vllm_engine", "zero_stages",
+    "cluster_run", "tutorial", "replicate", "replicate_real", "faults", "phases", "crash", "s3_run",
+    "training_alone", "pools", "ray_nodes", "real_rationales", "end_of_turn", "scoring_reference",
+    "endpoint_runs",
 )  # fmt: skip
 SHORT_LIMIT_S = 240  # of one test of the others, on a machine that is busy with much else
 KEEP_WARM_S = 900  # longer than a session leaves an engine alone
@@ -88,6 +89,12 @@ def warm_engines(services: Path) -> Iterator[dict[str, str]]:
     environment = {"RAY_ADDRESS": address, "LITECOT_KEEP_WARM_S": str(KEEP_WARM_S)}
     with patch.dict(os.environ, environment):
         yield environment
+
+
+@pytest.fixture(scope="module")
+def calm(services: Path, prefect_server: str, warm_engines: dict[str, str]) -> CalmCorpus:
+    """What a run to which nothing happened left; to be read, or copied and changed."""
+    return CalmCorpus.made_once(services)
 
 
 @pytest.fixture(scope="module")

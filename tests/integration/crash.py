@@ -136,12 +136,10 @@ def steady(value: object) -> object:
 
 
 def crash_and_compare(
-    folder: Path, arguments: Sequence[str], *, kills: int, seed: int
+    calm: Path, struck: Path, arguments: Sequence[str], *, kills: int, seed: int
 ) -> CrashReport:
-    """The whole experiment."""
+    """The whole experiment. `calm`: made by the same arguments, killed never."""
     rng = random.Random(seed)
-    calm, struck = folder / "calm", folder / "struck"
-    finish(calm, arguments)
     report = CrashReport()
     total = num_issued(calm)
     for moment in sorted(rng.randrange(1, total) for _ in range(kills)):
@@ -188,8 +186,10 @@ def main() -> None:
     options = parser.parse_args()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     options.folder.mkdir(parents=True, exist_ok=True)
+    calm = options.folder / "calm"
+    finish(calm, options.arguments)
     report = crash_and_compare(
-        options.folder, options.arguments, kills=options.kills, seed=options.seed
+        calm, options.folder / "struck", options.arguments, kills=options.kills, seed=options.seed
     )
     print(json.dumps(vars(report) | {"seed": options.seed}, indent=2))
 

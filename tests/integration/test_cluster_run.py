@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 
 NODE = {"num_cpus": 2, "object_store_memory": 80 * 1024**2, "include_dashboard": False}
 LIMIT_S = 300
-NUM_PROBLEMS, NUM_CANDIDATES = 32, 4
+NUM_PROBLEMS, NUM_CANDIDATES = 24, 4
 ORDER = [
     "run", "nano", "--limit", str(NUM_PROBLEMS), "--set", "shard_size=8",
     "--set", 'stages=["generate", "score", "select", "mix", "train"]',

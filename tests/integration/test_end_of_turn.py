@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from infra.engines import Engine, EngineConfig, open_engine, smollm2
+from infra.engines import Engine, EngineConfig, open_engine
 from infra.engines.chat import end_ids, load_tokenizer
 from tasks.ports import Prompt, Sampling, ScoreRequest
 from tests.plain_vllm import MAX_TOKENS, Reply, chat
@@ -24,13 +24,10 @@ from tests.tiny_models import FAMILIES, family_tokenizer
 
 pytestmark = [pytest.mark.usefixtures("much_memory"), pytest.mark.timeout(600)]
 ASKED, CHAIN = "What is 3 + 4?", "3 + 4 = 7. The answer is 7."
-ENDS = {
-    "qwen2": "<|im_end|>", "llama": "<|eot_id|>", "r1": "<｜end▁of▁sentence｜>",
-    "smollm2": "<|im_end|>",
-}  # fmt: skip
-STAGES = {"qwen2": "zero2", "llama": "zero3", "r1": "zero3-offload", "smollm2": "zero2"}
+ENDS = {"qwen2": "<|im_end|>", "llama": "<|eot_id|>", "r1": "<｜end▁of▁sentence｜>"}
+STAGES = {"qwen2": "zero2", "llama": "zero3", "r1": "zero3-offload"}
 LEARNT = {"r1": f"\n</think>\n\n{CHAIN}"}  # behind the opened thought: see test_opened_thought
-NUM_STEPS, FEW_STEPS = 60, 4
+NUM_STEPS = 60
 
 
 @dataclass(frozen=True)
@@ -72,23 +69,20 @@ def save_base(folder: Path, family: str) -> Path:
     return folder
 
 
-def job(family: str, base: Path, num_steps: int) -> RankJob:
+def job(family: str, base: Path) -> RankJob:
     example = {"prompt": ASKED, "completion": CHAIN}
     config = {
-        "device": "cpu", "zero": STAGES[family], "dtype": "float32", "max_steps": num_steps,
-        "learning_rate": 2e-4 if family == "smollm2" else 5e-3, "max_length": 128,
-        "warmup_ratio": 0.0,
+        "device": "cpu", "zero": STAGES[family], "dtype": "float32", "max_steps": NUM_STEPS,
+        "learning_rate": 5e-3, "max_length": 128, "warmup_ratio": 0.0,
     }  # fmt: skip
     return RankJob(run=family, base=str(base), config=config, examples=[example] * 2)
 
 
 @pytest.fixture(scope="module")
 def students(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Student]:
-    """Each learnt one chain by heart; SmolLM2 among them, where its package is here."""
+    """Each learnt one chain by heart."""
     folder = tmp_path_factory.mktemp("students")
-    jobs = [job(each, save_base(folder / f"base-{each}", each), NUM_STEPS) for each in FAMILIES]
-    if not smollm2.fault():
-        jobs.append(job("smollm2", smollm2.made_folder(), FEW_STEPS))
+    jobs = [job(each, save_base(folder / f"base-{each}", each)) for each in FAMILIES]
     outcomes = run_jobs(folder / "runs", jobs)
     assert [outcome.error for outcome in outcomes] == [None] * len(jobs)
     return {each.run: Student(each.run, done) for each, done in zip(jobs, outcomes, strict=True)}
@@ -96,8 +90,6 @@ def students(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Student]:
 
 @pytest.fixture(scope="module", params=list(ENDS))
 def student(request: pytest.FixtureRequest, students: dict[str, Student]) -> Student:
-    if request.param not in students:
-        pytest.skip(str(smollm2.fault()))
     return students[request.param]
 
 

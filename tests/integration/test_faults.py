@@ -189,7 +189,7 @@ def test_part_that_rotted_on_disk_is_named_and_made_again(
 
 # --- a killed driver
 
-NUM_PROBLEMS = 20
+NUM_PROBLEMS = 10
 # They try to report to a head that is gone: for a minute by default, for seconds here.
 SHORT_WAIT = {**os.environ, "RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
 AGENTS = {"ray::DashboardAgent", "ray::RuntimeEnvAgent"}

@@ -28,8 +28,8 @@ from tests.integration.prefect_api import post, runs_of, tasks_of
 pytestmark = pytest.mark.usefixtures("prefect_server", "warm_engines")
 
 SMALL = (
-    "run", "nano", "--limit", "2", "--set", "shard_size=2", "--set", "train.epochs=1", "--set",
-    "evaluate.limit=2", "--set", "generate.num_candidates=2",
+    "run", "nano", "--limit", "2", "--set", "shard_size=2", "--set", "generate.num_candidates=2",
+    "--set", "train.epochs=1", "--set", "train.num_ranks=1", "--set", "evaluate.limit=2",
 )  # fmt: skip
 LINE = f"litecot: {INTERRUPTED}\n"
 # Random moments, as many: from when it minds signals (importing, planning, starting servers), and

@@ -15,16 +15,11 @@ import pytest
 from infra.storage import Corpus
 from sql.database import connect, names
 from tasks.schemas import TABLES
+from tests.integration.calm_corpus import ARGUMENTS, NUM_PROBLEMS
 from tests.integration.crash import PER_INVOCATION, kill_tree
 from tests.s3_server import S3Service, s3_service
 
 pytestmark = pytest.mark.usefixtures("prefect_server", "warm_engines")
-
-NUM_PROBLEMS = 12
-ARGUMENTS = (
-    "run", "nano", "--limit", str(NUM_PROBLEMS), "--set", "shard_size=6", "--set",
-    'stages=["generate", "difficulty", "rewrite", "compress", "score", "select", "mix"]',
-)  # fmt: skip
 
 
 @pytest.fixture

@@ -191,7 +191,8 @@ def test_morsd_scores_trains_and_evaluates_it(folder: Path, tmp_path: Path) -> N
     settings = {
         "stages": STAGES, "models.student.model": "smollm2", "models.student.dtype": "float32",
         "select.max_rd": "inf", "select.keep_fraction": "1.0", "train.zero": "zero3",
-        "train.max_steps": "2", "train.per_rank_batch_size": "1", "train.held_out_every": "1",
+        "train.num_ranks": "1", "train.max_steps": "2", "train.per_rank_batch_size": "1",
+        "train.held_out_every": "1",
         "evaluate.max_tokens": "12", "evaluate.models": '["trained"]',
         "evaluate.problems": json.dumps([write(tmp_path / "held_out.jsonl", [HELD_OUT])]),
     }  # fmt: skip
@@ -213,5 +214,8 @@ def test_morsd_scores_trains_and_evaluates_it(folder: Path, tmp_path: Path) -> N
     assert row["answers"]
     curve = query(corpus, "select step, held_out_loss from stg_training_steps order by step")
     assert [step["held_out_loss"] is None for step in curve] == [False, True, False]
-    student = AutoModelForCausalLM.from_pretrained(corpus / "weights" / str(row["model_id"]))
+    trained = corpus / "weights" / str(row["model_id"])
+    ends = json.loads((trained / "generation_config.json").read_text())["eos_token_id"]
+    assert tuple(ends) == chat_encoder(load_tokenizer(str(trained))).end_ids
+    student = AutoModelForCausalLM.from_pretrained(trained)
     assert student.num_parameters() == smollm2.SIZE.num_parameters + student.config.hidden_size

@@ -6,25 +6,13 @@ import json
 import shutil
 from pathlib import Path
 
-import pytest
-
+from tests.integration.calm_corpus import ARGUMENTS, NUM_PROBLEMS, STAGES, CalmCorpus
 from tests.integration.command_line import litecot, query
 
-pytestmark = pytest.mark.usefixtures("prefect_server", "warm_engines")
-
-STAGES = ["generate", "difficulty", "rewrite", "compress", "score", "select", "mix"]
-OPTIONS = ("--limit", "12", "--set", "train.epochs=1")
-WITHOUT = ("--set", f"stages={json.dumps(STAGES)}")
-ALL = ("--set", f"stages={json.dumps([*STAGES, 'train'])}")
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Path:
-    """A corpus of examples on which nothing was trained."""
-    corpus = tmp_path_factory.mktemp("alone") / "corpus"
-    done = litecot("run", "nano", *OPTIONS, *WITHOUT, "--corpus", str(corpus))
-    assert done.returncode == 0, done.stdout + done.stderr
-    return corpus
+WITH_STUDENT = (
+    *ARGUMENTS[1:], "--set", f"stages={json.dumps([*STAGES, 'train'])}", "--set", "train.epochs=1",
+    "--set", "train.num_ranks=1",
+)  # fmt: skip
 
 
 def models(corpus: Path) -> list[str]:
@@ -35,31 +23,32 @@ def models(corpus: Path) -> list[str]:
     ]
 
 
-def test_what_train_makes_a_run_finds_done(made: Path, tmp_path: Path) -> None:
-    corpus = Path(shutil.copytree(made, tmp_path / "corpus"))
-    done = litecot("train", "nano", *OPTIONS, *ALL, "--corpus", str(corpus))
+def test_what_train_makes_a_run_finds_done(calm: CalmCorpus, tmp_path: Path) -> None:
+    corpus = Path(shutil.copytree(calm.folder, tmp_path / "corpus"))
+    done = litecot("train", *WITH_STUDENT, "--corpus", str(corpus))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "the student is in" in done.stdout
     trained = models(corpus)
     assert len(trained) == 1
 
-    whole = litecot("run", "nano", *OPTIONS, *ALL, "--corpus", str(corpus))
+    whole = litecot("run", *WITH_STUDENT, "--corpus", str(corpus))
     assert (whole.returncode, models(corpus)) == (0, trained), whole.stderr
     (last,) = query(corpus, "from stg_invocations order by started_at desc limit 1")
     rows = json.loads(last["stage_rows"])
     assert set(rows.values()) == {0}
 
 
-def test_other_examples_are_not_there(made: Path) -> None:
-    done = litecot("train", "nano", "--limit", "13", *OPTIONS[2:], "--corpus", str(made))
+def test_other_examples_are_not_there(calm: CalmCorpus) -> None:
+    more = str(NUM_PROBLEMS + 1)
+    done = litecot("train", *WITH_STUDENT, "--limit", more, "--corpus", str(calm.folder))
     assert (done.returncode, done.stdout) == (2, "")
     assert "under these settings (nothing of stage" in done.stderr
     assert done.stderr.count("\n") == 1
-    assert query(made, "from raw_models") == []
+    assert query(calm.folder, "from raw_models") == []
 
 
-def test_a_plan_counts_the_examples_that_are_there(made: Path) -> None:
-    (row,) = query(made, "select count(*) as n, avg(num_tokens) as tokens from stg_examples")
-    done = litecot("train", "nano", *OPTIONS, *ALL, "--corpus", str(made), "--plan")
+def test_a_plan_counts_the_examples_that_are_there(calm: CalmCorpus) -> None:
+    (row,) = query(calm.folder, "select count(*) as n, avg(num_tokens) as tokens from stg_examples")
+    done = litecot("train", *WITH_STUDENT, "--corpus", str(calm.folder), "--plan")
     assert f"{row['n']} examples of " in done.stdout, done.stderr
-    assert f"(as {made} has them)" in " ".join(done.stdout.split())
+    assert f"(as {calm.folder} has them)" in " ".join(done.stdout.split())

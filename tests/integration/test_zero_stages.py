@@ -6,11 +6,14 @@ One pair of processes trains all of it, a second has another number of ranks.
 from __future__ import annotations
 
 import json
+import os
 import random
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -33,12 +36,12 @@ CONFIG: dict[str, Any] = {
     "max_length": 96,
 }
 STAGES = ("zero2", "zero3", "zero3-offload")
-NUM_STEPS = 16
-STOP_AT = 11  # inside the second epoch: resuming must keep that epoch's order
-LORA = {"rank": 8}
+NUM_STEPS = 8
+STOP_AT = 5  # inside the second epoch: resuming must keep that epoch's order
+LORA = {"lora": {"rank": 8}, "learning_rate": 1e-2}
 
 
-def examples(num: int = 64) -> list[dict[str, Any]]:
+def examples(num: int = 32) -> list[dict[str, Any]]:
     drawn = random.Random(0)
     return [
         asdict(
@@ -70,7 +73,9 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     known = save_tiny_model(folder / "known", width=64)
     new = save_tiny_model(folder / "new", width=64, compress=False)
     llama = save_tiny_model(folder / "llama", width=64, kind="llama")
-    return {"known": str(known), "new": str(new), "llama": str(llama)}
+    bases = {"known": known, "new": new, "llama": llama, "no weights": folder / "no weights"}
+    shutil.copytree(known, bases["no weights"], ignore=shutil.ignore_patterns("*.safetensors"))
+    return {name: str(path) for name, path in bases.items()}
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +87,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def outcomes(bases: dict[str, str], folder: Path) -> Outcomes:
     def job(run: str, *, base: str = "known", stop_at: int | None = None, mode: str = "train",
             **settings: Any) -> RankJob:  # fmt: skip
-        return RankJob(run=run, base=bases[base], config=CONFIG | settings, examples=examples(),
+        taught = examples(64 if mode == "packing" else 32)
+        return RankJob(run=run, base=bases[base], config=CONFIG | settings, examples=taught,
                        stop_at=stop_at, mode=mode)  # fmt: skip
 
     jobs = [job("plain", zero="zero2", mode="plain")]
     jobs += [job(stage, zero=stage) for stage in STAGES]
-    jobs += [job(f"lora-{stage}", base="new", zero=stage, lora=LORA) for stage in STAGES]
+    jobs += [job(f"lora-{stage}", base="new", zero=stage, **LORA) for stage in STAGES]
     jobs += [job(f"new-{stage}", base="new", zero=stage, max_steps=4) for stage in STAGES]
     for stage in ("zero2", "zero3"):
         jobs += [
@@ -109,11 +115,12 @@ def outcomes(bases: dict[str, str], folder: Path) -> Outcomes:
             lr_scheduler="constant_with_warmup",
             held_out_every=1 / 8,
         ),
+        job("no weights", base="no weights", zero="zero2"),
         job("no number", zero="zero2", learning_rate=1e30, checkpoint_every_steps=1),
         job(
             "diverges",
             zero="zero2",
-            epochs=8,
+            epochs=16,
             learning_rate=3.0,  # reached after a warm-up of 38 steps: grows on and on
             warmup_ratio=0.6,
             lr_scheduler="constant_with_warmup",
@@ -130,7 +137,11 @@ def outcomes(bases: dict[str, str], folder: Path) -> Outcomes:
             mode="packing",
         ),
     ]
-    return run_all(folder, jobs)
+    (folder / "bin").mkdir()
+    (folder / "bin" / "numactl").write_text(f"#!/bin/sh\necho started >>{folder}/numactl\n")
+    (folder / "bin" / "numactl").chmod(0o755)
+    with patch.dict(os.environ, PATH=f"{folder}/bin{os.pathsep}{os.environ['PATH']}"):
+        return run_all(folder, jobs)
 
 
 def weights(outcome: Outcome) -> dict[str, torch.Tensor]:
@@ -160,6 +171,12 @@ def test_deepspeed_is_in_charge_at_the_stage_asked_for(outcomes: Outcomes, stage
         2,
     )
     assert len(outcome.losses) == NUM_STEPS
+
+
+def test_no_process_is_started_to_count_devices(outcomes: Outcomes, folder: Path) -> None:
+    """DeepSpeed on CPU asks `numactl` for them, at every gather, where nobody tells it."""
+    assert outcomes
+    assert not (folder / "numactl").exists()
 
 
 def test_training_by_anything_else_is_refused_before_the_first_step(outcomes: Outcomes) -> None:
@@ -297,6 +314,13 @@ def test_the_best_weights_are_kept_where_asked(outcomes: Outcomes) -> None:
     kept = [name for name, _ in checkpoints(outcome)]
     assert kept[-1] == "model"
     assert f"step-{best[1]}" in kept
+
+
+def test_a_base_without_weights_is_named(outcomes: Outcomes) -> None:
+    (outcome,) = outcomes["no weights"]
+    assert outcome.error is not None
+    assert "no file named model.safetensors" in outcome.error
+    assert not outcome.model.exists()
 
 
 def test_a_loss_that_is_no_number_ends_training_and_is_never_kept(outcomes: Outcomes) -> None:
