@@ -51,16 +51,6 @@ def test_two_students_are_trained_on_what_was_made_once(corpus: Path) -> None:
     assert [(row["num_steps"], row["world_size"]) for row in steps] == [(2, 1), (2, 1)]
 
 
-def test_the_second_time_nothing_is_made(corpus: Path) -> None:
-    before = counts(corpus)
-    done = replicate(corpus, "by-ifd,by-grape")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "0 students trained and evaluated now, 2 before; 0 requests" in done.stdout
-    assert counts(corpus) == before
-    plan = replicate(corpus, "by-ifd,by-grape", "--plan")
-    assert "2 are done" in plan.stdout
-
-
 def test_an_arm_that_fails_is_told_at_the_end(corpus: Path) -> None:
     done = replicate(corpus, "by-ifd,rd-lowest")
     assert done.returncode == 1
@@ -71,8 +61,16 @@ def test_an_arm_that_fails_is_told_at_the_end(corpus: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_the_page_is_of_the_pilot_that_was_run(corpus: Path, tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
+def test_the_second_time_nothing_is_made_and_the_page_is_of_a_pilot(
+    corpus: Path, tmp_path: Path
+) -> None:
+    before, page = counts(corpus), tmp_path / "page.md"
+    done = replicate(corpus, "by-ifd,by-grape")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 students trained and evaluated now, 2 before; 0 requests" in done.stdout
+    assert counts(corpus) == before
+    plan = replicate(corpus, "by-ifd,by-grape", "--plan")
+    assert "2 are done" in plan.stdout
     done = replicate(corpus, "by-ifd,by-grape", "--report", "--page", str(page))
     assert done.returncode == 0, done.stdout + done.stderr
     text = page.read_text()
