@@ -5,6 +5,7 @@ takes half of its time, so their bytecode is kept, whatever PYTHONDONTWRITEBYTEC
 """
 
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,10 @@ sys.dont_write_bytecode = False
 # Several models compute at once here, each on all cores: threads that wait for their fellows by
 # spinning take the cores from them.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# A shell's background job ignores Ctrl-C, and so would all that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What tests find sound is forgotten with them; workers and commands inherit it.
 if "LITECOT_CACHE" not in os.environ:
