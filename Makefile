@@ -62,7 +62,7 @@ ui: .venv/base ## start a standing Prefect server; runs then show up in its UI
 	@$(BIN)/python -m flows.server.standing
 
 test: .venv/dev ## all tests but those that need a GPU
-	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/unit -n auto -q && HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/integration -n 2 --dist loadfile --no-loadscope-reorder --durations=50
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/unit -n auto -q && HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/integration -n 3 --dist loadfile --no-loadscope-reorder --durations=50
 
 test-fast: .venv/dev ## the unit tests
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/unit -n auto -q

@@ -25,10 +25,10 @@ from tests.integration.shared_services import SharedServices
 from tests.s3_server import S3Service, s3_service
 
 LONGEST_FIRST = (
-    "training", "nano_run", "smollm2", "interruption", "real_corpus", "vllm_engine", "zero_stages",
-    "cluster_run", "tutorial", "replicate", "replicate_real", "faults", "phases", "crash", "s3_run",
-    "training_alone", "pools", "ray_nodes", "real_rationales", "end_of_turn", "scoring_reference",
-    "endpoint_runs",
+    "training", "nano_run", "smollm2", "vllm_engine", "replicate", "real_corpus", "tutorial",
+    "cluster_run", "replicate_real", "faults", "interruption", "cockpit", "pools", "zero_stages",
+    "s3_run", "end_of_turn", "phases", "crash", "training_alone", "slurm", "endpoint_runs",
+    "ray_nodes", "estimate_run", "real_rationales", "scoring_reference",
 )  # fmt: skip
 SHORT_LIMIT_S = 240  # of one test of the others, on a machine that is busy with much else
 KEEP_WARM_S = 900  # longer than a session leaves an engine alone

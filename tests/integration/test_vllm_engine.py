@@ -41,7 +41,7 @@ LONG = Sampling(max_tokens=400)
 SAMPLED = Sampling(max_tokens=300, temperature=1.0, top_p=0.95, num_candidates=4, seed=5)
 
 
-def problems(count: int = 40) -> list[dict[str, Any]]:
+def problems(count: int = 24) -> list[dict[str, Any]]:
     lines = Path(resolve_nano("nano:eval")).read_text().splitlines()[:count]
     return [json.loads(line) for line in lines]
 
@@ -98,7 +98,7 @@ async def test_texts_usage_and_verdicts_are_those_of_transformers(
     assert verdicts[0] == verdicts[1]
     assert verdicts[0].count("correct") > len(PROMPTS) // 2
     equal = [one for one, other in zip(ours, theirs, strict=True) if one[0].text == other[0].text]
-    assert len(equal) >= 0.97 * len(PROMPTS)  # float32: another order of sums may flip a token
+    assert len(equal) >= len(PROMPTS) - 1  # float32: another order of sums may flip a token
     for (one,), (other,) in zip(ours, theirs, strict=True):
         assert one.prompt_tokens == other.prompt_tokens
         if one.text == other.text:
@@ -109,7 +109,7 @@ async def test_texts_usage_and_verdicts_are_those_of_transformers(
 
 async def test_a_candidate_depends_on_seed_and_number_not_on_company(vllm: Any) -> None:
     alone = [await vllm.complete(prompt, SAMPLED) for prompt in PROMPTS[:10]]
-    company = ask(vllm, PROMPTS[20:], Sampling(max_tokens=200, temperature=0.7, num_candidates=2))
+    company = ask(vllm, PROMPTS[10:], Sampling(max_tokens=200, temperature=0.7, num_candidates=2))
     together, _ = await asyncio.gather(ask(vllm, PROMPTS[9::-1], SAMPLED), company)
     assert texts(together[::-1]) == texts(alone)
     assert len(set(texts(alone))) > 10  # candidates differ
@@ -136,7 +136,7 @@ async def test_stop_and_length(vllm: Any, reference: Engine) -> None:
 
 
 async def test_scores_are_those_of_transformers(vllm: Any, reference: Engine) -> None:
-    replies = texts(await ask(reference, PROMPTS[:20], LONG))
+    replies = texts(await ask(reference, PROMPTS[:12], LONG))
     requests = [
         ScoreRequest(prompt=prompt, targets=(text, "The answer is 7."))
         for prompt, text in zip(PROMPTS, replies, strict=False)
