@@ -221,7 +221,7 @@ def test_verdicts_agree_with_what_was_recorded(made: Made) -> None:
     assert row["agreement"] >= (0.99 if made.recipe == "morsd" else 0.93)
 
 
-@each_recipe
+@of_litecot
 def test_the_same_command_again_asks_and_writes_nothing(made: Made, ground: Ground) -> None:
     asked_before = ground.server.answered.total()
     done = litecot(*ground.arguments(made.recipe), "--corpus", str(made.corpus))
