@@ -27,7 +27,7 @@ from tests.s3_server import S3Service, s3_service
 LONGEST_FIRST = (
     "training", "nano_run", "smollm2", "vllm_engine", "replicate", "real_corpus", "tutorial",
     "cluster_run", "replicate_real", "faults", "interruption", "cockpit", "pools", "zero_stages",
-    "s3_run", "end_of_turn", "phases", "crash", "training_alone", "slurm", "endpoint_runs",
+    "s3_run", "end_of_turn", "phases", "training_alone", "slurm", "endpoint_runs",
     "ray_nodes", "estimate_run", "real_rationales", "scoring_reference",
 )  # fmt: skip
 SHORT_LIMIT_S = 240  # of one test of the others, on a machine that is busy with much else

@@ -119,9 +119,10 @@ def kill_after(corpus: Path, arguments: Sequence[str], *, requests: int, pause_s
     return kill_when(corpus, arguments, is_due=is_due) > 0
 
 
-def rows(corpus: Path) -> dict[str, list[str]]:
+def rows(where: Path | str) -> dict[str, list[str]]:
     """Table -> its rows as sorted JSON, without times and the noise of a sum's order."""
-    database = connect(Corpus(corpus).parts())
+    corpus = Corpus(where)
+    database = connect(corpus.parts(), through=corpus.store.files)
     found = {}
     for table in TABLES.keys() - PER_INVOCATION:
         records = database.run(f"from raw_{table}").records()

@@ -32,8 +32,8 @@ SMALL = (
     "--set", "train.epochs=1", "--set", "train.num_ranks=1", "--set", "evaluate.limit=2",
 )  # fmt: skip
 LINE = f"litecot: {INTERRUPTED}\n"
-# Random moments, as many: from when it minds signals (importing, planning, starting servers), and
-# from when its flow runs (engines loading, asking, training), each up to so many seconds later.
+# Random moments: one after it minds signals (importing, planning, starting servers), the others
+# after its flow runs (engines loading, asking, training), each up to so many seconds later.
 NUM_MOMENTS, STARTING_S, RUNNING_S = 2, 7.0, 11.0
 END_LIMIT_S = 60.0
 GONE_WITHIN_S = 15.0
@@ -121,7 +121,7 @@ def test_at_random_moments_then_cancelled_then_to_the_end(
     tmp_path: Path, prefect_server: str
 ) -> None:
     corpus, rng = tmp_path / "corpus", random.Random(17)
-    moments = [(turn, False, STARTING_S) for turn in range(NUM_MOMENTS)]
+    moments = [(0, False, STARTING_S * NUM_MOMENTS)]
     moments += [(turn, True, RUNNING_S) for turn in range(NUM_MOMENTS)]
     for turn, is_running, last_s in moments:
         moment = last_s * (turn + rng.random()) / NUM_MOMENTS

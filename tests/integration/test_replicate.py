@@ -34,13 +34,30 @@ def counts(corpus: Path) -> Mapping[str, int]:
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory, warm_engines: object) -> Path:
-    made = tmp_path_factory.mktemp("replicate") / "corpus"
-    done = replicate(made, "by-ifd,by-grape")
-    assert done.returncode == 0, done.stdout + done.stderr
+def made(
+    tmp_path_factory: pytest.TempPathFactory, warm_engines: object
+) -> tuple[Path, CompletedProcess[str]]:
+    """Two arms that end well and one that cannot, and what was said of them."""
+    corpus = tmp_path_factory.mktemp("replicate") / "corpus"
+    return corpus, replicate(corpus, "by-ifd,by-grape,rd-lowest")
+
+
+@pytest.fixture
+def corpus(made: tuple[Path, CompletedProcess[str]]) -> Path:
+    return made[0]
+
+
+def test_an_arm_that_fails_is_told_at_the_end_and_stops_no_other(
+    made: tuple[Path, CompletedProcess[str]],
+) -> None:
+    _, done = made
+    assert done.returncode == 1, done.stdout + done.stderr
     assert "2 students trained and evaluated now, 0 before" in done.stdout
-    assert "2 of 2  by-" in done.stdout
-    return made
+    assert "of 4  by-" in done.stdout
+    for budget in ("steps", "tokens"):
+        assert f"rd-lowest {budget} 1: no example was selected" in done.stderr
+    assert "leaked" not in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_two_students_are_trained_on_what_was_made_once(corpus: Path) -> None:
@@ -49,16 +66,6 @@ def test_two_students_are_trained_on_what_was_made_once(corpus: Path) -> None:
     assert (found["models"], found["evaluations"]) == (2, 2 * 2 * NUM_EVALUATED)
     steps = query(corpus, "select num_steps, world_size from raw_models")
     assert [(row["num_steps"], row["world_size"]) for row in steps] == [(2, 1), (2, 1)]
-
-
-def test_an_arm_that_fails_is_told_at_the_end(corpus: Path) -> None:
-    done = replicate(corpus, "by-ifd,rd-lowest")
-    assert done.returncode == 1
-    assert "0 students trained and evaluated now, 1 before" in done.stdout
-    for budget in ("steps", "tokens"):
-        assert f"rd-lowest {budget} 1: no example was selected" in done.stderr
-    assert "leaked" not in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 def test_the_second_time_nothing_is_made_and_the_page_is_of_a_pilot(

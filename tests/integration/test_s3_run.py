@@ -1,4 +1,5 @@
-"""`litecot run` into a bucket, real: killed in the middle, gone on through 503s, every row once."""
+"""`litecot run` into a bucket, real: its whole process tree is killed in the middle, then it goes on
+through 503s. Every row is there once, and as a calm run into a folder has it."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ import pytest
 from infra.storage import Corpus
 from sql.database import connect, names
 from tasks.schemas import TABLES
-from tests.integration.calm_corpus import ARGUMENTS, NUM_PROBLEMS
-from tests.integration.crash import PER_INVOCATION, kill_tree
+from tests.integration.calm_corpus import ARGUMENTS, NUM_PROBLEMS, CalmCorpus
+from tests.integration.crash import PER_INVOCATION, kill_tree, rows
 from tests.s3_server import S3Service, s3_service
 
 pytestmark = pytest.mark.usefixtures("prefect_server", "warm_engines")
@@ -51,7 +52,7 @@ def run_until_killed(s3: S3Service, url: str, log: Path) -> None:
 
 @pytest.mark.timeout(600)
 def test_killed_run_goes_on_through_503s_and_has_every_row_once(
-    s3: S3Service, tmp_path: Path
+    s3: S3Service, calm: CalmCorpus, tmp_path: Path
 ) -> None:
     url = s3.new_corpus()
     run_until_killed(s3, url, tmp_path / "log")
@@ -62,6 +63,9 @@ def test_killed_run_goes_on_through_503s_and_has_every_row_once(
     assert next(numbers) > 10
     s3.behave()
     check_rows(url)
+    expected, found = rows(calm.folder), rows(url)
+    assert [table for table in found if found[table] != expected[table]] == []
+    assert found["examples"]
     corpus = Corpus(url)
     live = {name for files in corpus.parts().values() for name in files}
     assert {f"{url}/{name}" for name in s3.keys(url) if "/part-" in name} >= live
@@ -75,8 +79,8 @@ def check_rows(url: str) -> None:
     for table, row_type in TABLES.items():
         query = f"select count(*) - count(distinct {row_type.key}) from raw_{table}"
         assert table in PER_INVOCATION or database.run(query).rows == [(0,)], table
-    rows = {row["stage"]: row["num_problems"] for row in database.run("from funnel").records()}
-    assert rows["problems"] == rows["with_candidates"] == rows["scored"] == NUM_PROBLEMS
+    counts = {row["stage"]: row["num_problems"] for row in database.run("from funnel").records()}
+    assert counts["problems"] == counts["with_candidates"] == counts["scored"] == NUM_PROBLEMS
     assert {name: database.run_file("checks", name).rows for name in names("checks")} == {
         name: [] for name in names("checks")
     }

@@ -38,7 +38,7 @@ CONFIG = EngineConfig(engine="vllm", model="nano:teacher", threads=1)
 REFERENCE = EngineConfig(model="nano:teacher", dtype="float32", threads=1)
 BOOK = PromptFiles("nano")
 LONG = Sampling(max_tokens=400)
-SAMPLED = Sampling(max_tokens=300, temperature=1.0, top_p=0.95, num_candidates=4, seed=5)
+SAMPLED = Sampling(max_tokens=150, temperature=1.0, top_p=0.95, num_candidates=4, seed=5)
 
 
 def problems(count: int = 24) -> list[dict[str, Any]]:
@@ -108,13 +108,13 @@ async def test_texts_usage_and_verdicts_are_those_of_transformers(
 
 
 async def test_a_candidate_depends_on_seed_and_number_not_on_company(vllm: Any) -> None:
-    alone = [await vllm.complete(prompt, SAMPLED) for prompt in PROMPTS[:10]]
-    company = ask(vllm, PROMPTS[10:], Sampling(max_tokens=200, temperature=0.7, num_candidates=2))
-    together, _ = await asyncio.gather(ask(vllm, PROMPTS[9::-1], SAMPLED), company)
+    alone = [await vllm.complete(prompt, SAMPLED) for prompt in PROMPTS[:6]]
+    company = ask(vllm, PROMPTS[10:], Sampling(max_tokens=100, temperature=0.7, num_candidates=2))
+    together, _ = await asyncio.gather(ask(vllm, PROMPTS[5::-1], SAMPLED), company)
     assert texts(together[::-1]) == texts(alone)
     assert len(set(texts(alone))) > 10  # candidates differ
     other_seed = await vllm.complete(
-        PROMPTS[0], Sampling(max_tokens=300, temperature=1.0, num_candidates=4, seed=6)
+        PROMPTS[0], Sampling(max_tokens=150, temperature=1.0, num_candidates=4, seed=6)
     )
     assert not set(texts([other_seed])) <= set(texts(alone[:1]))
 
@@ -136,7 +136,7 @@ async def test_stop_and_length(vllm: Any, reference: Engine) -> None:
 
 
 async def test_scores_are_those_of_transformers(vllm: Any, reference: Engine) -> None:
-    replies = texts(await ask(reference, PROMPTS[:12], LONG))
+    replies = texts(await ask(reference, PROMPTS[:8], LONG))
     requests = [
         ScoreRequest(prompt=prompt, targets=(text, "The answer is 7."))
         for prompt, text in zip(PROMPTS, replies, strict=False)
