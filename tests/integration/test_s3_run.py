@@ -1,5 +1,7 @@
-"""`litecot run` into a bucket, real: its whole process tree is killed in the middle, then it goes on
-through 503s. Every row is there once, and as a calm run into a folder has it."""
+"""`litecot run` into a bucket, real: its whole process tree is killed, then it goes on through 503s.
+
+Every row is there once, and as a calm run into a folder has it.
+"""
 
 from __future__ import annotations
 
