@@ -1,4 +1,4 @@
-"""`litecot run` into a bucket, real: its whole process tree is killed, then it goes on through 503s.
+"""`litecot run` into a bucket, real: its process tree is killed, then it goes on through 503s.
 
 Every row is there once, and as a calm run into a folder has it.
 """
