@@ -35,7 +35,7 @@ class Usage:
 
 def usage_of(folder: Path) -> Usage:
     """Raises OSError, ValueError where the folder has no tokenizer."""
-    tokenizer = load_tokenizer(str(folder))
+    tokenizer = _tokenizer(folder)
     ids = tokenizer(COMPRESS, add_special_tokens=False)["input_ids"]
     is_token = len(ids) == 1 and COMPRESS in tokenizer.get_added_vocab()
     return Usage(
@@ -46,6 +46,16 @@ def usage_of(folder: Path) -> Usage:
         is_chat=bool(tokenizer.chat_template),
         end=tokenizer.eos_token or "",
     )
+
+
+def _tokenizer(folder: Path) -> Any:
+    """What is asked here is in the folder's files, whatever the tokenizer's class; to look for that
+    transformers imports its models and torch, four seconds of a run that has no use for them."""
+    if not (folder / "tokenizer.json").is_file():
+        return load_tokenizer(str(folder))
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast.from_pretrained(folder)
 
 
 def _prompt(tokenizer: Any, content: str) -> str:
