@@ -11,6 +11,7 @@ whatever the number of workers. Modules that ask for neither run as a user does.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,16 @@ def services(request: pytest.FixtureRequest) -> Iterator[Path]:
     own = SharedServices()
     yield own.folder
     own.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_ray_is_left() -> Iterator[None]:
+    """What Ray a module started or joined in this process ends with it: the next has its own."""
+    yield
+    if "ray" in sys.modules and sys.modules["ray"].is_initialized():
+        from infra.hosting.ray_cluster import stop_ray
+
+        stop_ray()
 
 
 @pytest.fixture(scope="module")
