@@ -1,22 +1,16 @@
-"""Runs a recipe, kills its whole process tree at random moments, runs it again to the end.
-
-python -m tests.integration.crash --kills 5
-"""
+"""A run's whole process tree is killed: how, and what is then looked for in its corpus."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import random
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path, PurePath
 
 import psutil
 
@@ -30,20 +24,6 @@ PER_INVOCATION = {"invocations"}
 POLL_S = 0.05
 FINISH_LIMIT_S = 500
 NUM_DIGITS = 9  # behind the point; the noise begins at the sixteenth
-LONGEST_PAUSE_S = 1.5  # random time after the request at which the kill is due
-
-
-@dataclass
-class CrashReport:
-    """What the kills came to."""
-
-    killed_after_requests: list[int] = field(default_factory=list)
-    num_requests: int = 0
-    num_repeated: int = 0
-    differing_tables: list[str] = field(default_factory=list)
-    duplicate_ids: dict[str, int] = field(default_factory=dict)
-    leftovers: list[str] = field(default_factory=list)
-    rows: dict[str, int] = field(default_factory=dict)
 
 
 def start(
@@ -107,18 +87,6 @@ def kill_when(corpus: Path, arguments: Sequence[str], *, is_due: Callable[[], bo
     return killed_at
 
 
-def kill_after(corpus: Path, arguments: Sequence[str], *, requests: int, pause_s: float) -> bool:
-    """Start, wait for the request, wait a little longer, kill; False where it ended before."""
-    reached_at: list[float] = []
-
-    def is_due() -> bool:
-        if not reached_at and num_issued(corpus) >= requests:
-            reached_at.append(time.monotonic())
-        return bool(reached_at) and time.monotonic() >= reached_at[0] + pause_s
-
-    return kill_when(corpus, arguments, is_due=is_due) > 0
-
-
 def rows(where: Path | str) -> dict[str, list[str]]:
     """Table -> its rows as sorted JSON, without times and the noise of a sum's order."""
     corpus = Corpus(where)
@@ -136,27 +104,6 @@ def steady(value: object) -> object:
     return round(value, NUM_DIGITS) if isinstance(value, float) else value
 
 
-def crash_and_compare(
-    calm: Path, struck: Path, arguments: Sequence[str], *, kills: int, seed: int
-) -> CrashReport:
-    """The whole experiment. `calm`: made by the same arguments, killed never."""
-    rng = random.Random(seed)
-    report = CrashReport()
-    total = num_issued(calm)
-    for moment in sorted(rng.randrange(1, total) for _ in range(kills)):
-        pause_s = rng.uniform(0, LONGEST_PAUSE_S)
-        if kill_after(struck, arguments, requests=moment, pause_s=pause_s):
-            report.killed_after_requests.append(num_issued(struck))
-    finish(struck, arguments)
-    expected, found = rows(calm), rows(struck)
-    report.rows = {table: len(found[table]) for table in sorted(found)}
-    report.differing_tables = sorted(t for t in found if found[t] != expected[t])
-    report.duplicate_ids = duplicate_ids(struck)
-    report.leftovers = leftovers(struck)
-    report.num_requests, report.num_repeated = num_issued(struck), num_issued(struck) - total
-    return report
-
-
 def duplicate_ids(corpus: Path) -> dict[str, int]:
     """Table -> rows whose id another row has too."""
     database = connect(Corpus(corpus).parts())
@@ -170,30 +117,10 @@ def duplicate_ids(corpus: Path) -> dict[str, int]:
 
 def leftovers(corpus: Path) -> list[str]:
     """Temporary or staging files that a finished run has no use for."""
+    return unneeded(str(path.relative_to(corpus)) for path in corpus.rglob("*"))
+
+
+def unneeded(names: Iterable[str]) -> list[str]:
+    """Those of the corpus' files that a finished run has no use for."""
     marks = (".tmp", ".training", ".staging", "failed.log")
-    return [
-        str(path.relative_to(corpus))
-        for path in corpus.rglob("*")
-        if any(mark in path.name for mark in marks)
-    ]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("arguments", nargs="*", default=["nano"])
-    options = parser.parse_args()
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    options.folder.mkdir(parents=True, exist_ok=True)
-    calm = options.folder / "calm"
-    finish(calm, options.arguments)
-    report = crash_and_compare(
-        calm, options.folder / "struck", options.arguments, kills=options.kills, seed=options.seed
-    )
-    print(json.dumps(vars(report) | {"seed": options.seed}, indent=2))
-
-
-if __name__ == "__main__":
-    main()
+    return [name for name in names if any(mark in PurePath(name).name for mark in marks)]

@@ -15,7 +15,7 @@ import pytest
 from infra.storage import Corpus
 from sql.database import Database, connect
 from tests.chat_server import Delay, Fault, ServerConfig, read_log, serving_in_process
-from tests.integration.crash import duplicate_ids, finish, kill_when, start
+from tests.integration.crash import duplicate_ids, finish, kill_when, leftovers, start
 from tests.integration.prefect_api import runs_of, tasks_of
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -112,7 +112,7 @@ def test_a_killed_run_pays_only_for_what_was_in_flight(
     database = connect(Corpus(corpus).parts())
     assert count(database, "select count(distinct problem_id) from raw_rationales") == NUM_PROBLEMS
     assert count(database, "select count(*) from raw_rationales") == NUM_PROBLEMS
-    assert duplicate_ids(corpus) == {}
+    assert (duplicate_ids(corpus), leftovers(corpus)) == ({}, [])
     assert states(prefect_server, corpus) == [{"CRASHED"}, {"COMPLETED"}]
     killed, going_on = (runs[0] for runs in runs_of(prefect_server, corpus))
     message = killed["state"]["message"]

@@ -34,7 +34,7 @@ SMALL = (
 LINE = f"litecot: {INTERRUPTED}\n"
 # Random moments: one after it minds signals (importing, planning, starting servers), the others
 # after its flow runs (engines loading, asking, training), each up to so many seconds later.
-NUM_MOMENTS, STARTING_S, RUNNING_S = 2, 7.0, 11.0
+STARTING_S, RUNNING_S = 7.0, 11.0
 END_LIMIT_S = 60.0
 GONE_WITHIN_S = 15.0
 FINISH_LIMIT_S = 400.0
@@ -121,12 +121,12 @@ def test_at_random_moments_then_cancelled_then_to_the_end(
     tmp_path: Path, prefect_server: str
 ) -> None:
     corpus, rng = tmp_path / "corpus", random.Random(17)
-    moments = [(0, False, STARTING_S * NUM_MOMENTS)]
-    moments += [(turn, True, RUNNING_S) for turn in range(NUM_MOMENTS)]
-    for turn, is_running, last_s in moments:
-        moment = last_s * (turn + rng.random()) / NUM_MOMENTS
+    early, late = (RUNNING_S * (half + rng.random()) / 2 for half in range(2))
+    here, apart = dict(os.environ), own_services(tmp_path)
+    moments = [(False, rng.uniform(0, STARTING_S), here), (True, early, here), (True, late, apart)]
+    for is_running, moment, environment in moments:
         number, terminal = rng.choice([(signal.SIGINT, True), (signal.SIGTERM, False)])
-        started = Started(corpus, own_services(tmp_path) if turn == 1 else dict(os.environ))
+        started = Started(corpus, environment)
         started.wait_until(started.minds_signals)
         if is_running:
             started.wait_until(lambda: b"flow_run" in (corpus / "_lock").read_bytes())

@@ -19,7 +19,6 @@ import psutil
 import pytest
 
 from infra.engines import EngineConfig, EngineStartError, ModelFilesError
-from infra.hosting.ray_cluster import stop_ray
 from infra.hosting.ray_host import ModelPool
 from infra.hosting.ray_replica import EngineActor
 from infra.settings import Settings
@@ -40,12 +39,6 @@ LIMIT_S = 120
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> EngineConfig:
     return EngineConfig(model=str(save_empty_model(tmp_path_factory.mktemp("empty"))), threads=1)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ray_for_all() -> Iterator[None]:
-    yield
-    stop_ray()
 
 
 @contextmanager
@@ -160,7 +153,6 @@ DRIVER = """
 import asyncio, json, sys
 import psutil
 from infra.engines import EngineConfig
-from infra.hosting.ray_cluster import stop_ray
 from infra.hosting.ray_host import ModelPool
 from tasks.ports import Prompt, Sampling
 from tests.odd_actors import EchoActor

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 import subprocess
 import sys
 import time
@@ -19,10 +20,11 @@ from infra.storage import Corpus
 from sql.database import connect, names
 from tasks.schemas import TABLES
 from tests.integration.calm_corpus import ARGUMENTS, NUM_PROBLEMS, CalmCorpus
-from tests.integration.crash import PER_INVOCATION, kill_tree, rows
+from tests.integration.crash import PER_INVOCATION, kill_tree, rows, unneeded
 from tests.s3_server import S3Service, s3_service
 
 pytestmark = pytest.mark.usefixtures("prefect_server", "warm_engines")
+LONGEST_PAUSE_S = 1.5
 
 
 @pytest.fixture
@@ -42,12 +44,13 @@ def litecot(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def run_until_killed(s3: S3Service, url: str, log: Path) -> None:
-    """Kill everything as soon as the first rationales are in the bucket."""
+    """Kill everything at a random moment, soon after the first rationales are in the bucket."""
     with log.open("wb") as file:
         process = subprocess.Popen(command(url, *ARGUMENTS), stdout=file, stderr=file)
     while not any(name.startswith("rationales/") for name in s3.keys(url)):
         assert process.poll() is None, log.read_text()
         time.sleep(0.05)
+    time.sleep(random.uniform(0, LONGEST_PAUSE_S))
     kill_tree(process.pid)
     process.wait()
 
@@ -68,6 +71,7 @@ def test_killed_run_goes_on_through_503s_and_has_every_row_once(
     expected, found = rows(calm.folder), rows(url)
     assert [table for table in found if found[table] != expected[table]] == []
     assert found["examples"]
+    assert unneeded(s3.keys(url)) == []
     corpus = Corpus(url)
     live = {name for files in corpus.parts().values() for name in files}
     assert {f"{url}/{name}" for name in s3.keys(url) if "/part-" in name} >= live
@@ -90,7 +94,7 @@ def check_rows(url: str) -> None:
     issued, repeated = database.run(
         "select sum(num_requests), sum(num_repeated) from raw_invocations"
     ).rows[0]
-    assert repeated <= NUM_PROBLEMS * 4 < issued
+    assert repeated <= NUM_PROBLEMS < issued
 
 
 def check_commands(url: str) -> None:

@@ -138,7 +138,7 @@ def outcomes(bases: dict[str, str], folder: Path) -> Outcomes:
         ),
     ]
     (folder / "bin").mkdir()
-    (folder / "bin" / "numactl").write_text(f"#!/bin/sh\necho started >>{folder}/numactl\n")
+    (folder / "bin" / "numactl").write_text(f"#!/bin/sh\necho started >>{folder}/numactl\nexit 1\n")
     (folder / "bin" / "numactl").chmod(0o755)
     with patch.dict(os.environ, PATH=f"{folder}/bin{os.pathsep}{os.environ['PATH']}"):
         return run_all(folder, jobs)
