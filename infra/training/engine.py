@@ -71,7 +71,7 @@ def settle_process(config: TrainConfig) -> None:
             )
         return
     os.environ["DS_ACCELERATOR"] = "cpu"
-    # Or DeepSpeed starts `numactl` to count devices, under ZeRO-3 some hundred times a step.
+    # Or DeepSpeed starts `numactl` to count devices, under ZeRO-3 some twenty times a step.
     os.environ["LOCAL_SIZE"] = os.environ.get("LOCAL_WORLD_SIZE", "1")
     os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")  # DeepSpeed's import would load a compiler
     _communicate_over_gloo()
